@@ -1,0 +1,28 @@
+"""Tile ↔ canvas: pad to what the network can take, and the exact inverse."""
+
+import numpy as np
+
+STRIDE = 32  # the encoder halves its input five times, so both sides must be multiples of 2**5
+
+
+def canvas_size(height: int, width: int) -> tuple[int, int]:
+    """Return the smallest multiples of STRIDE that hold a tile of this size, as (height, width) in pixels."""
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+
+def pad(tile: np.ndarray) -> np.ndarray:
+    """Pad a tile at the bottom and right with its own edge pixels.
+
+    Shapes: tile (H, W) uint8 → canvas (1, H32, W32) uint8.
+    """
+    height, width = tile.shape
+    canvas_height, canvas_width = canvas_size(height, width)
+    return np.pad(tile, ((0, canvas_height - height), (0, canvas_width - width)), mode="edge")[np.newaxis]
+
+
+def crop(canvas: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Undo `pad`: return the top left (height, width) pixels of the canvas's one channel, without a copy.
+
+    Shapes: canvas (1, H32, W32) → (height, width), same dtype.
+    """
+    return canvas[0, :height, :width]

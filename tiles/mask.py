@@ -1,0 +1,30 @@
+"""Mask ↔ bytes."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from tiles.decode import decode_tile
+
+
+def decode_mask(data: bytes, *, above: int, max_pixels: int) -> np.ndarray:
+    """Decode a labelled mask file: a pixel is defective where its grey value is greater than `above`.
+
+    The published masks are anti-aliased, so the rule matters: `above=127` keeps what is mostly covered, `above=0`
+    everything touched.
+
+    Shapes: (H, W) bool.
+    Raises: DecodeError, as `decode_tile` does.
+    """
+    return decode_tile(data, max_pixels=max_pixels) > above
+
+
+def encode_mask_png(mask: np.ndarray) -> bytes:
+    """Encode a mask as a 1-bit grey PNG, white where defective.
+
+    Shapes: mask (H, W) bool.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, format="PNG")
+    return buffer.getvalue()
