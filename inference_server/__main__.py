@@ -1,0 +1,36 @@
+"""`python -m inference_server`: serve in the foreground until SIGTERM or SIGINT."""
+
+import os
+import sys
+
+from inference_server.child import first_of, stop_signals
+from inference_server.errors import ServingError
+from inference_server.launcher import running
+from inference_server.settings import Settings
+
+
+def main() -> int:
+    """Serve, and return the exit status: 0 when asked to stop, 1 when Triton ended by itself."""
+    try:
+        settings = Settings.from_environment(os.environ)
+        with stop_signals() as stop, running(settings, stop=stop) as server:
+            _say(
+                f"Triton serves {settings.model_repository} at http://{server.address}, metrics at "
+                f"http://{server.metrics_address}/metrics: {settings.instances} instances of {settings.threads} "
+                f"threads ({settings.cores} cores usable)"
+            )
+            if first_of([stop, server]) is stop:
+                return 0
+            _say("Triton ended by itself: its last words are above")
+            return 1
+    except ServingError as error:
+        _say(str(error))
+        return error.exit_status
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"inference_server: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

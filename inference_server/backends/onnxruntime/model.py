@@ -1,0 +1,90 @@
+"""Triton's backend `onnxruntime`, written for its Python backend.
+
+It stands in for NVIDIA's native backend where only the Python backend is at hand, and honours the same config.pbtxt;
+what is compared and refused at load stands in contract.py. It runs in Triton's stub process, one for each instance.
+
+Source: Triton's documentation of Python-based backends.
+"""
+
+import json
+import os
+import select
+import signal
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as triton
+
+import contract
+
+
+class TritonPythonModel:
+    """One instance of a model. Triton calls these methods by their names."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the model, or refuse to with a text that names what is wrong."""
+        _end_with_parent()
+        config = json.loads(args["model_config"])
+        try:
+            options = contract.session_options(config)
+            path = Path(args["model_repository"]) / args["model_version"] / contract.model_filename(config)
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            contract.compare(config, self._session)
+        except Exception as error:
+            raise triton.TritonModelException(f"{args['model_name']}: {error}") from None
+        self._inputs = config["input"]
+        self._outputs = [output["name"] for output in config["output"]]
+        self._batched = config["max_batch_size"] > 0
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer the requests in their order; those of equal shape run together."""
+        tensors = [self._read(request) for request in requests]
+        responses: list[Any] = [None] * len(requests)
+        for group in self._groups(tensors):
+            for place, response in zip(group, self._run([tensors[place] for place in group]), strict=True):
+                responses[place] = response
+        return responses
+
+    def _read(self, request: Any) -> dict[str, np.ndarray]:
+        return {i["name"]: triton.get_input_tensor_by_name(request, i["name"]).as_numpy() for i in self._inputs}
+
+    def _groups(self, tensors: list[dict[str, np.ndarray]]) -> list[list[int]]:
+        """Return the places of the requests that can be joined along the first axis."""
+        if not self._batched:
+            return [[place] for place in range(len(tensors))]
+        places = defaultdict(list)
+        for place, request in enumerate(tensors):
+            places[tuple(tensor.shape[1:] for tensor in request.values())].append(place)
+        return list(places.values())
+
+    def _run(self, requests: list[dict[str, np.ndarray]]) -> list[Any]:
+        """Run one group and return a response for each of its requests: all of them fail or none."""
+        try:
+            for request in requests:
+                contract.check_request(self._inputs, request, batched=self._batched)
+            if len(requests) == 1:
+                return [self._response(self._session.run(self._outputs, requests[0]))]
+            joined = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
+            ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
+            split = [np.split(output, ends) for output in self._session.run(self._outputs, joined)]
+            return [self._response(outputs) for outputs in zip(*split, strict=True)]
+        except Exception as error:  # whatever ONNX Runtime raises is this group's answer
+            return [triton.InferenceResponse(error=triton.TritonError(str(error))) for _ in requests]
+
+    def _response(self, outputs: list[np.ndarray]) -> Any:
+        return triton.InferenceResponse([triton.Tensor(n, t) for n, t in zip(self._outputs, outputs, strict=True)])
+
+
+def _end_with_parent() -> None:
+    """End this process when tritonserver ends, even if it was killed and could not say so."""
+    parent = os.pidfd_open(os.getppid())
+
+    def wait_for_end() -> None:
+        select.select([parent], [], [])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait_for_end, name="end-with-parent", daemon=True).start()

@@ -1,0 +1,113 @@
+"""A child process in a group of its own, and waiting for it or for a signal without polling.
+
+Everything here that can be waited for has a `fileno()` that becomes readable when it happens, as `select` wants it.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+
+class Waitable(Protocol):
+    """Something that `select` can wait for."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when it has happened."""
+
+
+class Child:
+    """A running child process; its `fileno()` becomes readable when it ends."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._descriptor = os.pidfd_open(process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, which is its group's id too."""
+        return self._process.pid
+
+    @property
+    def output(self) -> IO[str]:
+        """Return what it writes, standard output and error together."""
+        if self._process.stdout is None:
+            raise ValueError("the child was started without capture=True")
+        return self._process.stdout
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the process ends."""
+        return self._descriptor
+
+    def end(self, grace_s: float) -> int:
+        """Ask the process to end, wait `grace_s` seconds, then kill what is left of its group; return its status."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)  # to the process alone: it ends its own children in its own order
+        first_of([self], timeout_s=grace_s)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        os.close(self._descriptor)
+        return self._process.wait()
+
+
+@contextmanager
+def child(
+    command: Sequence[str | Path],
+    *,
+    grace_s: float,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    capture: bool = False,
+) -> Iterator[Child]:
+    """Run a command, and end it and its whole group at the end.
+
+    Its group is its own, so that Ctrl-C in a terminal reaches this process alone, and it decides who ends first.
+    """
+    process = Child(
+        subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if capture else None,
+            stderr=subprocess.STDOUT if capture else None,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    )
+    try:
+        yield process
+    finally:
+        process.end(grace_s)
+
+
+def first_of(waited_for: Sequence[Waitable], *, timeout_s: float | None = None) -> Waitable | None:
+    """Wait until one of these happens and return it, or None when the time is over."""
+    readable, _, _ = select.select(waited_for, [], [], timeout_s)
+    return readable[0] if readable else None
+
+
+@contextmanager
+def stop_signals() -> Iterator[socket.socket]:
+    """Turn SIGTERM and SIGINT into something that can be waited for; a second one changes nothing.
+
+    Only in the main thread.
+    """
+    asked, waker = socket.socketpair()
+    waker.setblocking(False)
+    old_handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    old_waker = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    try:
+        yield asked
+    finally:
+        signal.set_wakeup_fd(old_waker)
+        for number, handler in old_handlers.items():
+            signal.signal(number, handler)
+        asked.close()
+        waker.close()

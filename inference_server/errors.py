@@ -1,0 +1,52 @@
+"""Why Triton does not serve. Each text is one line that names the mend.
+
+    ServingError                    exit status 1
+    ├── SettingError                2: an environment variable has a wrong value
+    ├── UnsupportedMachineError     3: no tritonserver can run here outside a container
+    ├── PortInUseError              4: somebody else listens there
+    ├── ModelRepositoryError        5: there is no model to serve
+    ├── StartError                  6: Triton ended, or was not ready in time
+    └── StopAskedError              0: SIGTERM or SIGINT came before it was ready
+"""
+
+
+class ServingError(Exception):
+    """It does not serve; the message says why and what to do."""
+
+    exit_status = 1
+
+
+class SettingError(ServingError):
+    """An environment variable has a value that means nothing here."""
+
+    exit_status = 2
+
+
+class UnsupportedMachineError(ServingError):
+    """The wheel has no tritonserver for this machine or this Python."""
+
+    exit_status = 3
+
+
+class PortInUseError(ServingError):
+    """The address cannot be listened on."""
+
+    exit_status = 4
+
+
+class ModelRepositoryError(ServingError):
+    """The folder holds no model."""
+
+    exit_status = 5
+
+
+class StartError(ServingError):
+    """The process ended or was not ready in time."""
+
+    exit_status = 6
+
+
+class StopAskedError(ServingError):
+    """Somebody asked to stop while it was starting."""
+
+    exit_status = 0

@@ -1,0 +1,132 @@
+"""Start `tritonserver` from the wheel, wait until it is ready, and end it with all its processes."""
+
+import http.client
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference_server.child import Child, Waitable, child, first_of
+from inference_server.errors import PortInUseError, StartError, StopAskedError
+from inference_server.log import Log
+from inference_server.run_folder import run_folder
+from inference_server.settings import Settings
+from inference_server.wheel import Wheel, find_wheel
+
+RESTRICTED_APIS = "shared-memory,model-repository,trace,logging"
+POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Triton that is ready; its `fileno()` becomes readable when it ends by itself."""
+
+    address: str  # host:port of its HTTP interface
+    metrics_address: str
+    process: Child
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the server ends."""
+        return self.process.fileno()
+
+
+@contextmanager
+def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Server]:
+    """Serve the model repository until the end of the `with` block.
+
+    `stop` ends the start early when it happens, as `child.stop_signals()` does.
+
+    Raises: ServingError, as drawn in errors.py.
+    """
+    wheel = find_wheel()
+    refuse_port_in_use(settings.host, settings.http_port, "TRITON_HTTP_PORT")
+    refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_METRICS_PORT")
+    with (
+        run_folder(wheel, settings) as folder,
+        child(
+            _command(wheel, folder, settings),
+            grace_s=settings.stop_timeout_s,
+            environment=_environment(wheel),
+            folder=folder,
+            capture=True,
+        ) as process,
+    ):
+        log = Log(process.output, sys.stderr, live=settings.log_verbose > 0)
+        _wait_until_ready(process, log, settings, [] if stop is None else [stop])
+        log.forward()
+        yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", process)
+
+
+def refuse_port_in_use(host: str, port: int, variable: str) -> None:
+    """Refuse an address that cannot be listened on.
+
+    Raises: PortInUseError, which names the environment variable that changes the port.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}): set {variable} to a free port") from None
+
+
+def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]:
+    return [
+        wheel.tritonserver,
+        f"--model-repository={folder / 'models'}",
+        f"--backend-directory={folder / 'backends'}",
+        f"--http-address={settings.host}",
+        f"--http-port={settings.http_port}",
+        f"--metrics-address={settings.host}",
+        f"--metrics-port={settings.metrics_port}",
+        "--allow-grpc=false",
+        "--allow-gpu-metrics=false",
+        "--model-control-mode=none",
+        "--disable-auto-complete-config",  # config.pbtxt says all, and is compared with the model
+        # A restricted call needs this header's value; nobody is told it.
+        f"--http-restricted-api={RESTRICTED_APIS}:closed={os.urandom(16).hex()}",
+        "--strict-readiness=true",
+        "--exit-on-error=true",
+        f"--exit-timeout-secs={max(1, settings.stop_timeout_s - 2)}",
+        "--pinned-memory-pool-byte-size=0",  # only a GPU gains from it
+        f"--log-verbose={max(0, settings.log_verbose - 1)}",
+        f"--log-info={'true' if settings.log_verbose else 'false'}",
+    ]
+
+
+def _environment(wheel: Wheel) -> dict[str, str]:
+    """Return this process's environment, in which the stub finds its libraries and this Python's packages."""
+    return os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [wheel.library_path, os.environ.get("LD_LIBRARY_PATH")])),
+    }
+
+
+def _wait_until_ready(process: Child, log: Log, settings: Settings, stop: Sequence[Waitable]) -> None:
+    deadline_s = time.monotonic() + settings.start_timeout_s
+    while not is_ready(settings.http_address, "/v2/health/ready"):
+        happened = first_of([process, *stop], timeout_s=POLL_S)
+        if happened is process:
+            raise StartError(f"Triton ended while it started: {log.reason()}")
+        if happened is not None:
+            raise StopAskedError("asked to stop while Triton was starting")
+        if time.monotonic() > deadline_s:
+            raise StartError(
+                f"Triton was not ready after {settings.start_timeout_s} s (TRITON_START_S raises it): {log.reason()}"
+            )
+
+
+def is_ready(address: str, path: str) -> bool:
+    """Ask whether a server answers 200 at this path."""
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,74 @@
+"""The run folder: what `tritonserver` reads, put together for this machine.
+
+    backends/python/        the wheel's Python backend, with the stub of the running Python
+    backends/onnxruntime/   ours
+    models/                 a copy of the model repository, with this machine's instances and threads
+
+All are copies. Triton refuses symbolic links in a backend folder, the stub must belong to the user who runs it, and
+the model repository stays as it is in git.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from inference_server.errors import ModelRepositoryError
+from inference_server.settings import Settings
+from inference_server.wheel import Wheel
+
+OUR_BACKENDS = Path(__file__).parent / "backends"
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "__init__.py")
+
+
+@contextmanager
+def run_folder(wheel: Wheel, settings: Settings) -> Iterator[Path]:
+    """Put a run folder together, readable by this user alone, and remove it at the end.
+
+    Raises: ModelRepositoryError.
+    """
+    models = _models(settings.model_repository)
+    with tempfile.TemporaryDirectory(prefix="inference_server-") as name:
+        folder = Path(name)
+        _copy_backends(wheel, folder / "backends")
+        for model in models:
+            shutil.copytree(model, folder / "models" / model.name)
+            config = folder / "models" / model.name / "config.pbtxt"
+            config.write_text(for_this_machine(config.read_text(), settings.instances, settings.threads))
+        yield folder
+
+
+def _models(repository: Path) -> list[Path]:
+    """Return the model folders: those with a config.pbtxt and at least one numbered version that is not empty."""
+    mend = "`dvc repro` makes it, `git checkout model_repository` brings the published one back"
+    if not repository.is_dir():
+        raise ModelRepositoryError(f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {mend}")
+    models = sorted(config.parent for config in repository.glob("*/config.pbtxt"))
+    if not models:
+        raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) holds no <model>/config.pbtxt: {mend}")
+    for model in models:
+        if not any(version.parent.name.isdigit() for version in model.glob("*/*")):
+            raise ModelRepositoryError(f"{model} holds no version of the model, as in 1/model.onnx: {mend}")
+    return models
+
+
+def _copy_backends(wheel: Wheel, backends: Path) -> None:
+    shutil.copytree(wheel.python_backend, backends / "python", ignore=NOT_COPIED)
+    shutil.copy(wheel.stub, backends / "python")
+    shutil.copytree(OUR_BACKENDS, backends, ignore=NOT_COPIED, dirs_exist_ok=True)
+
+
+def for_this_machine(config: str, instances: int, threads: int) -> str:
+    """Append instances and threads to the text of a config.pbtxt; what it already says of them stays.
+
+    Appending is enough: a repeated field of protobuf's text format may go on anywhere.
+    """
+    stated = re.sub(r"#.*", "", config)
+    lines = [config.rstrip(), "", "# Written for this machine by inference_server."]
+    if not re.search(r"\binstance_group\b", stated):
+        lines.append(f"instance_group [ {{ count: {instances}, kind: KIND_CPU }} ]")
+    if not re.search(r"\bintra_op_thread_count\b", stated):
+        lines.append(f'parameters {{ key: "intra_op_thread_count" value: {{ string_value: "{threads}" }} }}')
+    return "\n".join([*lines, ""])
