@@ -1,4 +1,6 @@
-"""Why Triton does not serve. Each text is one line that names the mend.
+"""Why Triton does not serve; each text is one line that names the mend.
+
+The tree, with the exit status of `python -m inference_server`:
 
     ServingError                    exit status 1
     ├── SettingError                2: an environment variable has a wrong value

@@ -7,9 +7,10 @@ from collections import deque
 from typing import IO
 
 KEPT_LINES = 400
-HARMLESS = (  # said on every machine without a GPU
+HARMLESS = (  # on every machine without a GPU
     "CudaDriverHelper has not been initialized",
     "no pinned memory pool",
+    "Signal (",  # the launcher sent it
 )
 REASON = re.compile(r"failed to load|Invalid argument|error: ", re.IGNORECASE)
 END_TIMEOUT_S = 5

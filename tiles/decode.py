@@ -52,11 +52,13 @@ def decode_tile(data: bytes, *, max_pixels: int) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _refuse_too_large(image.width, image.height, max_pixels)
             return _to_grey(image)
+    except DecodeError:
+        raise
     except UnidentifiedImageError:
         raise NotAnImageError("the bytes are neither a JPEG nor a PNG image: send one of these") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise TileTooLargeError(f"the image has more than {max_pixels} pixels: send a smaller one") from None
-    except (OSError, SyntaxError, EOFError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+    except (OSError, EOFError, SyntaxError, ValueError) as error:  # the last two: how Pillow names a bad PNG chunk
         raise TruncatedImageError(f"the image is truncated or damaged ({error}): send the whole file") from None
 
 
@@ -70,6 +72,7 @@ def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
 
 def _to_grey(image: Image.Image) -> np.ndarray:
     image.draft("L", image.size)  # a colour JPEG is then decoded straight to its luma
+    image.info.pop("transparency", None)  # it changes no grey value, and Pillow warns of it in a palette
     if image.mode in SIXTEEN_BIT_MODES:
         return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
     if image.mode not in EIGHT_BIT_MODES:

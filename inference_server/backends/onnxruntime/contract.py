@@ -144,6 +144,5 @@ def check_request(inputs: Sequence[dict[str, Any]], request: dict[str, np.ndarra
         expected = [-1] * batched + [int(size) for size in stated["dims"]]
         fits = len(expected) == tensor.ndim and all(e in (-1, f) for e, f in zip(expected, tensor.shape, strict=True))
         if tensor.dtype != dtype or not fits:
-            raise ContractError(
-                f"input {stated['name']!r}: expected {np.dtype(dtype)} {expected}, got {tensor.dtype} {list(tensor.shape)}"
-            )
+            wanted, got = f"{np.dtype(dtype)} {expected}", f"{tensor.dtype} {list(tensor.shape)}"
+            raise ContractError(f"input {stated['name']!r}: expected {wanted}, got {got}")

@@ -1,0 +1,117 @@
+"""Get the dataset's archive: from a local copy or from its public URL, whole or not at all."""
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from training.errors import ArchiveError
+
+ENVIRONMENT_VARIABLE = "MTD_ARCHIVE"
+ATTEMPTS = 5
+TIMEOUT_S = 60  # without a byte
+CHUNK_BYTES = 1 << 18
+
+
+def find_archive(url: str, download_folder: Path) -> Path:
+    """Return the path of the zip: MTD_ARCHIVE's, or the download of `url`, which is kept for the next call.
+
+    Raises: ArchiveError, when it is not there or can't be had.
+    """
+    local = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not local:
+        return download(url, download_folder)
+    if not Path(local).is_file():
+        raise ArchiveError(f"{ENVIRONMENT_VARIABLE}={local}: there is no such file; name the zip or unset the variable")
+    return Path(local)
+
+
+def download(url: str, folder: Path) -> Path:
+    """Download `url` beside its final name and rename it when it is whole; after a cut go on where it stopped.
+
+    A server that can't go on (no ranges, or the file has changed since) makes it start over.
+
+    Raises: ArchiveError, after ATTEMPTS cuts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target, part = folder / "archive.zip", folder / "archive.zip.part"
+    if target.exists():
+        return target
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _continue_download(url, part)
+            break
+        except (OSError, http.client.HTTPException) as error:
+            if attempt == ATTEMPTS or (isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500):  # noqa: PLR2004
+                raise ArchiveError(
+                    f"{url} can't be downloaded ({error}): check the network and run again, or download it by hand "
+                    f"and name the file in {ENVIRONMENT_VARIABLE}"
+                ) from None
+    part.replace(target)
+    part.with_suffix(".etag").unlink(missing_ok=True)
+    return target
+
+
+def _continue_download(url: str, part: Path) -> None:
+    """Append what is missing to `part`, or start it over where the server does not resume."""
+    etag_file = part.with_suffix(".etag")
+    request = urllib.request.Request(url)  # noqa: S310 - the URL is the user's own
+    if part.exists() and etag_file.exists():
+        request.add_header("Range", f"bytes={part.stat().st_size}-")
+        request.add_header("If-Range", etag_file.read_text())
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # `part` was whole, or is of another file
+            etag_file.unlink()
+        raise
+    with response:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        if etag := response.headers.get("ETag"):
+            etag_file.write_text(etag)
+        _write(response, part, resumed=resumed)
+
+
+def _write(response: http.client.HTTPResponse, part: Path, *, resumed: bool) -> None:
+    before = part.stat().st_size if resumed else 0
+    length = response.headers.get("Content-Length")
+    total = before + int(length) if length else None
+    with part.open("ab" if resumed else "wb") as file, _progress(total, before) as bar:
+        while chunk := response.read(CHUNK_BYTES):
+            file.write(chunk)
+            bar.update(len(chunk))
+    if total is not None and part.stat().st_size != total:
+        raise ConnectionError(f"{part.stat().st_size} of {total} bytes arrived")
+
+
+def _progress(total: int | None, before: int) -> "tqdm[None]":
+    return tqdm(total=total, initial=before, unit="B", unit_scale=True, desc="download")
+
+
+def read_members(archive: Path) -> dict[str, bytes]:
+    """Return the archive's images and masks as {"MT_<type>/Imgs/<name>": bytes}, whatever its root folder is called.
+
+    Raises: ArchiveError, for a damaged zip or a member that leaves the folder.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            names = [info.filename for info in zipped.infolist() if not info.is_dir()]
+            if outside := [name for name in names if _leaves_the_folder(name)]:
+                raise ArchiveError(f"{archive}: refused, members leave the folder: {', '.join(outside[:5])}")
+            return {"/".join(PurePosixPath(name).parts[-3:]): zipped.read(name) for name in names if _is_image(name)}
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ArchiveError(f"{archive} is not a whole zip ({error}): delete it and run again") from None
+
+
+def _leaves_the_folder(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
+
+
+def _is_image(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) >= 3 and parts[-3].startswith("MT_") and parts[-2] == "Imgs" and name.endswith((".jpg", ".png"))  # noqa: PLR2004

@@ -1,0 +1,81 @@
+"""Stage check_packages: does the environment have what the lock says, in what changes results?
+
+The record it writes depends on the lock alone, so that it is equal on every machine. Every later stage repeats the
+check itself: the environment may have changed since the record was written.
+"""
+
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
+
+from training.errors import PackagesError, exit_status
+
+LOCK_FILE = Path("requirements/training.txt")
+RECORD_FILE = Path("requirements/training.json")
+
+# A change in one of these may change a pixel, a weight or a figure.
+DECISIVE = (
+    "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "safetensors", "scikit-learn",
+    "segmentation-models-pytorch", "timm", "torch", "torchvision",
+)  # fmt: skip
+
+
+def locked_versions(lock: Path = LOCK_FILE) -> dict[str, str]:
+    """Return {package: version} of the decisive packages, as the lock pins them for this interpreter.
+
+    Raises: PackagesError, when the lock is missing or does not pin one of them.
+    """
+    if not lock.is_file():
+        raise PackagesError(f"{lock} is missing: run from the repository root, or make it with `make lock`")
+    pins: dict[str, str] = {}
+    for line in lock.read_text().splitlines():
+        try:
+            requirement = Requirement(line.removesuffix("\\").strip())
+        except InvalidRequirement:
+            continue  # a hash, a comment or an option
+        if requirement.name in DECISIVE and (requirement.marker is None or requirement.marker.evaluate()):
+            pins[requirement.name] = next(iter(requirement.specifier)).version
+    if unpinned := sorted(set(DECISIVE) - set(pins)):
+        raise PackagesError(f"{lock} does not pin {', '.join(unpinned)}: make it with `make lock`")
+    return dict(sorted(pins.items()))
+
+
+def installed_version(package: str) -> str | None:
+    """Return the installed public version (a `+cpu` build counts as its release), or None where it is missing."""
+    try:
+        return Version(version(package)).public
+    except PackageNotFoundError:
+        return None
+
+
+def check_packages(lock: Path = LOCK_FILE) -> dict[str, str]:
+    """Compare the environment with the lock and return the locked versions.
+
+    Raises: PackagesError, listing every package that differs.
+    """
+    pins = locked_versions(lock)
+    differing = [
+        f"  {package}: locked {wanted}, installed {found or 'not at all'}"
+        for package, wanted in pins.items()
+        if (found := installed_version(package)) != wanted
+    ]
+    if differing:
+        raise PackagesError(
+            f"Python {platform.python_version()} at {sys.prefix} differs from {lock}:\n" + "\n".join(differing)
+            + f"\ninstall the lock: {sys.executable} -m pip install --require-hashes -r {lock}"
+        )  # fmt: skip
+    return pins
+
+
+def main() -> None:
+    """Run the stage."""
+    RECORD_FILE.write_text(json.dumps(check_packages(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

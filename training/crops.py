@@ -1,0 +1,117 @@
+"""What the network is shown: augmented crops at native resolution, drawn evenly over types and physical tiles.
+
+Crop number i of epoch e depends on the seed, e and i alone. A resumed run therefore sees exactly what an uninterrupted
+one sees, without any saved sampler state.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from training.data_load import FREE
+from training.dataset import Sample
+from training.errors import DatasetError
+from training.params import TrainParams
+
+
+class CropSampler:
+    """Draws the batches of an epoch.
+
+    Raises: DatasetError, when the samples hold no defective image or no Free one.
+    """
+
+    def __init__(self, samples: list[Sample], params: TrainParams, seed: int) -> None:
+        self._params, self._seed = params, seed
+        self._by_type: dict[str, list[list[Sample]]] = _group(samples)
+        self._defects = sorted(set(self._by_type) - {FREE})
+        if FREE not in self._by_type or not self._defects:
+            raise DatasetError("training needs images with and without a defect: look into data/split.csv")
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield crops_per_epoch // batch_size batches.
+
+        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0–5.
+        """
+        size = self._params.batch_size
+        for first in range(0, self._params.crops_per_epoch - size + 1, size):
+            crops = [self._crop(np.random.default_rng([self._seed, epoch, first + i])) for i in range(size)]
+            yield torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
+
+    def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        kind = FREE if rng.random() < self._params.free_share else self._defects[rng.integers(len(self._defects))]
+        exposures = self._by_type[kind][rng.integers(len(self._by_type[kind]))]
+        sample = exposures[rng.integers(len(exposures))]
+        transform = _draw_transform(sample, self._params, rng)
+        label = torch.from_numpy(sample.label.astype(np.float32))
+        image = _expose(torch.from_numpy(sample.tile.astype(np.float32)), self._params, rng)
+        image = _warp(image, transform, self._params.crop_size)
+        noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
+        covered = _warp((label > 0).float(), transform, self._params.crop_size)[0] > 0.5  # noqa: PLR2004 - mostly covered
+        return (image + torch.from_numpy(noise)).clamp(0, 255), covered.long() * int(label.max())
+
+
+def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:
+    """Return {type: [exposures of one tile, …]}, so that a tile weighs the same however often it was photographed.
+
+    An image of a defect folder whose mask is empty teaches nothing certain and is left out.
+    """
+    groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.entry.type == FREE or sample.mask.any():
+            groups[sample.entry.type, sample.entry.tile].append(sample)
+    by_type: dict[str, list[list[Sample]]] = defaultdict(list)
+    for (kind, _), exposures in sorted(groups.items()):
+        by_type[kind].append(exposures)
+    return dict(by_type)
+
+
+def _draw_transform(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
+    """Return the (2, 3) matrix from the crop's pixel offsets (x, y from its centre) to the tile's pixels."""
+    angle = np.deg2rad(90 * rng.integers(4) + rng.uniform(-params.rotation, params.rotation))
+    scale = np.exp(rng.uniform(*np.log(params.scale)))
+    mirror = np.diag([rng.choice([-1, 1]), 1])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    centre = _draw_centre(sample, params, rng)
+    return np.column_stack([turn @ mirror / scale, centre])
+
+
+def _draw_centre(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
+    """Return (x, y) of the crop's centre: near a defect pixel or anywhere, moved so that the crop lies on the tile."""
+    height, width = sample.mask.shape
+    half = params.crop_size / 2
+    if sample.mask.any() and rng.random() < params.defect_centred_share:
+        pixels = np.flatnonzero(sample.mask)
+        y, x = divmod(int(pixels[rng.integers(len(pixels))]), width)
+        x, y = x + rng.uniform(-half, half) * 0.75, y + rng.uniform(-half, half) * 0.75
+    else:
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+    return np.array([_inside(x, half, width), _inside(y, half, height)])
+
+
+def _inside(position: float, half: float, length: int) -> float:
+    return min(max(position, half), length - half) if length > 2 * half else length / 2
+
+
+def _expose(image: Tensor, params: TrainParams, rng: np.random.Generator) -> Tensor:
+    """Change the exposure: (H, W) grey values 0–255, not clipped before the noise is added."""
+    gamma, gain = (np.exp(rng.uniform(*np.log(bounds))) for bounds in (params.gamma, params.gain))
+    return 255 * float(gain) * (image / 255) ** float(gamma)
+
+
+def _warp(image: Tensor, matrix: np.ndarray, size: int) -> Tensor:
+    """Sample a crop bilinearly; beyond the tile its edge pixels are repeated, as `tiles.pad` does.
+
+    Shapes: image (H, W), matrix (2, 3) → (1, size, size).
+    """
+    height, width = image.shape
+    offsets = torch.arange(size) - (size - 1) / 2
+    y, x = torch.meshgrid(offsets, offsets, indexing="ij")
+    m = matrix.astype(np.float32)
+    grid_x = (m[0, 0] * x + m[0, 1] * y + m[0, 2] + 0.5) * 2 / width - 1
+    grid_y = (m[1, 0] * x + m[1, 1] * y + m[1, 2] + 0.5) * 2 / height - 1
+    grid = torch.stack([grid_x, grid_y], dim=-1)[None]
+    return nnf.grid_sample(image[None, None], grid, padding_mode="border", align_corners=False)[0]

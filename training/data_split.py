@@ -1,0 +1,93 @@
+"""Stage data_split: index → data/split.csv, the fold and the part (train, validation, test) of each image.
+
+`by_tile` keeps all exposures of one physical tile in one fold, stratified by type. `random` draws images: siblings of
+nearly every test image are then trained on. It exists to compare with the literature, and is called leaky everywhere.
+"""
+
+import csv
+import sys
+from collections import Counter
+from pathlib import Path
+
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from training.check_packages import check_packages
+from training.data_load import TILES_FOLDER, Entry
+from training.errors import DatasetError, exit_status
+from training.params import DataSplitParams, load_params
+
+SPLIT_FILE = Path("data/split.csv")
+PARTS = ("train", "validation", "test")
+
+
+def read_index(path: Path = TILES_FOLDER / "index.csv") -> list[Entry]:
+    """Read the index table that data_load wrote.
+
+    Raises: DatasetError, when it is not there.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: run `dvc repro data_load`, or `dvc pull` it")
+    with path.open(newline="") as file:
+        return [
+            Entry(r["image"], r["tile"], r["type"], int(r["width"]), int(r["height"]), int(r["defect_pixels"]))
+            for r in csv.DictReader(file)
+        ]
+
+
+def assign_folds(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, int]:
+    """Return {image: fold}; every image is in one fold, and by_tile every tile is too.
+
+    Raises: DatasetError, when a type has too few tiles (or images) for the number of folds.
+    """
+    by_tile = params.method == "by_tile"
+    _refuse_too_few(entries, params, by_tile=by_tile)
+    types, tiles = [entry.type for entry in entries], [entry.tile for entry in entries]
+    splitter = StratifiedGroupKFold if by_tile else StratifiedKFold
+    folds = splitter(params.folds, shuffle=True, random_state=seed).split(types, types, groups=tiles)
+    return {entries[row].image: fold for fold, (_, rows) in enumerate(folds) for row in rows}
+
+
+def _refuse_too_few(entries: list[Entry], params: DataSplitParams, *, by_tile: bool) -> None:
+    unit = "tiles" if by_tile else "images"
+    count = Counter(kind for kind, _ in {(entry.type, entry.tile if by_tile else entry.image) for entry in entries})
+    if few := [f"{kind} has {count[kind]} {unit}" for kind in sorted(count) if count[kind] < params.folds]:
+        raise DatasetError(f"{', '.join(few)}: too few for {params.folds} folds, lower data_split.folds")
+
+
+def part_of(fold: int, params: DataSplitParams) -> str:
+    """Return the part of a fold: one tests, one validates, the others train."""
+    return {params.test_fold: "test", params.validation_fold: "validation"}.get(fold, "train")
+
+
+def read_split(path: Path = SPLIT_FILE) -> dict[str, str]:
+    """Read {image: part} from the split table.
+
+    Raises: DatasetError, when it is not there.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: run `dvc repro data_split`, or `dvc pull` it")
+    with path.open(newline="") as file:
+        return {row["image"]: row["part"] for row in csv.DictReader(file)}
+
+
+def main() -> None:
+    """Run the stage and print how many images and tiles each part has."""
+    check_packages()
+    params = load_params()
+    entries = read_index()
+    folds = assign_folds(entries, params.data_split, params.base.seed)
+    parts = {image: part_of(fold, params.data_split) for image, fold in folds.items()}
+    with SPLIT_FILE.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "tile", "type", "fold", "part"])
+        writer.writerows([e.image, e.tile, e.type, folds[e.image], parts[e.image]] for e in entries)
+    for part in PARTS:
+        chosen = [entry for entry in entries if parts[entry.image] == part]
+        types = Counter(entry.type for entry in chosen)
+        print(f"{part}: {len(chosen)} images of {len({e.tile for e in chosen})} tiles, {dict(sorted(types.items()))}")  # noqa: T201
+    if params.data_split.method == "random":
+        print("leaky: exposures of one tile stand in several parts; compare only with other random splits")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

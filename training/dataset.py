@@ -1,0 +1,50 @@
+"""The dataset in memory: all tiles of one part, decoded once (the whole dataset is 156 megapixels)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tiles import DEFECT_TYPES, decode_mask, decode_tile
+from training.data_load import FREE, TILES_FOLDER, Entry
+from training.data_split import read_index, read_split
+from training.errors import DatasetError
+from training.params import Params
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its truth. tile: (H, W) uint8, 0–255; mask: (H, W) bool."""
+
+    entry: Entry
+    tile: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def label(self) -> np.ndarray:
+        """(H, W) uint8: 0 background, 1–5 the defect type of the image's folder."""
+        return self.mask.astype(np.uint8) * type_number(self.entry.type)
+
+
+def type_number(name: str) -> int:
+    """Return the class of a type: 1–5, and 0 for Free, whose images have no defect pixel."""
+    return 0 if name == FREE else 1 + DEFECT_TYPES.index(name)
+
+
+def load_part(part: str, params: Params, folder: Path = TILES_FOLDER) -> list[Sample]:
+    """Load the samples of `train`, `validation` or `test`, ordered by image.
+
+    Raises: DatasetError, when the part is empty.
+    """
+    parts = read_split()
+    samples = [_load(entry, params, folder) for entry in read_index() if parts[entry.image] == part]
+    if not samples:
+        raise DatasetError(f"no image is in the part {part}: look into data/split.csv, or change data_split in params.yaml")
+    return samples
+
+
+def _load(entry: Entry, params: Params, folder: Path) -> Sample:
+    limit = params.data_load.max_pixels
+    tile = decode_tile((folder / "images" / f"{entry.image}.jpg").read_bytes(), max_pixels=limit)
+    mask = decode_mask((folder / "masks" / f"{entry.image}.png").read_bytes(), above=127, max_pixels=limit)
+    return Sample(entry, tile, mask)

@@ -1,0 +1,51 @@
+"""What can go wrong in the pipeline, as one tree; a stage prints the message and exits with 1.
+
+    PipelineError
+    ├── ParamsError       params.yaml holds something that no stage knows
+    ├── PackagesError     the environment differs from the lock
+    ├── ArchiveError      the archive can't be had, or is not what it should be
+    ├── DatasetError      images, masks or splits don't fit together
+    ├── TrainingError     the training can't go on
+    └── ExportError       the exported graph is not what was evaluated
+"""
+
+import sys
+from collections.abc import Callable
+
+
+class PipelineError(Exception):
+    """A user can mend this; the message says how."""
+
+
+class ParamsError(PipelineError):
+    """params.yaml holds something that no stage knows."""
+
+
+class PackagesError(PipelineError):
+    """The environment differs from the lock in what changes results."""
+
+
+class ArchiveError(PipelineError):
+    """The archive can't be had, or is not what it should be."""
+
+
+class DatasetError(PipelineError):
+    """Images, masks or splits don't fit together."""
+
+
+class TrainingError(PipelineError):
+    """The training can't go on."""
+
+
+class ExportError(PipelineError):
+    """The exported graph is not what was evaluated."""
+
+
+def exit_status(stage: Callable[[], None]) -> int:
+    """Run a stage's main; print a PipelineError as one message and return the process's exit status."""
+    try:
+        stage()
+    except PipelineError as error:
+        print(f"{stage.__module__}: {error}", file=sys.stderr)  # noqa: T201 - the message is the interface
+        return 1
+    return 0

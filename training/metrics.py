@@ -1,0 +1,105 @@
+"""Segmentation metrics in two steps: counts of one image first, then a named reduction over images.
+
+An image's counts are two histograms, of the served probability (0–255) over its defective and its sound pixels. They
+hold every threshold at once: a pixel is predicted defective where probability >= threshold, 1–255.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from training.predict import Prediction
+
+LEVELS = 256
+THRESHOLDS = range(1, LEVELS)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """defect, sound: (256,) int64, the number of true defect and true sound pixels at each probability."""
+
+    defect: np.ndarray
+    sound: np.ndarray
+
+
+def count(prediction: Prediction) -> Counts:
+    """Count one image."""
+    mask = prediction.sample.mask
+    defect, sound = (np.bincount(prediction.probability[where], minlength=LEVELS) for where in (mask, ~mask))
+    return Counts(defect, sound)
+
+
+def pool(counts: Sequence[Counts]) -> Counts:
+    """Add the counts of several images."""
+    return Counts(sum(c.defect for c in counts), sum(c.sound for c in counts))  # type: ignore[arg-type]
+
+
+def confusion_at(counts: Counts, threshold: int) -> tuple[int, int, int]:
+    """Return (true positive, false positive, false negative) pixels."""
+    true_positive = int(counts.defect[threshold:].sum())
+    return true_positive, int(counts.sound[threshold:].sum()), int(counts.defect[:threshold].sum())
+
+
+def dice(counts: Counts, threshold: int) -> float:
+    """Return 2 TP / (2 TP + FP + FN); 1 where truth and prediction are both empty."""
+    tp, fp, fn = confusion_at(counts, threshold)
+    return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
+
+
+def iou(counts: Counts, threshold: int) -> float:
+    """Return TP / (TP + FP + FN); 1 where truth and prediction are both empty."""
+    tp, fp, fn = confusion_at(counts, threshold)
+    return tp / (tp + fp + fn) if tp + fp + fn else 1.0
+
+
+def dice_pooled(counts: Sequence[Counts], threshold: int) -> float:
+    """Return the Dice of all images' pixels together."""
+    return dice(pool(counts), threshold)
+
+
+def dice_image_mean(counts: Sequence[Counts], threshold: int) -> float:
+    """Return the mean over images of each one's Dice."""
+    return float(np.mean([dice(c, threshold) for c in counts]))
+
+
+def best_threshold(counts: Sequence[Counts]) -> int:
+    """Return the threshold of the highest Dice pooled over all these images, sound ones included."""
+    pooled = pool(counts)
+    return max(THRESHOLDS, key=lambda threshold: dice(pooled, threshold))
+
+
+def precision_recall(counts: Sequence[Counts]) -> list[tuple[int, float, float]]:
+    """Return (threshold, precision, recall) of the pixels pooled over images; precision is 1 where nothing is found."""
+    pooled = pool(counts)
+    rows = []
+    for threshold in THRESHOLDS:
+        tp, fp, fn = confusion_at(pooled, threshold)
+        rows.append((threshold, tp / (tp + fp) if tp + fp else 1.0, tp / (tp + fn) if tp + fn else 1.0))
+    return rows
+
+
+def score(counts: Counts) -> float:
+    """Return the image's defect score: its highest probability, 0–1."""
+    return float(np.flatnonzero(counts.defect + counts.sound)[-1]) / (LEVELS - 1)
+
+
+def predicted_pixels(counts: Counts, threshold: int) -> int:
+    """Return how many pixels are predicted defective."""
+    tp, fp, _ = confusion_at(counts, threshold)
+    return tp + fp
+
+
+def majority_type(prediction: Prediction, threshold: int) -> int:
+    """Return the type (1–5) that most predicted pixels have, or 0 where none is predicted."""
+    found = prediction.type[prediction.probability >= threshold]
+    return int(np.bincount(found).argmax()) if len(found) else 0
+
+
+def image_level(defective: Sequence[bool], scores: Sequence[float]) -> dict[str, float]:
+    """Return area under the ROC curve and average precision of the images' scores."""
+    return {
+        "auroc": float(roc_auc_score(defective, scores)),
+        "average_precision": float(average_precision_score(defective, scores)),
+    }

@@ -1,0 +1,132 @@
+"""params.yaml as typed, frozen sections; an unknown key or a value of the wrong kind is an error that names it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from training.errors import ParamsError
+
+PARAMS_FILE = Path("params.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+def _ordered(bounds: list[float]) -> list[float]:
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:  # noqa: PLR2004 - a range has two ends
+        raise ValueError("expected [lowest, highest], both greater than 0")
+    return bounds
+
+
+Range = Annotated[list[float], AfterValidator(_ordered)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BaseParams(_Section):
+    """What several stages share."""
+
+    seed: Annotated[int, Field(ge=0)]
+
+
+class DataLoadParams(_Section):
+    """Where the archive comes from and how its masks are read."""
+
+    url: str
+    digest: str
+    mask_above: Annotated[int, Field(ge=0, le=254)]
+    max_pixels: Positive
+
+
+class DataSplitParams(_Section):
+    """Which images are trained on, validated on and tested on."""
+
+    method: Literal["by_tile", "random"]
+    folds: Annotated[int, Field(ge=3)]
+    test_fold: Annotated[int, Field(ge=0)]
+    validation_fold: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _folds_exist_and_differ(self) -> "DataSplitParams":
+        if max(self.test_fold, self.validation_fold) >= self.folds or self.test_fold == self.validation_fold:
+            raise ValueError("test_fold and validation_fold must be two different numbers below folds")
+        return self
+
+
+class TrainParams(_Section):
+    """The network, its crops and its schedule; units stand in params.yaml."""
+
+    encoder: str
+    encoder_weights: Literal["imagenet"] | None
+    decoder_channels: Annotated[list[Positive], Field(min_length=5, max_length=5)]
+    epochs: Positive
+    crops_per_epoch: Positive
+    batch_size: Annotated[int, Field(ge=2)]
+    crop_size: Annotated[int, Field(gt=0, multiple_of=32)]
+    free_share: Share
+    defect_centred_share: Share
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    type_weight: Annotated[float, Field(ge=0)]
+    validate_every: Positive
+    gamma: Range
+    gain: Range
+    noise: Annotated[float, Field(ge=0)]
+    rotation: Annotated[float, Field(ge=0)]
+    scale: Range
+
+    @model_validator(mode="after")
+    def _epoch_holds_a_batch(self) -> "TrainParams":
+        if self.crops_per_epoch < self.batch_size:
+            raise ValueError("crops_per_epoch must be at least batch_size")
+        return self
+
+
+class EvaluateParams(_Section):
+    """What the evaluation shows beside its figures."""
+
+    gallery_tiles: Positive
+
+
+class ExportParams(_Section):
+    """The ONNX graph, and how far it may be from torch."""
+
+    opset: Annotated[int, Field(ge=18)]
+    max_batch_size: Positive
+    shape_solver_timeout_s: Positive
+    max_differing_mask_pixels: Share
+    max_dice_difference: Share
+    max_grey_level_difference: Annotated[int, Field(ge=0, le=255)]
+
+
+class Params(_Section):
+    """All of params.yaml."""
+
+    base: BaseParams
+    data_load: DataLoadParams
+    data_split: DataSplitParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    export: ExportParams
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check params.yaml, with the YAML 1.2 reader that DVC itself uses.
+
+    Raises: ParamsError, naming each key that is unknown, missing or of the wrong kind.
+    """
+    try:
+        return Params.model_validate(YAML(typ="safe").load(path))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing: run from the repository root") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not YAML: {error}") from None
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or path}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ParamsError(f"{path}:\n" + "\n".join(lines)) from None

@@ -1,0 +1,190 @@
+"""Stage train: tiles of the training folds → models/segmenter.safetensors, the moving average of the network's weights.
+
+An interrupted run goes on after its last whole epoch. Its state lies outside DVC's outputs, in .run/train/<key>, where
+the key covers configuration, data, code and packages: a run that would give other weights never picks it up.
+"""
+
+import hashlib
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive import Live
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from training.check_packages import check_packages
+from training.checkpoint import RunState, save_model
+from training.crops import CropSampler
+from training.data_load import TILES_FOLDER
+from training.data_split import SPLIT_FILE
+from training.dataset import Sample, load_part
+from training.deployed import DeployedSegmenter, Normalise
+from training.errors import TrainingError, exit_status
+from training.losses import segmentation_loss_with_logits
+from training.metrics import best_threshold, count, dice_image_mean, dice_pooled
+from training.network import build_network
+from training.params import Params, TrainParams, load_params
+from training.precision import autocast, pick_device
+from training.predict import predict
+from training.provenance import git_commit, machine
+
+RUN_FOLDER = Path(".run/train")
+CODE = ("train", "crops", "dataset", "deployed", "losses", "network", "precision")  # what the weights depend on
+WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
+START_DIVISOR, END_DIVISOR = 25, 10_000  # of the peak learning rate; the usual one-cycle ends (Smith & Topin 2018)
+MAX_GRADIENT_NORM = 5.0
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Return the one-cycle learning rate: up from peak / 25 and down to peak / 10,000, both along a half cosine."""
+    warm_up = max(1, round(WARM_UP_SHARE * steps))
+    if step < warm_up:
+        low, share = peak / START_DIVISOR, step / warm_up
+    else:
+        low, share = peak / END_DIVISOR, 1 - (step - warm_up) / max(1, steps - warm_up)
+    return low + (peak - low) * (1 - math.cos(math.pi * share)) / 2
+
+
+def run_key(params: Params, packages: dict[str, str]) -> str:
+    """Return a digest of everything that the weights depend on, the machine aside."""
+    digest = hashlib.sha256(json.dumps([params.base.model_dump(), params.train.model_dump(), packages]).encode())
+    for path in (TILES_FOLDER / "index.csv", SPLIT_FILE, *(Path(__file__).with_name(f"{name}.py") for name in CODE)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class Trainer:
+    """One run: the network, its moving average and the optimizer, and the epochs behind it."""
+
+    params: TrainParams
+    seed: int
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.seed)
+        network = build_network(self.params).to(self.device, memory_format=torch.channels_last)
+        self.network: nn.Module = network
+        self.average = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(self.params.ema_decay), use_buffers=True
+        )
+        self.normalise = Normalise().to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
+        )
+        self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a run state holds beside the optimizer."""
+        return {"network": self.network, "average": self.average}
+
+    def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
+        """Train one epoch and return its mean loss.
+
+        Raises: TrainingError, when a loss is not finite.
+        """
+        self.network.train()
+        torch.manual_seed(self.seed * 100_003 + epoch)  # so that dropout, too, depends on the epoch alone
+        total = 0.0
+        batches = tqdm(sampler.batches(epoch), total=self.steps_per_epoch, desc=f"epoch {epoch + 1}", leave=False)
+        for index, (image, label) in enumerate(batches):
+            loss = self._step(epoch * self.steps_per_epoch + index, image, label)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
+                    "the state after the last whole epoch is kept"
+                )
+            total += loss
+        return total / self.steps_per_epoch
+
+    def _step(self, step: int, image: Tensor, label: Tensor) -> float:
+        rate = learning_rate(step, self.params.epochs * self.steps_per_epoch, self.params.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with autocast(self.device):
+            logits = self.network(self.normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
+        loss = segmentation_loss_with_logits(logits, label.to(self.device), type_weight=self.params.type_weight)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        value = loss.item()
+        if math.isfinite(value):
+            self.optimizer.step()
+            self.average.update_parameters(self.network)
+        return value
+
+    def validate(self, samples: list[Sample]) -> dict[str, float]:
+        """Measure the moving average on whole tiles, at its best threshold there (an optimistic figure)."""
+        segmenter = DeployedSegmenter(self.average.module).to(self.device)
+        counts = [count(prediction) for prediction in predict(segmenter, samples, description="validation")]
+        threshold = best_threshold(counts)
+        defective = [c for c, sample in zip(counts, samples, strict=True) if sample.mask.any()]
+        return {
+            "validation/dice_pooled": dice_pooled(defective, threshold),
+            "validation/dice_image_mean": dice_image_mean(defective, threshold),
+            "validation/threshold": threshold,
+        }
+
+
+def run(trainer: Trainer, params: Params, state: RunState, live: Live) -> None:
+    """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state."""
+    meta = state.load(trainer.modules, trainer.optimizer)
+    history: list[dict[str, float]] = meta["history"] if meta else []
+    for figures in history:
+        log(live, figures)
+    sampler = CropSampler(load_part("train", params), params.train, params.base.seed)
+    validation = load_part("validation", params)
+    for epoch in range(len(history), params.train.epochs):
+        started = time.monotonic()
+        figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
+        figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
+        if (epoch + 1) % params.train.validate_every == 0 or epoch + 1 == params.train.epochs:
+            figures |= trainer.validate(validation)
+        history.append(figures)
+        state.save(trainer.modules, trainer.optimizer, {"history": history})
+        log(live, figures)
+
+
+def log(live: Live, figures: dict[str, float]) -> None:
+    """Give one epoch's figures to DVCLive."""
+    for name, value in figures.items():
+        live.log_metric(name, value)
+    live.next_step()
+
+
+def configuration(params: Params, key: str, seconds: float) -> dict[str, Any]:
+    """Return what is written beside the weights."""
+    return {
+        "train": params.train.model_dump(),
+        "seed": params.base.seed,
+        "split": params.data_split.model_dump(),
+        "data_digest": params.data_load.digest,
+        "run": key,
+        **git_commit(),
+        "machine": machine(),
+        "seconds": round(seconds),
+    }
+
+
+def main() -> None:
+    """Run the stage."""
+    started = time.monotonic()
+    packages = check_packages()
+    params = load_params()
+    key = run_key(params, packages)
+    trainer = Trainer(params.train, params.base.seed, pick_device())
+    with Live("dvclive", dvcyaml=None, save_dvc_exp=False) as live:
+        run(trainer, params, RunState(RUN_FOLDER / key), live)
+    save_model(trainer.average.module, configuration(params, key, time.monotonic() - started))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
