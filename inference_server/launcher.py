@@ -71,7 +71,9 @@ def refuse_port_in_use(host: str, port: int, variable: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}): set {variable} to a free port") from None
+            raise PortInUseError(
+                f"cannot listen on {host}:{port} ({error.strerror}): set {variable} to a free port"
+            ) from None
 
 
 def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]:
@@ -111,7 +113,7 @@ def _wait_until_ready(process: Child, log: Log, settings: Settings, stop: Sequen
     while not is_ready(settings.http_address, "/v2/health/ready"):
         happened = first_of([process, *stop], timeout_s=POLL_S)
         if happened is process:
-            raise StartError(f"Triton ended while it started: {log.reason()}")
+            raise StartError(f"Triton refuses to start: {log.reason()}")
         if happened is not None:
             raise StopAskedError("asked to stop while Triton was starting")
         if time.monotonic() > deadline_s:

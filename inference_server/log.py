@@ -1,25 +1,35 @@
 """What Triton writes: kept while it starts, forwarded afterwards, and searched for the reason when it fails."""
 
 import re
-import sys
 import threading
 from collections import deque
 from typing import IO
 
 KEPT_LINES = 400
-HARMLESS = (  # on every machine without a GPU
-    "CudaDriverHelper has not been initialized",
-    "no pinned memory pool",
+END_TIMEOUT_S = 5
+HARMLESS = (
+    "CudaDriverHelper has not been initialized",  # on every machine without a GPU
+    "no pinned memory pool",  # the same
     "Signal (",  # the launcher sent it
 )
-REASON = re.compile(r"failed to load|Invalid argument|error: ", re.IGNORECASE)
-END_TIMEOUT_S = 5
+# Where Triton names the reason, most telling first: our backend's refusal, a config.pbtxt that cannot be read, a
+# refusal of Triton's own, the port, anything else.
+REASONS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"TritonModelException: (?P<reason>.*?)(\\n\\nAt:|\"$)",
+        r"Error parsing text-format inference.ModelConfig: (?P<reason>.*)",
+        r"failed to load '[^']*' version \d+: (?P<reason>.*?)\"?$",
+        r"\b(?P<reason>[Ff]ailed to .*?)\"?$",
+        r"error: (?P<reason>.*)",
+    )
+)
 
 
 class Log:
-    """Reads a child's output to its end in a thread of its own."""
+    """Reads a child's output to its end, in a thread of its own."""
 
-    def __init__(self, source: IO[str], target: IO[str] = sys.stderr, *, live: bool) -> None:
+    def __init__(self, source: IO[str], target: IO[str], *, live: bool) -> None:
         self._source = source
         self._target = target
         self._kept: deque[str] = deque(maxlen=KEPT_LINES)
@@ -33,10 +43,9 @@ class Log:
             if any(harmless in line for harmless in HARMLESS):
                 continue
             with self._lock:
+                self._kept.append(line)
                 if self._live:
                     self._write(line)
-                else:
-                    self._kept.append(line)
 
     def _write(self, line: str) -> None:
         self._target.write(line)
@@ -45,14 +54,23 @@ class Log:
     def forward(self) -> None:
         """Write what was kept, and everything from now on as it comes."""
         with self._lock:
-            for line in self._kept:
-                self._write(line)
-            self._kept.clear()
+            if not self._live:
+                for line in self._kept:
+                    self._write(line)
             self._live = True
 
     def reason(self) -> str:
-        """Return the line that says why Triton failed."""
+        """Return what Triton, which has ended, said about why."""
         self._thread.join(END_TIMEOUT_S)
         with self._lock:
-            lines = [line.strip() for line in self._kept if line.strip()]
-        return next(filter(REASON.search, lines), lines[-1] if lines else "it said nothing")
+            lines = list(self._kept)
+        return find_reason(lines)
+
+
+def find_reason(lines: list[str]) -> str:
+    """Return the one sentence in Triton's log that says why it did not start."""
+    for pattern in REASONS:
+        for line in lines:
+            if found := pattern.search(line.strip()):
+                return found["reason"]
+    return lines[-1].strip() if lines else "it wrote nothing"

@@ -54,7 +54,9 @@ def _refuse_machine() -> None:
         raise _unsupported(f"there is no Triton wheel for {platform.system()}")
     libc, version = platform.libc_ver()
     if libc != "glibc" or tuple(map(int, version.split("."))) < OLDEST_GLIBC:
-        raise _unsupported(f"Triton's wheel needs glibc 2.35 or newer, this machine has {libc or 'another libc'} {version}")
+        raise _unsupported(
+            f"Triton's wheel needs glibc 2.35 or newer, this machine has {libc or 'another libc'} {version}"
+        )
     if sys.version_info[:2] not in PYTHONS:
         raise _unsupported(f"Triton's wheel serves under Python 3.11 or 3.12, this is {platform.python_version()}")
 
@@ -62,14 +64,18 @@ def _refuse_machine() -> None:
 def _refuse_numpy() -> None:
     numpy_version = importlib.metadata.version("numpy")
     if int(numpy_version.split(".")[0]) > 1:
-        raise _unsupported(f"numpy {numpy_version} makes Triton's Python backend fail: install numpy < 2 in {sys.prefix}")
+        raise _unsupported(
+            f"numpy {numpy_version} makes Triton's Python backend fail: install numpy < 2 in {sys.prefix}"
+        )
 
 
 def _libpython_folder(version: str) -> str:
     """Return the folder that holds libpython, which the stub is linked with; a static Python has none of its own."""
     folder = Path(sysconfig.get_config_var("LIBDIR"))
     if not (folder / f"libpython{version}.so.1.0").exists() and not ctypes.util.find_library(f"python{version}"):
-        raise _unsupported(f"this Python has no libpython{version}.so.1.0 (`apt-get install libpython{version}` brings it)")
+        raise _unsupported(
+            f"this Python has no libpython{version}.so.1.0 (`apt-get install libpython{version}` brings it)"
+        )
     return str(folder)
 
 

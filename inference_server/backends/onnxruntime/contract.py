@@ -130,7 +130,9 @@ def _compare_tensor(kind: str, stated: dict[str, Any], found: Any, *, batched: b
     expected = [-1] * batched + [int(size) for size in stated["dims"]]
     if in_model != expected:
         batch = "; the first is the batch, as max_batch_size > 0" if batched else ""
-        raise ContractError(f"{where}: config.pbtxt has dims {expected}, the model has {in_model} (-1: any size{batch})")
+        raise ContractError(
+            f"{where}: config.pbtxt has dims {expected}, the model has {in_model} (-1: any size{batch})"
+        )
 
 
 def check_request(inputs: Sequence[dict[str, Any]], request: dict[str, np.ndarray], *, batched: bool) -> None:

@@ -33,7 +33,7 @@ class TritonPythonModel:
             path = Path(args["model_repository"]) / args["model_version"] / contract.model_filename(config)
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             contract.compare(config, self._session)
-        except Exception as error:  # Triton logs the text of this one exception, and a traceback of any other
+        except Exception as error:  # noqa: BLE001  the one exception whose text Triton logs
             raise triton.TritonModelException(f"{args['model_name']}: {error}") from None
         self._inputs = config["input"]
         self._outputs = [output["name"] for output in config["output"]]

@@ -1,0 +1,166 @@
+"""Real servers for tests: Triton from its wheel, under the serving environment's Python.
+
+SERVING_PYTHON     the Python of that environment; default .venv-serving/bin/python at the root
+MODEL_REPOSITORY   what `triton` serves; default model_repository at the root
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+START_S = 120
+STOP_S = 40
+
+
+@dataclass(frozen=True)
+class Service:
+    """A `python -m ...` of ours in a process of its own, and what it has written to standard error."""
+
+    process: subprocess.Popen
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end, return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(STOP_S)
+        finally:
+            self.process.kill()
+
+
+@dataclass(frozen=True)
+class Triton(Service):
+    """A Triton that is ready; `pid` is its launcher's, tritonserver is among `descendants(pid)`."""
+
+    url: str  # host:port, as TRITON_URL wants it
+    metrics_url: str  # http://host:port/metrics
+
+
+StartTriton = Callable[..., Triton]
+
+
+@pytest.fixture(scope="session")
+def serving_python() -> Path:
+    python = Path(os.environ.get("SERVING_PYTHON", ROOT / ".venv-serving/bin/python"))
+    if not python.exists():
+        pytest.fail(f"{python} does not exist: `make setup` makes it, or set SERVING_PYTHON", pytrace=False)
+    return python
+
+
+@pytest.fixture(scope="session")
+def start_service(serving_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
+    """start_service("module", "argument", NAME="value") → Service; what still runs at the end is stopped."""
+    started: list[Service] = []
+
+    def start(*words: str, kind: Callable[..., Service] = Service, fields: dict | None = None, **env: str) -> Service:
+        log = tmp_path_factory.mktemp("service") / "stderr"
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [serving_python, "-m", *words],
+                cwd=ROOT,
+                env={name: value for name, value in os.environ.items() if name != "MODEL_REPOSITORY"} | env,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+            )
+        started.append(kind(process=process, log=log, **(fields or {})))
+        return started[-1]
+
+    yield start
+    for service in reversed(started):
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def start_triton(start_service: Callable[..., Service]) -> StartTriton:
+    """start_triton(repository, MODEL_INSTANCES="1", ...) → Triton, ready; a refusal fails the test with its words."""
+
+    def start(repository: Path, **env: str) -> Triton:
+        http, metrics = free_port(), free_port()
+        triton = start_service(
+            "inference_server",
+            kind=Triton,
+            fields={"url": f"127.0.0.1:{http}", "metrics_url": f"http://127.0.0.1:{metrics}/metrics"},
+            MODEL_REPOSITORY=str(repository),
+            TRITON_HTTP_PORT=str(http),
+            TRITON_METRICS_PORT=str(metrics),
+            **env,
+        )
+        wait_until(lambda: answers(f"http://{triton.url}/v2/health/ready"), triton)
+        return triton
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def triton(start_triton: StartTriton) -> Triton:
+    """The one Triton that tests share, serving the repository's own model."""
+    return start_triton(Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository")))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers 200 at this address."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status == 200
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def wait_until(holds: Callable[[], bool], service: Service | None = None, timeout_s: float = START_S) -> None:
+    """Poll until it holds; fail when the time is over or the service has ended."""
+    deadline_s = time.monotonic() + timeout_s
+    while not holds():
+        if service is not None and service.process.poll() is not None:
+            pytest.fail(f"it ended with {service.process.returncode}: {service.said}")
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"not within {timeout_s} s: {service.said if service else holds}")
+        time.sleep(0.05)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below this one."""
+    below = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                below += [child, *descendants(child)]
+    return below
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there and not merely waiting to be reaped by its new parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def command_name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
