@@ -1,7 +1,6 @@
 """Weights and run states on disk: safetensors beside JSON, written aside and renamed; nothing is ever unpickled."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ def write_aside(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     aside = path.with_name(f"{path.name}.new")
     aside.write_text(text)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
     aside = path.with_name(f"{path.name}.new")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, metadata=meta)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def save_model(network: nn.Module, configuration: dict[str, Any]) -> None:
@@ -52,7 +51,9 @@ def load_model() -> tuple[nn.Module, dict[str, Any]]:
     except FileNotFoundError as error:
         raise TrainingError(f"{error.filename} is missing: run `dvc repro train`, or `git checkout` it") from None
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
-        raise TrainingError(f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})") from None
+        raise TrainingError(
+            f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})"
+        ) from None
     return network.eval(), configuration
 
 
@@ -65,7 +66,9 @@ class RunState:
     def save(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, meta: dict[str, Any]) -> None:
         """Replace the saved state. meta: anything JSON holds."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+        tensors = {
+            f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()
+        }
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
         _save_tensors(tensors, self._file, {STATE_META: json.dumps(meta)})

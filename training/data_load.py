@@ -1,8 +1,8 @@
 """Stage data_load: archive → data/tiles/, the images as published, their binary masks, and an index table.
 
-    data/tiles/images/<image>.jpg   bytes as published
-    data/tiles/masks/<image>.png    1 bit a pixel, white where defective by the rule of params.yaml
-    data/tiles/index.csv            image, tile, type, width, height, defect_pixels
+data/tiles/images/<image>.jpg   bytes as published
+data/tiles/masks/<image>.png    1 bit a pixel, white where defective by the rule of params.yaml
+data/tiles/index.csv            image, tile, type, width, height, defect_pixels
 """
 
 import csv

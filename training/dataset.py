@@ -39,7 +39,9 @@ def load_part(part: str, params: Params, folder: Path = TILES_FOLDER) -> list[Sa
     parts = read_split()
     samples = [_load(entry, params, folder) for entry in read_index() if parts[entry.image] == part]
     if not samples:
-        raise DatasetError(f"no image is in the part {part}: look into data/split.csv, or change data_split in params.yaml")
+        raise DatasetError(
+            f"no image is in the part {part}: look into data/split.csv, or change data_split in params.yaml"
+        )
     return samples
 
 

@@ -1,12 +1,12 @@
 """What can go wrong in the pipeline, as one tree; a stage prints the message and exits with 1.
 
-    PipelineError
-    ├── ParamsError       params.yaml holds something that no stage knows
-    ├── PackagesError     the environment differs from the lock
-    ├── ArchiveError      the archive can't be had, or is not what it should be
-    ├── DatasetError      images, masks or splits don't fit together
-    ├── TrainingError     the training can't go on
-    └── ExportError       the exported graph is not what was evaluated
+PipelineError
+├── ParamsError       params.yaml holds something that no stage knows
+├── PackagesError     the environment differs from the lock
+├── ArchiveError      the archive can't be had, or is not what it should be
+├── DatasetError      images, masks or splits don't fit together
+├── TrainingError     the training can't go on
+└── ExportError       the exported graph is not what was evaluated
 """
 
 import sys

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tiles import DEFECT_TYPES
+from training.errors import TrainingError
 from training.params import TrainParams
 
 
@@ -17,14 +18,22 @@ def build_network(params: TrainParams, *, pretrained: bool = True) -> nn.Module:
 
     Shapes: (N, 3, H, W) float32, normalised, H and W multiples of 32 → logits (N, 6, H, W).
     Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet); weights of timm through the model hub.
+    Raises: TrainingError, when the pretrained weights can't be had.
     """
     imagenet = True if params.encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
-    return smp.Unet(
-        params.encoder,
-        encoder_weights=imagenet if pretrained and params.encoder_weights else None,
-        decoder_channels=tuple(params.decoder_channels),
-        classes=1 + len(DEFECT_TYPES),
-    )
+    try:
+        network: nn.Module = smp.Unet(
+            params.encoder,
+            encoder_weights=imagenet if pretrained and params.encoder_weights else None,
+            decoder_channels=tuple(params.decoder_channels),
+            classes=1 + len(DEFECT_TYPES),
+        )
+    except OSError as error:
+        raise TrainingError(
+            f"the ImageNet weights of {params.encoder} can't be had from the model hub ({error}): check the network, "
+            "point HF_HOME at a cache that holds them, or set train.encoder_weights to null"
+        ) from None
+    return network
 
 
 def defect_logit(logits: Tensor) -> Tensor:

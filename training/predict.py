@@ -1,4 +1,4 @@
-"""Predictions of whole tiles by the deployed network in torch, in float32: what evaluation measures and export must equal."""
+"""Predictions of whole tiles by the deployed network in torch, float32: evaluation measures them, export equals them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

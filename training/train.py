@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dvclive import Live
+from dvclive.live import Live
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -70,11 +70,10 @@ class Trainer:
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
-        network = build_network(self.params).to(self.device, memory_format=torch.channels_last)
+        network = build_network(self.params).to(self.device).to(memory_format=torch.channels_last)
         self.network: nn.Module = network
-        self.average = AveragedModel(
-            network, multi_avg_fn=get_ema_multi_avg_fn(self.params.ema_decay), use_buffers=True
-        )
+        moving_average = get_ema_multi_avg_fn(self.params.ema_decay)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(network, multi_avg_fn=moving_average, use_buffers=True)
         self.normalise = Normalise().to(self.device)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
@@ -113,7 +112,7 @@ class Trainer:
             logits = self.network(self.normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
         loss = segmentation_loss_with_logits(logits, label.to(self.device), type_weight=self.params.type_weight)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         value = loss.item()
         if math.isfinite(value):
@@ -157,7 +156,7 @@ def log(live: Live, figures: dict[str, float]) -> None:
     """Give one epoch's figures to DVCLive."""
     for name, value in figures.items():
         live.log_metric(name, value)
-    live.next_step()
+    live.next_step()  # type: ignore[no-untyped-call]
 
 
 def configuration(params: Params, key: str, seconds: float) -> dict[str, Any]:
