@@ -14,14 +14,11 @@ def main() -> int:
     try:
         settings = Settings.from_environment(os.environ)
         with stop_signals() as stop, running(settings, stop=stop) as server:
-            _say(
-                f"Triton serves {settings.model_repository} at http://{server.address}, metrics at "
-                f"http://{server.metrics_address}/metrics: {settings.instances} instances of {settings.threads} "
-                f"threads ({settings.cores} cores usable)"
-            )
+            _say(f"serving {settings.description}")
+            _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
             if first_of([stop, server]) is stop:
                 return 0
-            _say("Triton ended by itself: its last words are above")
+            _say("Triton ended by itself; what it wrote stands above")
             return 1
     except ServingError as error:
         _say(str(error))

@@ -8,10 +8,13 @@ import select
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
+
+ORPHANS_S = 1.0
 
 
 class Waitable(Protocol):
@@ -48,11 +51,21 @@ class Child:
         """Ask the process to end, wait `grace_s` seconds, then kill what is left of its group; return its status."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)  # to the process alone: it ends its own children in its own order
-        first_of([self], timeout_s=grace_s)
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if first_of([self], timeout_s=grace_s) is None:
+            self._process.kill()
         os.close(self._descriptor)
-        return self._process.wait()
+        status = self._process.wait()
+        self._end_group()
+        return status
+
+    def _end_group(self) -> None:
+        """Give the children of a process that died a moment to notice and tidy up, then kill them."""
+        deadline_s = time.monotonic() + ORPHANS_S
+        with suppress(ProcessLookupError):  # raised as soon as the group is empty
+            while time.monotonic() < deadline_s:
+                os.killpg(self.pid, 0)
+                time.sleep(0.05)
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 @contextmanager

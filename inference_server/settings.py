@@ -42,6 +42,12 @@ class Settings:
         """Return host:port of Triton's HTTP interface."""
         return f"{self.host}:{self.http_port}"
 
+    @property
+    def description(self) -> str:
+        """Say what is served and how the machine's cores are shared out."""
+        shared_out = f"instances: {self.instances}, threads each: {self.threads}, usable cores: {self.cores}"
+        return f"{self.model_repository} ({shared_out})"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read and check all variables.
@@ -52,25 +58,29 @@ class Settings:
         Raises: SettingError, which names the variable.
         """
         cores = usable_cores()
-        instances = _whole_number(environment, "MODEL_INSTANCES", cores, 1, 64)
+        instances = whole_number(environment, "MODEL_INSTANCES", cores, 1, 64)
         settings = cls(
             model_repository=Path(environment.get("MODEL_REPOSITORY") or "model_repository"),
             host=environment.get("TRITON_HOST") or "127.0.0.1",
-            http_port=_whole_number(environment, "TRITON_HTTP_PORT", 8000, 1, 65535),
-            metrics_port=_whole_number(environment, "TRITON_METRICS_PORT", 8002, 1, 65535),
+            http_port=whole_number(environment, "TRITON_HTTP_PORT", 8000, 1, 65535),
+            metrics_port=whole_number(environment, "TRITON_METRICS_PORT", 8002, 1, 65535),
             cores=cores,
             instances=instances,
-            threads=_whole_number(environment, "MODEL_THREADS", max(1, cores // instances), 1, 64),
-            start_timeout_s=_whole_number(environment, "TRITON_START_S", 120, 1, 3600),
-            stop_timeout_s=_whole_number(environment, "TRITON_STOP_S", 20, 1, 600),
-            log_verbose=_whole_number(environment, "TRITON_LOG_VERBOSE", 0, 0, 9),
+            threads=whole_number(environment, "MODEL_THREADS", max(1, cores // instances), 1, 64),
+            start_timeout_s=whole_number(environment, "TRITON_START_S", 120, 1, 3600),
+            stop_timeout_s=whole_number(environment, "TRITON_STOP_S", 20, 1, 600),
+            log_verbose=whole_number(environment, "TRITON_LOG_VERBOSE", 0, 0, 9),
         )
         if settings.http_port == settings.metrics_port:
             raise SettingError(f"TRITON_HTTP_PORT and TRITON_METRICS_PORT are both {settings.http_port}: change one")
         return settings
 
 
-def _whole_number(environment: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+def whole_number(environment: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    """Read one variable; an empty one counts as not set.
+
+    Raises: SettingError, which names it.
+    """
     text = environment.get(name) or str(default)
     if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
         raise SettingError(f"{name} is {text!r}, but must be a whole number from {lowest} to {highest}")

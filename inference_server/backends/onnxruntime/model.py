@@ -20,6 +20,8 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as triton
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Triton and its stub exchange tensors
+
 
 class TritonPythonModel:
     """One instance of a model. Triton calls these methods by their names."""
@@ -79,11 +81,15 @@ class TritonPythonModel:
 
 
 def _end_with_parent() -> None:
-    """End this process when tritonserver ends, even if it was killed and could not say so."""
+    """End this process when tritonserver ends, even if it was killed and could neither say so nor tidy up."""
     parent = os.pidfd_open(os.getppid())
+    own_words = Path("/proc/self/cmdline").read_text().split("\0")
+    shared_memory = [SHARED_MEMORY / word for word in own_words if "_shm_region_" in word]
 
     def wait_for_end() -> None:
         select.select([parent], [], [])
+        for region in shared_memory:
+            region.unlink(missing_ok=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait_for_end, name="end-with-parent", daemon=True).start()

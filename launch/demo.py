@@ -1,0 +1,158 @@
+"""`python -m launch.demo`: serve, send the sample tiles to POST /analyze, and draw what came back.
+
+The samples are laid out as the published dataset is: <MT_Type>/Imgs/<stem>.jpg with its true mask <stem>.png.
+"""
+
+import argparse
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from inference_server.child import stop_signals
+from inference_server.errors import ServingError
+from launch.pictures import overview, side_by_side
+from launch.together import refused, say, serving
+from tiles import decode_mask, decode_tile
+
+SAMPLES = Path("samples/tiles")
+PICTURES = Path("demo")
+ABOVE = 127  # a labelled pixel is a defect where its grey value is greater
+MAX_PIXELS = 4_000_000  # the samples are ours; this is far above the largest
+AT_ONCE = 4
+TIMEOUT_S = 60
+
+
+class DemoError(ServingError):
+    """There are no samples, or one of them was not analysed."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One sample and what POST /analyze said of it."""
+
+    name: str  # <MT_Type>_<stem>
+    true_type: str
+    found_type: str | None
+    tile: np.ndarray  # (H, W) uint8
+    truth: np.ndarray  # (H, W) bool
+    found: np.ndarray  # (H, W) bool
+
+    @property
+    def dice(self) -> float:
+        """Return 2·|truth ∩ found| / (|truth| + |found|); 1 where both are empty."""
+        pixels = int(self.truth.sum()) + int(self.found.sum())
+        return 2 * int((self.truth & self.found).sum()) / pixels if pixels else 1.0
+
+    def draw(self) -> Image.Image:
+        """Draw image | truth | prediction."""
+        captions = [
+            self.name,
+            f"truth: {self.true_type}",
+            f"found: {self.found_type or 'nothing'}, Dice {self.dice:.2f}",
+        ]
+        return side_by_side(self.tile, self.truth, self.found, captions)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw the samples, then serve on unless --once; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m launch.demo", description="Serve, and analyse the sample tiles.")
+    parser.add_argument("--once", action="store_true", help="end when the pictures are drawn")
+    parser.add_argument("--samples", type=Path, default=SAMPLES, help="default: %(default)s")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="where to draw; default: %(default)s")
+    options = parser.parse_args(arguments)
+    try:
+        samples = find_samples(options.samples)
+        with stop_signals() as stop, serving(os.environ, stop) as service:
+            show(samples, service.url, options.pictures)
+            if options.once:
+                return 0
+            say(f"open {service.url} in a browser; Ctrl-C ends it")
+            return service.wait(stop)
+    except ServingError as error:
+        return refused(error)
+
+
+def find_samples(folder: Path) -> list[Path]:
+    """Return the sample images, sorted.
+
+    Raises: DemoError.
+    """
+    samples = sorted(folder.glob("MT_*/Imgs/*.jpg"))
+    if not samples:
+        raise DemoError(f"{folder} holds no MT_<Type>/Imgs/<stem>.jpg: `git checkout samples` brings them back")
+    return samples
+
+
+def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
+    """Analyse the samples, a few at a time, and leave pictures and a table."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        analyses = list(pool.map(lambda sample: analyse(sample, url), samples))
+    drawn = [analysis.draw() for analysis in analyses]
+    for analysis, picture in zip(analyses, drawn, strict=True):
+        save(picture, pictures / f"{analysis.name}.png")
+    save(overview(drawn), pictures / "overview.png")
+    sys.stdout.write(table(analyses))
+    sys.stdout.flush()
+    say(f"{len(drawn)} pictures are in {pictures}, all on one sheet in {pictures / 'overview.png'}")
+
+
+def analyse(image: Path, url: str) -> Analysis:
+    """Send one image to POST /analyze and read its true mask beside it.
+
+    Raises: DemoError, OSError where a file cannot be read.
+    """
+    data = image.read_bytes()
+    answer = _post(f"{url}/analyze", data, image)
+    defect_type = image.parent.parent.name
+    return Analysis(
+        name=f"{defect_type}_{image.stem}",
+        true_type=defect_type.removeprefix("MT_"),
+        found_type=answer["type"],
+        tile=decode_tile(data, max_pixels=MAX_PIXELS),
+        truth=decode_mask(image.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS),
+        found=np.array(answer["pred"], dtype=bool),
+    )
+
+
+def _post(url: str, data: bytes, image: Path) -> dict:
+    headers = {"Content-Type": "image/jpeg", "Accept": "application/json"}
+    request = urllib.request.Request(url, data, headers)  # noqa: S310  our own proxy's address
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise DemoError(f"{image}: POST {url} answered {error.code}: {error.read().decode()}") from None
+    except OSError as error:
+        raise DemoError(f"{image}: POST {url} failed: {error}") from None
+
+
+def table(analyses: Sequence[Analysis]) -> str:
+    """Return one line an image, for a person at a terminal."""
+    width = max(len(analysis.name) for analysis in analyses)
+    lines = [f"{'file':<{width}}  {'true type':<10}{'found type':<12}{'Dice':>5}"]
+    for analysis in analyses:
+        found = analysis.found_type or "-"
+        lines.append(f"{analysis.name:<{width}}  {analysis.true_type:<10}{found:<12}{analysis.dice:>5.2f}")
+    return "\n".join([*lines, ""])
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture aside, then rename it: nobody who looks sees half of one."""
+    aside = path.with_suffix(".part")
+    picture.save(aside, format="PNG")
+    aside.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
