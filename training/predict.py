@@ -1,4 +1,4 @@
-"""Predictions of whole tiles by the deployed network in torch, float32: evaluation measures them, export equals them."""
+"""Predictions of whole tiles by the deployed network, in torch and float32: evaluation measures them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
