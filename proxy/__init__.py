@@ -1,0 +1,10 @@
+"""The online half: an aiohttp service that answers POST /analyze with the mask of the defects on a tile.
+
+    __main__ → app → handlers → batcher → segmenter ⇢ Triton
+                       ├ negotiation, upload, decoding   request → canvas
+                       └ answers                         segmentation → JSON | PNG
+
+`readiness` watches whether the model is there and keeps its contract; `batch_queue` is the batcher's policy without
+I/O; `middleware` and `problems` make every failure one kind of document; `settings`, `errors` and `telemetry` are the
+ground. Only `segmenter` speaks to tritonclient. Nothing here knows torch, onnx or how the model came about.
+"""

@@ -1,0 +1,40 @@
+"""`python -m proxy`: read the settings, serve until SIGTERM or SIGINT, and say in one line why it could not start."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from proxy.app import serve
+from proxy.errors import StartError
+from proxy.settings import Settings, describe_settings
+from proxy.telemetry import configure_logs
+
+USAGE = "python -m proxy: answers POST /analyze. Everything is set by environment variables:\n\n{settings}"
+
+
+async def run(settings: Settings) -> None:
+    """Serve until a signal asks to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+def main(arguments: list[str]) -> int:
+    """Return the exit code."""
+    if arguments:
+        print(USAGE.format(settings=describe_settings()))  # noqa: T201
+        return 0 if arguments == ["--help"] else 2
+    try:
+        settings = Settings.from_environment(os.environ)
+        configure_logs(settings.log_level)
+        asyncio.run(run(settings))
+    except StartError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,47 @@
+"""The bytes of an image file → the canvas that Triton takes. It runs in a thread; `tiles` does the work."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import tiles
+from proxy.errors import DamagedImageError, ImageTooLargeError, UnsupportedUploadError
+
+
+class DecodedTile(NamedTuple):
+    """A tile ready for the network.
+
+    Shapes: canvas (1, H32, W32) uint8; height and width in pixels are the upload's.
+    """
+
+    canvas: np.ndarray
+    height: int
+    width: int
+
+
+def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
+    """Decode and pad one upload.
+
+    Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, in the words of `tiles`.
+    """
+    try:
+        tile = tiles.decode_tile(data, max_pixels=max_pixels)
+    except (tiles.NotAnImageError, tiles.UnsupportedModeError) as error:
+        raise UnsupportedUploadError(str(error)) from None
+    except tiles.TileTooLargeError as error:
+        raise ImageTooLargeError(str(error)) from None
+    except tiles.DecodeError as error:
+        raise DamagedImageError(str(error)) from None
+    height, width = tile.shape
+    _refuse_large_canvas(height, width, max_pixels)
+    return DecodedTile(tiles.pad(tile), height, width)
+
+
+def _refuse_large_canvas(height: int, width: int, max_pixels: int) -> None:
+    """A line of pixels passes the limit on the image and grows by 32 when it is padded."""
+    padded_height, padded_width = tiles.canvas_size(height, width)
+    if padded_height * padded_width > max_pixels:
+        raise ImageTooLargeError(
+            f"padded to multiples of {tiles.STRIDE} the image has {padded_width} x {padded_height} pixels, "
+            f"at most {max_pixels} are taken: crop it to the tile"
+        )

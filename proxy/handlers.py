@@ -1,0 +1,89 @@
+"""POST /analyze, health and metrics: each handler reads as the flow of its request."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from proxy.answers import REPRESENTATIONS, Representation, describe_model, summarize
+from proxy.batcher import Answer, Batcher
+from proxy.contract import ModelContract
+from proxy.decoding import DecodedTile, decode
+from proxy.errors import UploadTooSlowError
+from proxy.middleware import TELEMETRY, TIMES
+from proxy.negotiation import choose
+from proxy.readiness import Readiness
+from proxy.settings import Settings
+from proxy.upload import Anteroom, read_upload
+
+SETTINGS = web.AppKey("settings", Settings)
+ANTEROOM = web.AppKey("anteroom", Anteroom)
+THREADS = web.AppKey("threads", ThreadPoolExecutor)
+READINESS = web.AppKey("readiness", Readiness)
+BATCHER = web.AppKey("batcher", Batcher)
+
+
+async def analyze(request: web.Request) -> web.Response:
+    """Answer one image with the mask of its defects."""
+    deadline = asyncio.get_running_loop().time() + request.app[SETTINGS].deadline_s
+    media_type = choose(",".join(request.headers.getall("Accept", ())), tuple(REPRESENTATIONS))
+    contract = request.app[READINESS].contract()
+    with request.app[ANTEROOM].enter():
+        data = await _read(request, deadline)
+        tile = await _decode(request, data)
+    answer = await request.app[BATCHER].submit(tile.canvas, deadline=deadline)
+    request[TIMES].seconds.update(queue=answer.queue_s, infer=answer.infer_s)
+    body, headers = await _encode(request, answer, tile, contract, media_type)
+    return web.Response(body=body, content_type=media_type, headers={"Vary": "Accept", **headers})
+
+
+async def _read(request: web.Request, deadline: float) -> bytes:
+    with request[TIMES].stage("read"):
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await read_upload(request, max_bytes=request.app[SETTINGS].max_upload_bytes)
+        except TimeoutError:
+            raise UploadTooSlowError(
+                "the body was not there by the deadline: send it faster, or a smaller one"
+            ) from None
+
+
+async def _decode(request: web.Request, data: bytes) -> DecodedTile:
+    """Decode in a thread: it takes milliseconds to hundreds of them, and Pillow lets the loop run meanwhile."""
+    with request[TIMES].stage("decode"):
+        work = partial(decode, data, max_pixels=request.app[SETTINGS].max_pixels)
+        return await asyncio.get_running_loop().run_in_executor(request.app[THREADS], work)
+
+
+async def _encode(
+    request: web.Request, answer: Answer, tile: DecodedTile, contract: ModelContract, media_type: str
+) -> Representation:
+    def work() -> Representation:
+        analysis = summarize(answer.segmentation, tile.height, tile.width, contract)
+        return REPRESENTATIONS[media_type](analysis)
+
+    with request[TIMES].stage("encode"):
+        return await asyncio.get_running_loop().run_in_executor(request.app[THREADS], work)
+
+
+async def live(_request: web.Request) -> web.Response:
+    """Answer 200 as long as the process answers at all."""
+    return _json({"status": "live"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Answer 200 while the model can be asked, otherwise a problem document with the reason."""
+    return _json({"status": "ready", "model": describe_model(request.app[READINESS].contract())})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Answer in Prometheus's text format."""
+    body = generate_latest(request.app[TELEMETRY].registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _json(document: object) -> web.Response:
+    return web.Response(body=orjson.dumps(document), content_type="application/json")

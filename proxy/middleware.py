@@ -1,0 +1,80 @@
+"""What every request meets: an id, a clock, one kind of failure, headers that bind browsers, a metric, a log line."""
+
+import asyncio
+import logging
+import re
+import uuid
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from proxy.errors import ProxyError
+from proxy.problems import problem_of, problem_of_bug, problem_of_http
+from proxy.telemetry import StageTimes, Telemetry, event
+
+CLIENT_LEFT = 499  # never sent: the metrics' word for a client that did not wait
+TELEMETRY = web.AppKey("telemetry", Telemetry)
+TIMES = web.RequestKey("times", StageTimes)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "magnetic-tiles",  # which library in which version answers is nobody's business
+}
+log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Run a request from arrival to answer."""
+    request_id = _request_id(request.headers.get("X-Request-ID", ""))
+    times = request[TIMES] = StageTimes()
+    try:
+        response = await _answer(request, handler, request_id)
+    except asyncio.CancelledError:
+        _record(request, CLIENT_LEFT, request_id)
+        raise
+    response.headers.update(SECURITY_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Request-ID"] = request_id
+    response.headers["Server-Timing"] = times.server_timing()
+    _record(request, response.status, request_id)
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ProxyError as error:
+        return problem_of(error, request_id)
+    except web.HTTPException as error:
+        return problem_of_http(error, request, request_id)
+    except Exception:  # the last resort: a bug costs one answer, not the connection, and is logged whole
+        log.exception(event("bug", id=request_id))
+        return problem_of_bug(request_id)
+
+
+def _request_id(given: str) -> str:
+    """Keep the client's id where it is harmless in a header and a log line."""
+    return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid.uuid4().hex
+
+
+def _record(request: web.Request, status: int, request_id: str) -> None:
+    """Count and log; by route and not by path, which a client could make endlessly many of."""
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    times, telemetry = request[TIMES], request.app[TELEMETRY]
+    telemetry.requests.labels(route, str(status)).inc()
+    if route == "/analyze":
+        telemetry.analyze_seconds.observe(times.total_s())
+    for stage, seconds in times.seconds.items():
+        telemetry.stage_seconds.labels(stage).observe(seconds)
+    level = logging.INFO if route == "/analyze" or status >= web.HTTPBadRequest.status_code else logging.DEBUG
+    log.log(
+        level, event("request", method=request.method, route=route, status=status, s=times.total_s(), id=request_id)
+    )

@@ -1,0 +1,85 @@
+"""Whether the model can be asked: a look at Triton every few seconds, and at once after a request found it away."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import numpy as np
+
+from proxy.contract import ModelContract
+from proxy.errors import NotReadyError, ProxyError, SegmenterAnswerError, SegmenterAwayError
+from proxy.segmenter import Segmentation, Segmenter
+from proxy.telemetry import event
+
+FIRST_RETRY_S = 0.1  # doubled after each look that fails, up to the interval
+log = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Holds the contract while there is one, and the reason while there is none."""
+
+    def __init__(
+        self, segmenter: Segmenter, *, interval_s: float, on_contract: Callable[[ModelContract], None]
+    ) -> None:
+        self._segmenter = segmenter
+        self._interval_s = interval_s
+        self._on_contract = on_contract
+        self._contract: ModelContract | None = None
+        self._reason = "Triton has not been asked yet"
+        self._look_now = asyncio.Event()
+
+    def contract(self) -> ModelContract:
+        """Return what is known of the served model.
+
+        Raises: NotReadyError with the reason.
+        """
+        if self._contract is None:
+            raise NotReadyError(self._reason)
+        return self._contract
+
+    def is_ready(self) -> bool:
+        """Tell whether `contract` would return one."""
+        return self._contract is not None
+
+    async def infer(self, canvases: np.ndarray) -> Segmentation:
+        """Do what `Segmenter.infer` does; after a failure look at the model again."""
+        try:
+            return await self._segmenter.infer(canvases)
+        except SegmenterAwayError as error:
+            self._lose(error)
+            self._look_now.set()
+            raise
+        except SegmenterAnswerError:
+            self._look_now.set()
+            raise
+
+    async def watch(self) -> None:
+        """Look at the model for ever: often while it is missing, then every `interval_s`."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            self._look_now.clear()
+            await self.look()
+            retry_s = FIRST_RETRY_S if self.is_ready() else min(2 * retry_s, self._interval_s)
+            wait_s = self._interval_s if self.is_ready() else retry_s
+            try:
+                await asyncio.wait_for(self._look_now.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Ask Triton for the contract once."""
+        try:
+            contract = await self._segmenter.read_contract()
+        except ProxyError as error:
+            self._lose(error)
+            return
+        if contract != self._contract:
+            log.info(event("ready", model=contract.name, version=contract.version, commit=contract.commit))
+        self._contract = contract
+        self._on_contract(contract)
+
+    def _lose(self, error: ProxyError) -> None:
+        if self._contract is not None or str(error) != self._reason:
+            log.warning(event("not_ready", reason=error))
+        self._contract = None
+        self._reason = str(error)

@@ -1,0 +1,150 @@
+// The page of POST /analyze: sends the chosen images, draws each mask over its tile, shows figures and problems.
+
+const AT_ONCE = 4; // uploads in flight from one page; the rest wait here and not in the server's queue
+const MARK = [255, 59, 48, 150]; // red, half transparent: tiles are grey
+
+const page = Object.fromEntries(
+  ["upload", "drop", "files", "bar", "status", "marks", "clear", "results", "card"].map((id) => [id, document.getElementById(id)]),
+);
+const waiting = [];
+const count = { running: 0, done: 0, defective: 0, failed: 0 };
+let links = []; // object URLs to give back when the page is cleared
+
+function enqueue(files) {
+  for (const file of files) {
+    const card = page.card.content.firstElementChild.cloneNode(true);
+    card.querySelector("h2").textContent = file.name;
+    page.results.prepend(card);
+    waiting.push({ file, card });
+  }
+  page.bar.hidden = page.results.childElementCount === 0;
+  report();
+  while (waiting.length && count.running < AT_ONCE) run();
+}
+
+async function run() {
+  count.running += 1;
+  while (waiting.length) {
+    const { file, card } = waiting.shift();
+    try {
+      const answer = await analyse(file);
+      await draw(card, file, answer);
+      count.defective += answer.defective;
+    } catch (problem) {
+      fail(card, problem);
+      count.failed += 1;
+    }
+    count.done += 1;
+    report();
+  }
+  count.running -= 1;
+  report();
+}
+
+async function analyse(file) {
+  const form = new FormData();
+  form.append("image", file);
+  let response;
+  try {
+    response = await fetch("/analyze", { method: "POST", body: form, headers: { Accept: "application/json" } });
+  } catch {
+    throw { title: "No answer", detail: "The service could not be reached. Is it still running?" };
+  }
+  const document = await response.json().catch(() => ({ title: `Status ${response.status}`, detail: "" }));
+  if (!response.ok) throw document;
+  return document;
+}
+
+async function draw(card, file, answer) {
+  const { width, height, pred } = answer;
+  const tile = card.querySelector(".tile");
+  const mask = card.querySelector(".mask");
+  for (const canvas of [tile, mask]) Object.assign(canvas, { width, height });
+  // the mask belongs to the stored pixels, so the picture is not turned by its EXIF orientation either
+  const picture = await createImageBitmap(file, { imageOrientation: "none" });
+  tile.getContext("2d").drawImage(picture, 0, 0, width, height);
+  picture.close();
+  mask.getContext("2d").putImageData(paint(pred, width, height, MARK, [0, 0, 0, 0]), 0, 0);
+  tell(card, answer);
+  await offerMask(card, file, answer);
+}
+
+function paint(pred, width, height, defective, sound) {
+  const image = new ImageData(width, height);
+  let at = 0;
+  for (const row of pred) {
+    for (const pixel of row) {
+      image.data.set(pixel ? defective : sound, at);
+      at += 4;
+    }
+  }
+  return image;
+}
+
+function tell(card, answer) {
+  const { width, height, defective, defect_pixels, score, threshold, type, model } = answer;
+  const share = ((100 * defect_pixels) / (width * height)).toFixed(2);
+  const facts = {
+    type: type ?? "none",
+    score: score.toFixed(3),
+    area: `${defect_pixels.toLocaleString("en")} px (${share} %)`,
+    size: `${width} × ${height} px`,
+    threshold: (threshold / 255).toFixed(3),
+    model: [`${model.name} ${model.version}`, model.commit?.slice(0, 12)].filter(Boolean).join(", "),
+  };
+  for (const [name, text] of Object.entries(facts)) card.querySelector(`[data-fact=${name}]`).textContent = text;
+  card.classList.add(defective ? "defective" : "sound");
+  const verdict = defective ? `Defect: ${type}` : "No defect";
+  card.querySelector(".verdict").textContent = verdict;
+  card.querySelector(".tile").ariaLabel = `The tile. ${verdict}, ${facts.area} marked.`;
+  card.querySelector("dl").hidden = false;
+}
+
+async function offerMask(card, file, { width, height, pred }) {
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").putImageData(paint(pred, width, height, [255, 255, 255, 255], [0, 0, 0, 255]), 0, 0);
+  const link = card.querySelector(".download");
+  link.href = URL.createObjectURL(await canvas.convertToBlob({ type: "image/png" }));
+  link.download = `${file.name.replace(/\.[^.]*$/, "")}_mask.png`;
+  link.ariaLabel = `Download the mask of ${file.name}`;
+  link.hidden = false;
+  links.push(link.href);
+}
+
+function fail(card, { title = "Not shown", detail, message, request_id }) {
+  card.classList.add("failed");
+  card.querySelector(".verdict").textContent = title;
+  const note = card.querySelector(".detail");
+  note.textContent = [detail ?? message, request_id && `Request ${request_id}`].filter(Boolean).join(". ");
+  note.hidden = false;
+}
+
+function report() {
+  const left = waiting.length + count.running;
+  const done = `${count.done} analysed, ${count.defective} with a defect`;
+  const failed = count.failed ? `, ${count.failed} failed` : "";
+  page.status.textContent = left ? `Analysing… ${count.done} of ${page.results.childElementCount}` : done + failed;
+}
+
+function clear() {
+  waiting.length = 0;
+  for (const link of links) URL.revokeObjectURL(link);
+  links = [];
+  Object.assign(count, { done: 0, defective: 0, failed: 0 });
+  page.results.replaceChildren();
+  page.bar.hidden = true;
+}
+
+page.files.addEventListener("change", () => {
+  enqueue(page.files.files);
+  page.upload.reset(); // so that the same file can be chosen again
+});
+page.marks.addEventListener("change", () => page.results.classList.toggle("unmarked", !page.marks.checked));
+page.clear.addEventListener("click", clear);
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  page.drop.addEventListener(kind, (event) => {
+    event.preventDefault();
+    page.drop.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop") enqueue(event.dataTransfer.files);
+  });
+}

@@ -1,0 +1,93 @@
+"""What a running proxy tells of itself: Prometheus metrics, the stages' times, log lines.
+
+One `Telemetry` belongs to one application, with a registry of its own, so that many can live in one process.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+STAGES = ("read", "decode", "queue", "infer", "encode")
+# From the hand-over of a small tile up to the default deadline.
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
+
+
+class Telemetry:
+    """The metrics behind GET /metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = Counter(
+            "proxy_requests", "Requests by route and status; 499: the client left", ["route", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.stage_seconds = Histogram(
+            "proxy_stage_seconds", "Seconds of one request by stage", ["stage"],
+            buckets=SECONDS_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.analyze_seconds = Histogram(
+            "proxy_analyze_seconds", "Seconds from arrival to answer of POST /analyze",
+            buckets=SECONDS_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.batch_tiles = Histogram(
+            "proxy_batch_tiles", "Tiles in one batch sent to Triton", buckets=BATCH_BUCKETS, registry=self.registry
+        )
+        self.waiting_tiles = Gauge("proxy_waiting_tiles", "Tiles waiting for Triton", registry=self.registry)
+        self.batches_in_flight = Gauge("proxy_batches_in_flight", "Batches at Triton", registry=self.registry)
+        self.ready = Gauge("proxy_ready", "1 while the served model can be asked", registry=self.registry)
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+
+
+class StageTimes:
+    """How long each stage of one request took, in the order in which they ran."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what runs inside, also when it fails."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - started
+
+    def total_s(self) -> float:
+        """Return the seconds since the request arrived."""
+        return time.perf_counter() - self.started
+
+    def server_timing(self) -> str:
+        """Return the value of a Server-Timing header, in milliseconds."""
+        seconds = {**self.seconds, "total": self.total_s()}
+        return ", ".join(f"{name};dur={1000 * value:.2f}" for name, value in seconds.items())
+
+
+def configure_logs(level: str) -> None:
+    """Send log lines to stdout: time, level, who, event, then key=value."""
+    handler = logging.StreamHandler(sys.stdout)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def event(name: str, **values: object) -> str:
+    """Return one log line's text; whatever is not a plain word is quoted, so a line stays a line."""
+    return " ".join([name, *(f"{key}={_word(value)}" for key, value in values.items())])
+
+
+def _word(value: object) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text if re.fullmatch(r"[!#-~]+", text) else json.dumps(text)  # ASCII without blanks and quotes
