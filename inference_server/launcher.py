@@ -104,6 +104,7 @@ def _environment(wheel: Wheel) -> dict[str, str]:
     """Return this process's environment, in which the stub finds its libraries and this Python's packages."""
     return os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on reports to its makers unless told not to
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [wheel.library_path, os.environ.get("LD_LIBRARY_PATH")])),
     }
 

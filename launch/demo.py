@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,7 @@ ABOVE = 127  # a labelled pixel is a defect where its grey value is greater
 MAX_PIXELS = 4_000_000  # the samples are ours; this is far above the largest
 AT_ONCE = 4
 TIMEOUT_S = 60
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # http_proxy is for other machines
 
 
 class DemoError(ServingError):
@@ -41,7 +43,8 @@ class Analysis:
 
     name: str  # <MT_Type>_<stem>
     true_type: str
-    found_type: str | None
+    found_type: str | None  # None where nothing was found
+    score: float  # the highest probability of a defect on the tile, 0–1
     tile: np.ndarray  # (H, W) uint8
     truth: np.ndarray  # (H, W) bool
     found: np.ndarray  # (H, W) bool
@@ -54,11 +57,8 @@ class Analysis:
 
     def draw(self) -> Image.Image:
         """Draw image | truth | prediction."""
-        captions = [
-            self.name,
-            f"truth: {self.true_type}",
-            f"found: {self.found_type or 'nothing'}, Dice {self.dice:.2f}",
-        ]
+        found = f"{self.found_type or 'nothing'} (score {self.score:.2f}, Dice {self.dice:.2f})"
+        captions = [self.name, f"truth: {self.true_type}", f"found: {found}"]
         return side_by_side(self.tile, self.truth, self.found, captions)
 
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         samples = find_samples(options.samples)
-        with stop_signals() as stop, serving(os.environ, stop) as service:
+        with stop_signals() as stop, serving({"LOG_LEVEL": "WARNING", **os.environ}, stop) as service:
             show(samples, service.url, options.pictures)
             if options.once:
                 return 0
@@ -118,17 +118,18 @@ def analyse(image: Path, url: str) -> Analysis:
         name=f"{defect_type}_{image.stem}",
         true_type=defect_type.removeprefix("MT_"),
         found_type=answer["type"],
+        score=answer["score"],
         tile=decode_tile(data, max_pixels=MAX_PIXELS),
         truth=decode_mask(image.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS),
         found=np.array(answer["pred"], dtype=bool),
     )
 
 
-def _post(url: str, data: bytes, image: Path) -> dict:
+def _post(url: str, data: bytes, image: Path) -> Any:
     headers = {"Content-Type": "image/jpeg", "Accept": "application/json"}
     request = urllib.request.Request(url, data, headers)  # noqa: S310  our own proxy's address
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+        with DIRECTLY.open(request, timeout=TIMEOUT_S) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         with error:

@@ -50,7 +50,7 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
 
     Raises: ContractError for everything that this backend would not honour.
     """
-    _refuse_devices(config)
+    _refuse_unsupported(config)
     parameters = _parameters(config)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = parameters["intra_op_thread_count"]
@@ -66,7 +66,10 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     return options
 
 
-def _refuse_devices(config: dict[str, Any]) -> None:
+def _refuse_unsupported(config: dict[str, Any]) -> None:
+    for section in ("sequence_batching", "batch_input", "batch_output"):
+        if config.get(section):
+            raise ContractError(f"{section} is not supported")
     for group in config.get("instance_group", []):
         if group["kind"] not in ("KIND_CPU", "KIND_AUTO"):
             raise ContractError(
@@ -93,7 +96,7 @@ def _parameters(config: dict[str, Any]) -> dict[str, int]:
 def _graph_level(config: dict[str, Any]) -> onnxruntime.GraphOptimizationLevel:
     optimization = config.get("optimization", {})
     for unsupported in ("execution_accelerators", "cuda"):
-        if optimization.get(unsupported):
+        if unsupported in optimization:
             raise ContractError(f"optimization.{unsupported} is not supported: this backend runs on CPUs only")
     level = str(optimization.get("graph", {}).get("level", 0))
     if level not in GRAPH_LEVELS:
@@ -124,8 +127,9 @@ def _compare_tensor(kind: str, stated: dict[str, Any], found: Any, *, batched: b
     expected_type, _ = DATATYPES.get(stated["data_type"], ("no type of this backend", None))
     if found.type != expected_type:
         raise ContractError(f"{where}: config.pbtxt has {stated['data_type']}, the model has {found.type}")
-    if stated.get("reshape"):
-        raise ContractError(f"{where}: reshape is not supported, state the model's own dims")
+    for setting in ("reshape", "allow_ragged_batch", "optional", "is_shape_tensor"):
+        if stated.get(setting):
+            raise ContractError(f"{where}: {setting} is not supported")
     in_model = [size if isinstance(size, int) else -1 for size in found.shape]
     expected = [-1] * batched + [int(size) for size in stated["dims"]]
     if in_model != expected:

@@ -1,0 +1,211 @@
+"""Triton from the wheel serves what NVIDIA's image would, refuses what it would, and leaves nothing behind."""
+
+import hashlib
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.http
+from conftest import Service, StartTriton, Triton, command_name, descendants, free_port, runs, wait_until, write_doubler
+
+
+@pytest.fixture(scope="module")
+def doubler(start_triton: StartTriton, tmp_path_factory: pytest.TempPathFactory) -> Triton:
+    return start_triton(write_doubler(tmp_path_factory.mktemp("models")), MODEL_INSTANCES="1")
+
+
+def infer(triton: Triton, model: str, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
+    with tritonclient.http.InferenceServerClient(triton.url) as client:
+        sent = []
+        for name, array in inputs.items():
+            datatype = {"float32": "FP32", "uint8": "UINT8"}[str(array.dtype)]
+            sent.append(tritonclient.http.InferInput(name, array.shape, datatype))
+            sent[-1].set_data_from_numpy(array)
+        answer = client.infer(model, sent, outputs=[tritonclient.http.InferRequestedOutput(name) for name in outputs])
+        return [answer.as_numpy(name) for name in outputs]
+
+
+def double(triton: Triton, row: np.ndarray) -> np.ndarray:
+    return infer(triton, "doubler", {"x": row[np.newaxis]}, ["y"])[0][0]
+
+
+def status_of(url: str, body: bytes | None = None) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+# ── what it serves ──
+
+
+def test_the_published_model_answers_a_batch_as_it_answers_its_singles(triton: Triton) -> None:
+    canvases = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 64), np.uint8)
+    names = ["probability", "type"]
+
+    singles = [infer(triton, "segmenter", {"image": canvas[np.newaxis]}, names) for canvas in canvases]
+    batch = infer(triton, "segmenter", {"image": canvases}, names)
+
+    for place, name in enumerate(names):
+        expected = np.concatenate([single[place] for single in singles])
+        assert np.array_equal(expected, batch[place]), name
+
+
+def test_requests_that_wait_together_run_as_one_batch_and_each_gets_its_own_rows(doubler: Triton) -> None:
+    before = executions(doubler)
+    rows = [np.full(6, n, np.float32) for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda row: double(doubler, row), rows))
+
+    assert [row.tolist() for row in [2 * row for row in rows]] == [answer.tolist() for answer in answers]
+    assert before + 1 == executions(doubler)
+
+
+def executions(triton: Triton) -> int:
+    with urllib.request.urlopen(f"http://{triton.url}/v2/models/doubler/stats", timeout=10) as response:
+        return json.load(response)["model_stats"][0]["execution_count"]
+
+
+def test_an_output_that_nobody_asked_for_is_not_sent(triton: Triton) -> None:
+    canvas = np.zeros((1, 1, 32, 32), np.uint8)
+
+    assert (1, 1, 32, 32) == infer(triton, "segmenter", {"image": canvas}, ["probability"])[0].shape
+
+
+def test_a_failing_graph_answers_with_the_error_and_the_server_serves_on(doubler: Triton) -> None:
+    batch_of_four = np.zeros((4, 5), np.float32)  # full, so that it does not wait for others
+
+    with pytest.raises(tritonclient.utils.InferenceServerException, match="Reshape"):
+        infer(doubler, "doubler", {"x": batch_of_four}, ["y"])
+
+    assert [[2.0, 2.0]] * 4 == infer(doubler, "doubler", {"x": np.ones((4, 2), np.float32)}, ["y"])[0].tolist()
+
+
+def test_metrics_are_served(doubler: Triton) -> None:
+    assert 200 == status_of(doubler.metrics_url)
+
+
+def test_onnx_runtime_is_told_to_report_to_nobody(doubler: Triton) -> None:
+    _, processes = family(doubler)
+
+    environments = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in processes]
+
+    assert all("ORT_DISABLE_TELEMETRY=1" in environment for environment in environments)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/systemsharedmemory/status", None),
+        ("/v2/cudasharedmemory/status", None),
+        ("/v2/repository/index", b""),
+        ("/v2/repository/models/doubler/unload", b"{}"),
+        ("/v2/trace/setting", None),
+        ("/v2/logging", None),
+    ],
+)
+def test_an_interface_that_the_proxy_does_not_need_is_closed(doubler: Triton, path: str, body: bytes | None) -> None:
+    assert 403 == status_of(f"http://{doubler.url}{path}", body)
+
+
+def test_instances_and_threads_are_written_into_a_copy_and_the_repository_stays_as_it_is(
+    start_triton: StartTriton, tmp_path: Path
+) -> None:
+    repository, temporary = write_doubler(tmp_path / "models"), tmp_path / "temporary"
+    temporary.mkdir()
+    before = digests(repository)
+
+    triton = start_triton(repository, MODEL_INSTANCES="2", MODEL_THREADS="3", TMPDIR=str(temporary))
+    with urllib.request.urlopen(f"http://{triton.url}/v2/models/doubler/config", timeout=10) as response:
+        config = json.load(response)
+
+    assert (2, "KIND_CPU") == (config["instance_group"][0]["count"], config["instance_group"][0]["kind"])
+    assert "3" == config["parameters"]["intra_op_thread_count"]["string_value"]
+    assert ["0o700"] == [oct(folder.stat().st_mode & 0o777) for folder in temporary.iterdir()]
+    assert 0 == triton.stop()
+    assert before == digests(repository)
+    assert [] == list(temporary.iterdir())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+# ── how it ends ──
+
+
+def family(triton: Triton) -> tuple[int, list[int]]:
+    """tritonserver's process id, and those of all that it and its launcher started."""
+    processes = descendants(triton.pid)
+    (server,) = (pid for pid in processes if command_name(pid) == "tritonserver")
+    assert len(processes) >= 2, "at least tritonserver and one stub"
+    return server, processes
+
+
+def shared_memory_of(processes: list[int]) -> list[Path]:
+    words = [word for pid in processes for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+    return [Path("/dev/shm", word) for word in words if "_shm_region_" in word]  # noqa: S108
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_ends_all_processes_with_status_0(
+    start_triton: StartTriton, tmp_path: Path, number: signal.Signals
+) -> None:
+    triton = start_triton(write_doubler(tmp_path / "models"))
+    _, processes = family(triton)
+    shared_memory = shared_memory_of(processes)
+    assert all(region.exists() for region in shared_memory)
+
+    assert 0 == triton.stop(number), triton.said
+    assert [] == [pid for pid in processes if runs(pid)]
+    assert [] == [region for region in shared_memory if region.exists()]
+
+
+def test_a_killed_tritonserver_takes_its_stubs_and_its_launcher_along(
+    start_triton: StartTriton, tmp_path: Path
+) -> None:
+    triton = start_triton(write_doubler(tmp_path / "models"))
+    server, processes = family(triton)
+    shared_memory = shared_memory_of(processes)
+
+    os.kill(server, signal.SIGKILL)
+
+    assert 1 == triton.process.wait(20)
+    assert "Triton ended by itself" in triton.said
+    assert [] == [pid for pid in processes if runs(pid)]
+    assert [] == [region for region in shared_memory if region.exists()]
+
+
+def test_a_stub_ends_with_a_killed_tritonserver_even_where_the_launcher_is_stopped(
+    start_triton: StartTriton, tmp_path: Path
+) -> None:
+    triton = start_triton(write_doubler(tmp_path / "models"))
+    server, processes = family(triton)
+
+    triton.process.send_signal(signal.SIGSTOP)
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: not any(runs(pid) for pid in processes), timeout_s=10)
+    triton.process.send_signal(signal.SIGCONT)
+
+    assert 1 == triton.process.wait(20)
+
+
+def test_a_stop_signal_while_it_starts_leaves_nothing_behind(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    ports = {"TRITON_HTTP_PORT": str(free_port()), "TRITON_METRICS_PORT": str(free_port())}
+    service = start_service("inference_server", MODEL_REPOSITORY=str(write_doubler(tmp_path / "models")), **ports)
+    wait_until(lambda: bool(descendants(service.pid)), service)
+    processes = descendants(service.pid)
+
+    assert 0 == service.stop(), service.said
+    assert [] == [pid for pid in processes if runs(pid)]

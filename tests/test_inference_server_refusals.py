@@ -1,0 +1,104 @@
+"""What Triton will not start with is told in one line that names the mend."""
+
+import os
+import socket
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from conftest import DOUBLER_CONFIG, ROOT, free_port, write_doubler
+
+
+def refusal(python: Path | str, repository: Path, **env: str) -> tuple[int, str]:
+    """Start a server that must not start; return its exit status and all that it said."""
+    ports = {"TRITON_HTTP_PORT": str(free_port()), "TRITON_METRICS_PORT": str(free_port())}
+    ended = subprocess.run(
+        [python, "-m", "inference_server"],
+        cwd=ROOT,
+        env=os.environ | {"MODEL_REPOSITORY": str(repository)} | ports | env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_a_refused_model_is_told_in_one_line_in_the_backends_own_words(serving_python: Path, tmp_path: Path) -> None:
+    unknown = DOUBLER_CONFIG + 'parameters { key: "intra_op_threads" value: { string_value: "2" } }'
+
+    status, said = refusal(serving_python, write_doubler(tmp_path, unknown))
+
+    assert 6 == status
+    assert said.startswith("inference_server: Triton refuses to start: doubler: unknown parameter 'intra_op_threads': ")
+    assert 1 == len(said.splitlines())
+
+
+def test_a_config_for_a_gpu_is_refused(serving_python: Path, tmp_path: Path) -> None:
+    status, said = refusal(
+        serving_python, write_doubler(tmp_path, DOUBLER_CONFIG + "instance_group [ { kind: KIND_GPU } ]")
+    )
+
+    assert (6, True) == (status, "KIND_GPU" in said), said
+
+
+def test_a_model_file_that_is_missing_is_named(serving_python: Path, tmp_path: Path) -> None:
+    status, said = refusal(
+        serving_python, write_doubler(tmp_path, DOUBLER_CONFIG + 'default_model_filename: "other.onnx"')
+    )
+
+    assert (6, True) == (status, "other.onnx" in said), said
+
+
+@pytest.mark.parametrize("missing", ["doubler/1/model.onnx", "doubler/config.pbtxt"])
+def test_a_repository_without_a_model_names_the_command_that_makes_one(
+    serving_python: Path, tmp_path: Path, missing: str
+) -> None:
+    (write_doubler(tmp_path) / missing).unlink()
+
+    status, said = refusal(serving_python, tmp_path)
+
+    assert (5, True) == (status, "`dvc repro` makes it" in said), said
+
+
+@pytest.mark.parametrize("variable", ["TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])
+def test_a_port_in_use_is_named_with_the_variable_that_changes_it(
+    serving_python: Path, tmp_path: Path, variable: str
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+
+        status, said = refusal(serving_python, write_doubler(tmp_path), **{variable: port})
+
+    assert 4 == status
+    expected = (
+        f"inference_server: cannot listen on 127.0.0.1:{port} (Address already in use): set {variable} to a free port"
+    )
+    assert expected == said.strip()
+
+
+def test_an_environment_without_the_wheel_is_told_in_one_line_that_containers_serve(tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+
+    status, said = refusal(tmp_path / "bare/bin/python", write_doubler(tmp_path / "models"))
+
+    assert 3 == status
+    assert "nvidia-pytriton wheel is not installed" in said
+    assert "`docker compose up` serves here" in said
+    assert 1 == len(said.splitlines())
+
+
+def test_a_machine_that_is_not_linux_is_told_in_one_line_that_containers_serve() -> None:
+    on_a_mac = "import sys, runpy; sys.platform = 'darwin'; runpy.run_module('inference_server', run_name='__main__')"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", on_a_mac], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert 3 == ended.returncode
+    assert "`docker compose up` serves here" in ended.stderr
+    assert 1 == len(ended.stderr.splitlines())
