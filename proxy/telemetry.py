@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,6 +82,8 @@ def configure_logs(level: str) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn of a client's bad input in its own words; it has its answer
 
 
 def event(name: str, **values: object) -> str:

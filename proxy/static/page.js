@@ -7,7 +7,7 @@ const page = Object.fromEntries(
   ["upload", "drop", "files", "bar", "status", "marks", "clear", "results", "card"].map((id) => [id, document.getElementById(id)]),
 );
 const waiting = [];
-const count = { running: 0, done: 0, defective: 0, failed: 0 };
+const count = { running: 0, done: 0, defective: 0, sound: 0, failed: 0 };
 let links = []; // object URLs to give back when the page is cleared
 
 function enqueue(files) {
@@ -26,15 +26,14 @@ async function run() {
   count.running += 1;
   while (waiting.length) {
     const { file, card } = waiting.shift();
-    try {
-      const answer = await analyse(file);
-      await draw(card, file, answer);
-      count.defective += answer.defective;
-    } catch (problem) {
-      fail(card, problem);
-      count.failed += 1;
+    const outcome = await analyse(file)
+      .then((answer) => draw(card, file, answer))
+      .catch((problem) => fail(card, problem));
+    if (card.isConnected) {
+      // the page was not cleared meanwhile
+      count.done += 1;
+      count[outcome] += 1;
     }
-    count.done += 1;
     report();
   }
   count.running -= 1;
@@ -67,6 +66,7 @@ async function draw(card, file, answer) {
   mask.getContext("2d").putImageData(paint(pred, width, height, MARK, [0, 0, 0, 0]), 0, 0);
   tell(card, answer);
   await offerMask(card, file, answer);
+  return answer.defective ? "defective" : "sound";
 }
 
 function paint(pred, width, height, defective, sound) {
@@ -117,6 +117,7 @@ function fail(card, { title = "Not shown", detail, message, request_id }) {
   const note = card.querySelector(".detail");
   note.textContent = [detail ?? message, request_id && `Request ${request_id}`].filter(Boolean).join(". ");
   note.hidden = false;
+  return "failed";
 }
 
 function report() {
@@ -130,7 +131,7 @@ function clear() {
   waiting.length = 0;
   for (const link of links) URL.revokeObjectURL(link);
   links = [];
-  Object.assign(count, { done: 0, defective: 0, failed: 0 });
+  Object.assign(count, { done: 0, defective: 0, sound: 0, failed: 0 });
   page.results.replaceChildren();
   page.bar.hidden = true;
 }

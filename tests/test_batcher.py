@@ -1,0 +1,256 @@
+"""Which tiles go to Triton when (the policy, on a clock of the test's own), and who gets which answer (the driver)."""
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.batch_queue import BatchQueue
+from proxy.batcher import Batcher
+from proxy.errors import DeadlinePassedError, QueueFullError, SegmenterSlowError
+from proxy.segmenter import Segmentation
+from proxy.telemetry import Telemetry
+
+NEVER = 1e9
+SMALL, LARGE = (1, 32, 32), (1, 64, 32)
+
+
+@dataclass(eq=False)
+class Tile:
+    name: str
+    shape: tuple = SMALL
+    deadline: float = NEVER
+
+
+def queue_of(*tiles, places=1, max_batch_size=8, limit=100, in_flight=0):
+    queue = BatchQueue(limit=limit, places=places, max_batch_size=max_batch_size)
+    queue.in_flight = in_flight
+    for tile in tiles:
+        queue.join(tile)
+    return queue
+
+
+def names(batch):
+    return "".join(tile.name for tile in batch)
+
+
+def test_a_tile_goes_at_once_while_a_place_is_free():
+    assert "a" == names(queue_of(Tile("a")).next_batch(now=0))
+
+
+def test_tiles_that_come_one_by_one_go_alone_until_every_place_is_taken():
+    queue = queue_of(places=2)
+    sent = []
+    for name in "abc":
+        queue.join(Tile(name))
+        sent.append(names(queue.next_batch(now=0)))
+    assert ["a", "b", ""] == sent
+    assert (2, 1) == (queue.in_flight, len(queue))
+
+
+def test_a_freed_place_takes_the_oldest_and_all_of_its_shape_in_their_order():
+    queue = queue_of(Tile("a"), Tile("B", LARGE), Tile("c"), Tile("D", LARGE), Tile("e"), in_flight=1)
+    assert [] == queue.next_batch(now=0)
+    queue.batch_done()
+    assert "ace" == names(queue.next_batch(now=0))
+    queue.batch_done()
+    assert "BD" == names(queue.next_batch(now=0))
+
+
+def test_a_batch_is_never_larger_than_the_model_takes():
+    queue = queue_of(*map(Tile, "abcde"), max_batch_size=2, places=9)
+    assert ["ab", "cd", "e", ""] == [names(queue.next_batch(now=0)) for _ in range(4)]
+
+
+def test_a_full_queue_refuses_the_next_tile_and_takes_one_again_after_one_left():
+    first = Tile("a")
+    queue = queue_of(first, Tile("b"), limit=2, in_flight=1)
+    with pytest.raises(QueueFullError, match="2 tiles are waiting"):
+        queue.join(Tile("c"))
+    queue.leave(first)
+    queue.join(Tile("c"))
+    assert 2 == len(queue)
+
+
+def test_a_tile_that_left_is_not_sent():
+    gone = Tile("b")
+    queue = queue_of(Tile("a"), gone, Tile("c"))
+    queue.leave(gone)
+    assert "ac" == names(queue.next_batch(now=0))
+
+
+def test_a_tile_whose_deadline_has_passed_is_not_sent_and_takes_no_place():
+    queue = queue_of(Tile("a", deadline=5), Tile("b", deadline=9))
+    assert "b" == names(queue.next_batch(now=5))
+    queue = queue_of(Tile("a", deadline=5))
+    assert [] == queue.next_batch(now=6)
+    assert (0, 0) == (queue.in_flight, len(queue))
+
+
+def test_more_places_let_more_batches_go():
+    queue = queue_of(Tile("a"), in_flight=1)
+    assert [] == queue.next_batch(now=0)
+    queue.places = 2
+    assert "a" == names(queue.next_batch(now=0))
+
+
+steps = st.lists(st.tuples(st.sampled_from(["join", "leave", "done", "wait"]), st.integers(0, 30)), max_size=80)
+
+
+@given(steps=steps, places=st.integers(1, 3), max_batch_size=st.integers(1, 4), limit=st.integers(1, 6))
+def test_whatever_happens_no_place_is_idle_while_a_tile_waits_and_no_tile_is_sent_twice(
+    steps, places, max_batch_size, limit
+):
+    queue = queue_of(places=places, max_batch_size=max_batch_size, limit=limit)
+    now, waiting, sent = 0, [], []
+    for number, (step, value) in enumerate(steps):
+        if step == "join":
+            tile = Tile(str(number), [SMALL, LARGE][value % 2], now + 1 + value)
+            try:
+                queue.join(tile)
+                waiting.append(tile)
+            except QueueFullError:
+                assert limit == len(queue)
+        elif step == "leave" and waiting:
+            queue.leave(waiting.pop(value % len(waiting)))
+        elif step == "done" and queue.in_flight:
+            queue.batch_done()
+        elif step == "wait":
+            now += value
+        waiting = [tile for tile in waiting if tile.deadline > now]
+        while batch := queue.next_batch(now):
+            assert waiting[0] is batch[0]
+            assert {batch[0].shape} == {tile.shape for tile in batch}
+            assert len(batch) <= max_batch_size
+            sent += batch
+            waiting = [tile for tile in waiting if tile not in batch]
+        assert queue.in_flight <= places
+        assert queue.in_flight == places or not waiting
+        assert len(waiting) == len(queue)
+    assert len(sent) == len({id(tile) for tile in sent})
+
+
+class HeldSegmenter:
+    """Answers a batch when the test says so: probability is the canvas itself, type is 1."""
+
+    def __init__(self):
+        self.batches = []
+
+    async def infer(self, canvases):
+        end = asyncio.get_running_loop().create_future()
+        self.batches.append((canvases, end))
+        await end
+        return Segmentation(canvases, np.ones_like(canvases))
+
+    def finish(self, number, error=None):
+        end = self.batches[number][1]
+        end.set_exception(error) if error else end.set_result(None)
+
+
+def canvas_of(grey, shape=SMALL):
+    return np.full(shape, grey, np.uint8)
+
+
+class Desk:
+    """A batcher on a held segmenter, and the tasks that wait at it."""
+
+    def __init__(self, **settings):
+        self.segmenter = HeldSegmenter()
+        self.telemetry = Telemetry()
+        self.batcher = Batcher(self.segmenter.infer, queue_limit=100, telemetry=self.telemetry)
+        self.batcher.resize(**{"places": 1, "max_batch_size": 8} | settings)
+
+    async def submit(self, grey, wait_s=60):
+        deadline = asyncio.get_running_loop().time() + wait_s
+        task = asyncio.create_task(self.batcher.submit(canvas_of(grey), deadline=deadline))
+        await asyncio.sleep(0)  # it reaches the queue in its first step, a batch starts in the next
+        await asyncio.sleep(0)
+        return task
+
+    def sizes(self):
+        return [len(canvases) for canvases, _ in self.segmenter.batches]
+
+    def waiting(self):
+        return self.telemetry.registry.get_sample_value("proxy_waiting_tiles")
+
+
+async def test_each_member_of_a_batch_gets_its_own_part_of_the_answer():
+    desk = Desk()
+    tasks = [await desk.submit(grey) for grey in (10, 20, 30)]
+    desk.segmenter.finish(0)
+    await tasks[0]
+    await asyncio.sleep(0)
+    desk.segmenter.finish(1)
+    answers = await asyncio.gather(*tasks)
+    assert [1, 2] == desk.sizes()
+    for grey, answer in zip((10, 20, 30), answers, strict=True):
+        np.testing.assert_array_equal(canvas_of(grey), answer.segmentation.probability)
+        assert answer.queue_s >= 0
+        assert answer.infer_s > 0
+
+
+async def test_a_failed_batch_fails_all_its_members_and_only_them():
+    desk = Desk(places=2, max_batch_size=2)
+    tasks = [await desk.submit(grey) for grey in range(5)]  # batches: 0 | 1 | 2 and 3 | 4
+    for number, error in ((0, None), (2, SegmenterSlowError("slow")), (1, None), (3, None)):
+        desk.segmenter.finish(number, error)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [False, False, True, True, False] == [isinstance(end, SegmenterSlowError) for end in ends]
+
+
+async def test_a_cancelled_caller_leaves_the_queue_and_the_others_stay():
+    desk = Desk()
+    first, gone, other = [await desk.submit(grey) for grey in range(3)]
+    assert 2 == desk.waiting()
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert 1 == desk.waiting()
+    desk.segmenter.finish(0)
+    await first
+    await asyncio.sleep(0)
+    desk.segmenter.finish(1)
+    assert 2 == int((await other).segmentation.probability[0, 0, 0])
+    assert [1, 1] == desk.sizes()
+
+
+async def test_a_caller_that_leaves_a_batch_in_flight_does_not_end_it_for_the_others():
+    desk = Desk()
+    first, gone, other = [await desk.submit(grey) for grey in range(3)]
+    desk.segmenter.finish(0)
+    await first
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    desk.segmenter.finish(1)
+    assert 2 == int((await other).segmentation.probability[0, 0, 0])
+
+
+async def test_a_tile_is_refused_at_its_deadline_and_its_place_in_the_queue_is_free():
+    desk = Desk()
+    in_flight = await desk.submit(0)
+    with pytest.raises(DeadlinePassedError, match="deadline"):
+        await (await desk.submit(1, wait_s=0.01))
+    assert 0 == desk.waiting()
+    desk.segmenter.finish(0)
+    await in_flight
+    assert [1] == desk.sizes()
+
+
+async def test_a_tile_that_comes_too_late_is_never_sent():
+    desk = Desk()
+    with pytest.raises(DeadlinePassedError):
+        await (await desk.submit(1, wait_s=-1))
+    assert [] == desk.sizes()
+
+
+async def test_closing_ends_what_is_in_flight():
+    desk = Desk()
+    task = await desk.submit(1)
+    await desk.batcher.close()
+    await asyncio.wait([task])
+    assert task.cancelled()
