@@ -1,0 +1,218 @@
+"""`python -m launch` serves with Triton and the proxy, and ends with both; the demonstration draws the samples."""
+
+import io
+import json
+import os
+import signal
+import socket
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, Service, command_name, descendants, free_port, runs, wait_until
+from PIL import Image
+
+from launch.demo import Analysis, find_samples, table
+from launch.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
+
+MODELS = os.environ.get("MODEL_REPOSITORY", str(ROOT / "model_repository"))
+SIZES = {"MT_Blowhole": (40, 30), "MT_Free": (33, 64)}  # width and height of the samples below
+
+
+def ports() -> dict[str, str]:
+    return {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
+
+
+@pytest.fixture
+def start_launch(start_service: Callable[..., Service]) -> Callable[..., tuple[Service, str]]:
+    """start_launch(NAME="value") → the service, ready, and the address of its proxy."""
+
+    def start(**env: str) -> tuple[Service, str]:
+        numbers = ports()
+        service = start_service("launch", MODEL_REPOSITORY=MODELS, **numbers, **env)
+        wait_until(lambda: "Ctrl-C ends it" in service.said, service)
+        return service, f"http://127.0.0.1:{numbers['PORT']}"
+
+    return start
+
+
+def proxy_of(service: Service) -> int:
+    (proxy,) = (pid for pid in descendants(service.pid) if b"proxy" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return proxy
+
+
+def tritonserver_of(service: Service) -> int:
+    (server,) = (pid for pid in descendants(service.pid) if command_name(pid) == "tritonserver")
+    return server
+
+
+def write_samples(folder: Path) -> Path:
+    for name, size in SIZES.items():
+        images = folder / name / "Imgs"
+        images.mkdir(parents=True)
+        Image.new("L", size, 90).save(images / "one.jpg")
+        Image.new("L", size, 0).save(images / "one.png")
+    return folder
+
+
+# ── serving ──
+
+
+def analyze(url: str, width: int, height: int) -> np.ndarray:
+    image = io.BytesIO()
+    Image.new("L", (width, height), 90).save(image, "PNG")
+    headers = {"Content-Type": "image/png", "Accept": "application/json"}
+    request = urllib.request.Request(f"{url}/analyze", image.getvalue(), headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return np.array(json.load(response)["pred"])
+
+
+def has_a_batch_at_triton(url: str) -> bool:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+        return "proxy_batches_in_flight 1.0" in response.read().decode()
+
+
+def test_a_stop_signal_ends_both_with_status_0_after_the_requests_under_way_are_answered(
+    start_launch: Callable[..., tuple[Service, str]],
+) -> None:
+    service, url = start_launch()
+    processes = descendants(service.pid)
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(analyze, url, 900, 800)
+        wait_until(lambda: has_a_batch_at_triton(url), service)
+        status = service.stop(signal.SIGINT)
+
+    assert (800, 900) == under_way.result().shape
+    assert 0 == status, service.said
+    assert [] == [pid for pid in processes if runs(pid)]
+
+
+@pytest.mark.parametrize(("killed", "name"), [(proxy_of, "the proxy"), (tritonserver_of, "Triton")])
+def test_when_one_of_the_two_dies_the_other_is_ended_and_the_status_is_not_0(
+    start_launch: Callable[..., tuple[Service, str]], killed: Callable[[Service], int], name: str
+) -> None:
+    service, _ = start_launch()
+    processes = descendants(service.pid)
+
+    os.kill(killed(service), signal.SIGKILL)
+
+    assert 1 == service.process.wait(40)
+    assert f"launch: {name} ended by itself" in service.said
+    assert [] == [pid for pid in processes if runs(pid)]
+
+
+def test_a_port_in_use_is_told_before_triton_starts(start_service: Callable[..., Service]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+
+        service = start_service("launch", MODEL_REPOSITORY=MODELS, **(ports() | {"PORT": port}))
+
+        assert 4 == service.process.wait(30)
+    expected = f"launch: cannot listen on 127.0.0.1:{port} (Address already in use): set PORT to a free port\n"
+    assert expected == service.said
+
+
+def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callable[..., Service]) -> None:
+    service = start_service("launch", MODEL_REPOSITORY=MODELS, MAX_PIXELS="many", **ports())
+
+    assert 6 == service.process.wait(60)
+    assert "MAX_PIXELS" in service.said
+    assert "launch: the proxy ended while it started" in service.said
+
+
+# ── the demonstration ──
+
+
+def test_the_demonstration_draws_every_sample_and_leaves_no_process(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    samples, pictures = write_samples(tmp_path / "samples"), tmp_path / "pictures"
+    words = ["launch.demo", "--once", "--samples", str(samples), "--pictures", str(pictures)]
+
+    service = start_service(*words, MODEL_REPOSITORY=MODELS, **ports())
+    wait_until(lambda: "starting the proxy" in service.said, service)
+    processes = descendants(service.pid)
+
+    assert 0 == service.process.wait(60), service.said
+    assert ["MT_Blowhole_one.png", "MT_Free_one.png", "overview.png"] == sorted(p.name for p in pictures.iterdir())
+    assert "true type" in service.said
+    assert [] == [pid for pid in processes if runs(pid)]
+
+
+def test_a_folder_without_samples_is_told_before_anything_starts(
+    start_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = start_service("launch.demo", "--once", "--samples", str(tmp_path), **ports())
+
+    assert 1 == service.process.wait(30)
+    assert f"launch: {tmp_path} holds no MT_<Type>/Imgs/<stem>.jpg" in service.said
+
+
+def test_samples_are_found_in_the_published_layout(tmp_path: Path) -> None:
+    samples = write_samples(tmp_path)
+
+    assert [samples / "MT_Blowhole/Imgs/one.jpg", samples / "MT_Free/Imgs/one.jpg"] == find_samples(samples)
+
+
+def analysis(truth: np.ndarray, found: np.ndarray) -> Analysis:
+    tile = np.full(truth.shape, 100, np.uint8)
+    return Analysis("MT_Crack_a", "Crack", "Crack" if found.any() else None, 0.5, tile, truth, found)
+
+
+def test_dice_counts_what_both_masks_share_and_is_1_where_both_are_empty() -> None:
+    upper, left, empty = np.zeros((3, 4, 4), bool)
+    upper[:2], left[:, :2] = True, True
+
+    scores = [analysis(*masks).dice for masks in ((upper, upper), (upper, left), (upper, empty), (empty, empty))]
+
+    assert [1.0, 0.5, 0.0, 1.0] == scores
+
+
+def test_the_table_has_a_line_for_each_image() -> None:
+    empty = np.zeros((4, 4), bool)
+
+    assert table([analysis(empty, empty)]).splitlines() == [
+        "file        true type found type   Dice",
+        "MT_Crack_a  Crack     -            1.00",
+    ]
+
+
+# ── pictures ──
+
+
+def test_an_overlay_colours_the_mask_and_nothing_else() -> None:
+    tile, mask = np.full((4, 6), 100, np.uint8), np.zeros((4, 6), bool)
+    mask[1, 2] = True
+
+    drawn = np.asarray(overlay(tile, mask, FOUND))
+
+    assert np.array_equal(mask, (drawn != 100).any(axis=2))
+    assert drawn[1, 2, 0] > drawn[1, 2, 2], "orange has more red than blue"
+
+
+@pytest.mark.parametrize("width", [8, 103, 632])
+def test_a_picture_shows_truth_and_prediction_whole_and_in_their_own_colours(width: int) -> None:
+    tile, everywhere = np.full((20, width), 77, np.uint8), np.ones((20, width), bool)
+    captions = ["a", "b", "a caption longer than a narrow tile"]
+
+    drawn = np.asarray(side_by_side(tile, everywhere, everywhere, captions)).reshape(-1, 3).tolist()
+
+    for colour in (TRUTH, FOUND):
+        laid_over = np.asarray(overlay(tile, everywhere, colour))[0, 0].tolist()
+        assert tile.size == drawn.count(laid_over)
+
+
+def test_the_overview_has_room_for_every_picture() -> None:
+    pictures = [Image.new("RGB", (2000, 500), (9, 9, 9)) for _ in range(SHEET_COLUMNS + 1)]
+
+    sheet = np.asarray(overview(pictures))
+
+    assert SHEET_COLUMNS * SHEET_CELL[0] == sheet.shape[1]
+    whole = (SHEET_CELL[0] - 8) * round(500 * (SHEET_CELL[0] - 8) / 2000)
+    assert len(pictures) * whole == int((sheet == 9).all(axis=2).sum())
