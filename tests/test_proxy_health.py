@@ -1,0 +1,174 @@
+"""Live, ready and metrics; the contract with the served model; the page's headers."""
+
+import asyncio
+import re
+
+import pytest
+from proxy_servers import FakeTriton, model_config, png, problem, running_proxy, texture, until
+
+from proxy.contract import check_contract
+from proxy.errors import ContractError
+from proxy.handlers import READINESS
+
+BODY = png(texture(32, 40))
+
+
+async def test_live_is_200_whatever_triton_does():
+    async with running_proxy("127.0.0.1:9") as proxy, proxy.request("GET", "/health/live") as response:
+        assert (200, {"status": "live"}) == (response.status, await response.json())
+
+
+async def test_ready_names_the_model_that_the_real_triton_serves(triton):
+    async with running_proxy(triton.url) as proxy, proxy.request("GET", "/health/ready") as response:
+        assert 200 == response.status
+        assert {"name": "segmenter", "version": "1"}.items() <= (await response.json())["model"].items()
+        assert 1 == await proxy.metric("proxy_ready")
+
+
+async def test_a_model_that_the_real_triton_does_not_know_is_not_ready(triton):
+    async with (
+        running_proxy(triton.url, model_name="other") as proxy,
+        proxy.request("GET", "/health/ready") as response,
+    ):
+        document = await problem(response, 503, "Not ready")
+        assert "unknown model" in document["detail"]
+        assert 0 == await proxy.metric("proxy_ready")
+
+
+async def test_a_triton_that_comes_later_is_found_without_being_asked_for():
+    async with FakeTriton() as fake:
+        port = fake.server.port
+        await fake.server.close()
+        async with running_proxy(fake.url, check_interval_s=0.05) as proxy:
+            async with proxy.request("GET", "/health/ready") as response:
+                assert "cannot be reached" in (await problem(response, 503, "Not ready"))["detail"]
+            async with FakeTriton(port=port):
+                await until(lambda: is_ready(proxy))
+                assert await proxy.analysis(BODY)
+            await until(lambda: is_not_ready(proxy))
+
+
+async def is_ready(proxy):
+    return proxy.app[READINESS].is_ready()
+
+
+async def is_not_ready(proxy):
+    return not proxy.app[READINESS].is_ready()
+
+
+async def test_a_model_that_changes_under_way_is_noticed(caplog):
+    caplog.set_level("INFO")
+    async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
+        fake.config["parameters"]["model.threshold"]["string_value"] = "255"
+        assert await proxy.look()
+        assert 255 == (await proxy.analysis(BODY))["threshold"]
+        fake.config["max_batch_size"] = 0
+        assert not await proxy.look()
+        async with proxy.post(BODY) as response:
+            assert "max_batch_size is 0" in (await problem(response, 503, "Not ready"))["detail"]
+    assert "not_ready reason=" in caplog.text
+
+
+async def test_as_many_batches_are_in_flight_as_the_model_has_instances():
+    async with FakeTriton() as fake:
+        fake.config["instance_group"] = [{"count": 1, "gpus": [0, 1]}, {"count": 1, "gpus": []}]
+        fake.open.clear()
+        async with running_proxy(fake.url, connections=0) as proxy:
+            posts = [asyncio.create_task(proxy.analysis(BODY)) for _ in range(4)]
+            for _ in range(3):
+                await fake.asked.acquire()
+            await until(lambda: one_waits(proxy))
+            assert 3 == await proxy.metric("proxy_batches_in_flight")
+            fake.open.set()
+            await asyncio.gather(*posts)
+
+
+async def one_waits(proxy):
+    return 1 == await proxy.metric("proxy_waiting_tiles")
+
+
+def described(**changes):
+    config = model_config()
+    for path, value in changes.items():
+        *folders, last = path.split("__")
+        target = config
+        for folder in folders:
+            target = target[int(folder) if folder.isdigit() else folder]
+        target[last.replace("_dot_", ".")] = value
+    return config
+
+
+WRONG_MODELS = {
+    "input 'image' as float": ({"input__0__data_type": "TYPE_FP32"}, "input"),
+    "another input": ({"input__0__name": "pixels"}, "input"),
+    "a fixed size": ({"input__0__dims": [1, 256, 256]}, "dims|256"),
+    "three channels": ({"input__0__dims": [3, -1, -1]}, "input"),
+    "no output 'type'": ({"output__1__name": "kind"}, "output"),
+    "a float output": ({"output__0__data_type": "TYPE_FP32"}, "output"),
+    "no batches": ({"max_batch_size": 0}, "max_batch_size"),
+    "no threshold": ({"parameters": {}}, "model.threshold"),
+    "a threshold of 0": ({"parameters__model_dot_threshold": {"string_value": "0"}}, "model.threshold"),
+    "a threshold of 256": ({"parameters__model_dot_threshold": {"string_value": "256"}}, "model.threshold"),
+    "a threshold of 0.5": ({"parameters__model_dot_threshold": {"string_value": "0.5"}}, "model.threshold"),
+    "no types": ({"parameters__model_dot_types": {"string_value": ""}}, "model.types"),
+    "a type twice": ({"parameters__model_dot_types": {"string_value": "Crack,Crack"}}, "model.types"),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), WRONG_MODELS.values(), ids=WRONG_MODELS)
+def test_a_model_that_breaks_the_contract_is_refused_by_what_breaks_it(changes, named):
+    with pytest.raises(ContractError, match=named):
+        check_contract({"versions": ["1"]}, described(**changes))
+
+
+def test_a_model_that_keeps_the_contract_tells_what_the_proxy_uses():
+    config = described(parameters__model_dot_commit={"string_value": "abc123"}, max_batch_size=16)
+    config["instance_group"] = [{"count": 2}]
+    contract = check_contract({"versions": ["2", "10"]}, config)
+    assert ("segmenter", "10", "abc123", 16, 2, 128) == (
+        contract.name, contract.version, contract.commit, contract.max_batch_size, contract.instances,
+        contract.threshold,
+    )  # fmt: skip
+    assert ("Blowhole", "Break", "Crack", "Fray", "Uneven") == contract.types
+
+
+async def test_the_metrics_count_the_process_the_requests_and_the_batches():
+    async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
+        await proxy.analysis(BODY)
+        assert 1 == await proxy.metric("proxy_batch_tiles_count")
+        assert 1 == await proxy.metric("proxy_analyze_seconds_count")
+        assert 0 == await proxy.metric("proxy_waiting_tiles")
+        assert 0 == await proxy.metric("proxy_batches_in_flight")
+        assert await proxy.metric("process_resident_memory_bytes") > 0
+        async with proxy.request("GET", "/metrics") as response:
+            assert response.headers["Content-Type"].startswith("text/plain; version=")
+
+
+async def test_a_second_application_counts_for_itself():
+    async with FakeTriton() as fake, running_proxy(fake.url) as first, running_proxy(fake.url) as second:
+        await first.analysis(BODY)
+        assert 0 == await second.metric("proxy_batch_tiles_count")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/icon.svg", "image/svg+xml")],
+)
+async def test_the_page_and_its_files_are_served_under_a_strict_policy(path, content_type):
+    async with running_proxy("127.0.0.1:9") as proxy, proxy.request("GET", path) as response:
+        assert (200, content_type) == (response.status, response.content_type)
+        policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "nosniff" == response.headers["X-Content-Type-Options"]
+        assert "no-cache" == response.headers["Cache-Control"]
+        assert "aiohttp" not in response.headers["Server"]
+
+
+async def test_the_page_loads_nothing_but_its_own_files_and_has_nothing_inline():
+    async with running_proxy("127.0.0.1:9") as proxy, proxy.request("GET", "/") as response:
+        html = await response.text()
+        for address in re.findall(r'(?:src|href)="([^"]+)"', html):
+            async with proxy.request("GET", address) as file:
+                assert file.status == (503 if address == "/health/ready" else 200)
+    assert [] == re.findall(r"<style|style=|<script(?![^>]* src=)|\son\w+=", html)

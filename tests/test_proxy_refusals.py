@@ -1,0 +1,304 @@
+"""Each way to be refused, as a problem document, and that the next request works after every one of them."""
+
+import asyncio
+import contextlib
+import json
+
+import numpy as np
+import pytest
+from aiohttp import client_exceptions, web
+from PIL import Image
+from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, tensors, texture, until
+
+from proxy.handlers import READINESS
+
+BODY = png(texture(32, 40))
+LIMITS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
+MULTIPART = "multipart/form-data; boundary=B"
+
+
+@pytest.fixture
+async def fake():
+    async with FakeTriton() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def proxy(fake):
+    async with running_proxy(fake.url, **LIMITS) as proxy:
+        yield proxy
+
+
+@contextlib.asynccontextmanager
+async def refused(proxy, request, status, title):
+    """This request is refused so, and the next one on the same connection is answered."""
+    async with request as response:
+        document = await problem(response, status, title)
+        yield response, document["detail"]
+    assert {"pred", "score"} <= (await proxy.analysis(BODY)).keys()
+
+
+def part(disposition, data):
+    return b"--B\r\nContent-Disposition: " + disposition + b"\r\n\r\n" + data + b"\r\n--B--\r\n"
+
+
+FORM_REFUSALS = {
+    "a form without a field": (b"--B--\r\n", 422, "Wrong form field"),
+    "another field": (part(b'form-data; name="photo"; filename="t.png"', BODY), 422, "Wrong form field"),
+    "a field without a name": (part(b"form-data", BODY), 422, "Wrong form field"),
+    "an empty file": (part(b'form-data; name="image"; filename="t.png"', b""), 400, "No image"),
+    "a form that breaks off": (part(b'form-data; name="image"', BODY)[:-40], 400, "Malformed body"),
+    "no multipart inside": (b"rubbish\r\n" * 9, 400, "Malformed body"),
+    "text in the field": (part(b'form-data; name="image"', b"a tile"), 415, "Unsupported upload"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "title"), FORM_REFUSALS.values(), ids=FORM_REFUSALS)
+async def test_a_wrong_form_is_refused(proxy, body, status, title):
+    async with refused(proxy, proxy.post(body, content_type=MULTIPART), status, title) as (_, detail):
+        assert "image" in detail
+
+
+async def test_two_images_in_one_form_are_refused(proxy):
+    request = proxy.post_form(("image", BODY), ("image", BODY))
+    async with refused(proxy, request, 422, "Wrong form field") as (_, detail):
+        assert "one image" in detail
+
+
+async def test_a_second_field_beside_the_image_is_refused_by_name(proxy):
+    request = proxy.post_form(("image", BODY), ("comment", b"x"))
+    async with refused(proxy, request, 422, "Wrong form field") as (_, detail):
+        assert "'comment'" in detail
+
+
+async def test_a_boundary_that_is_missing_is_refused(proxy):
+    async with refused(proxy, proxy.post(BODY, content_type="multipart/form-data"), 400, "Malformed body"):
+        pass
+
+
+BODY_REFUSALS = {
+    "no body": (b"", {}, 400, "No image"),
+    "another type": (BODY, {"content_type": "image/gif"}, 415, "Unsupported upload"),
+    "no type": (BODY, {"content_type": ""}, 415, "Unsupported upload"),
+    "a compressed body": (BODY, {"Content_Encoding": "gzip"}, 415, "Unsupported upload"),
+    "no image inside": (b"x" * 99, {}, 415, "Unsupported upload"),
+    "a gif inside": (encoded(Image.fromarray(texture(9, 9)), "GIF"), {}, 415, "Unsupported upload"),
+    "a truncated png": (BODY[:-200], {}, 422, "Damaged image"),
+    "a truncated jpeg": (encoded(Image.fromarray(texture(99, 99)), "JPEG")[:-900], {}, 422, "Damaged image"),
+    "too many pixels": (png(texture(100, 103)), {}, 413, "Too many pixels"),
+    "a line that padding makes too large": (png(np.zeros((1, 9000), np.uint8)), {}, 413, "Too many pixels"),
+    "too many bytes": (b"x" * 20_001, {}, 413, "Too many bytes"),
+}
+
+
+@pytest.mark.parametrize(("body", "options", "status", "title"), BODY_REFUSALS.values(), ids=BODY_REFUSALS)
+async def test_a_wrong_body_is_refused(proxy, body, options, status, title):
+    async with refused(proxy, proxy.post(body, **options), status, title) as (response, detail):
+        assert (status == 415) is ("Accept-Post" in response.headers)
+        assert ": " in detail, "what was found, and what to do"
+
+
+@pytest.mark.parametrize("form", [True, False])
+async def test_bytes_are_counted_while_they_come_also_without_a_content_length(proxy, form):
+    async def endless():
+        if form:
+            yield b'--B\r\nContent-Disposition: form-data; name="image"; filename="t.png"\r\n\r\n'
+        for _ in range(5):
+            yield b"x" * 5000
+
+    content_type = MULTIPART if form else "image/png"
+    async with refused(proxy, proxy.post(endless(), content_type=content_type), 413, "Too many bytes"):
+        pass
+
+
+async def test_too_many_bytes_are_refused_before_the_rest_has_come(proxy):
+    reader, writer = await proxy.connect()
+    writer.write(
+        b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    writer.write(b"5000\r\n" + b"x" * 0x5000 + b"\r\n")  # and no last chunk
+    assert b"HTTP/1.1 413 Request Entity Too Large\r\n" == await reader.readline()
+    writer.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+async def test_any_other_method_is_refused_and_told_post(proxy, method):
+    async with proxy.request(method, "/analyze") as response:
+        assert (405, "POST") == (response.status, response.headers["Allow"])
+        if method != "HEAD":
+            await problem(response, 405, "Method Not Allowed")
+    assert await proxy.analysis(BODY)
+
+
+async def test_an_unknown_path_is_a_problem_too(proxy):
+    async with refused(proxy, proxy.request("GET", "/analyse"), 404, "Not Found") as (_, detail):
+        assert "/analyze" in detail
+
+
+async def test_a_bug_is_a_problem_document_without_its_inside_and_a_log_line_with_it(proxy, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        patch.setattr("proxy.handlers.choose", lambda *_: 1 / 0)
+        async with proxy.post(BODY) as response:
+            document = await problem(response, 500, "Internal Server Error")
+    assert "division" not in json.dumps(document)
+    assert document["request_id"] in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert await proxy.analysis(BODY)
+
+
+async def test_every_refusal_of_an_upload_leaves_the_way_to_the_real_triton_open(triton):
+    async with running_proxy(triton.url, **LIMITS) as proxy:
+        for body, options, status, title in BODY_REFUSALS.values():
+            async with refused(proxy, proxy.post(body, **options), status, title):
+                pass
+        for body, status, title in FORM_REFUSALS.values():
+            async with refused(proxy, proxy.post(body, content_type=MULTIPART), status, title):
+                pass
+
+
+async def test_an_upload_that_is_too_slow_is_refused_at_its_deadline(fake):
+    async with running_proxy(fake.url, deadline_s=0.1) as proxy:
+        reader, writer = await proxy.connect()
+        writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nx")
+        assert b"HTTP/1.1 408 Request Timeout\r\n" == await reader.readline()
+        writer.close()
+        assert await proxy.analysis(BODY)
+
+
+async def test_a_full_queue_answers_503_with_retry_after(fake):
+    async with running_proxy(fake.url, connections=0, queue_limit=1) as proxy, running_posts(proxy, fake) as posts:
+        async with proxy.post(BODY) as response:
+            document = await problem(response, 503, "Queue full")
+        assert "1" == response.headers["Retry-After"]
+        assert "1 tiles are waiting" in document["detail"]
+        fake.open.set()
+        assert [200, 200] == await asyncio.gather(*posts)
+        assert await proxy.analysis(BODY)
+
+
+@contextlib.asynccontextmanager
+async def running_posts(proxy, fake):
+    """One tile held at Triton, and one that waits for its place."""
+    fake.open.clear()
+
+    async def post():
+        async with proxy.post(BODY) as response:
+            return response.status
+
+    async def one_waits():
+        return 1 == await proxy.metric("proxy_waiting_tiles")
+
+    first = asyncio.create_task(post())
+    await fake.asked.acquire()
+    second = asyncio.create_task(post())
+    await until(one_waits)
+    yield first, second
+
+
+async def test_more_uploads_at_once_than_may_wait_are_refused_before_they_are_read(fake):
+    async with running_proxy(fake.url, queue_limit=1) as proxy:
+        _, writer = await proxy.connect()
+        writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nx")
+        await writer.drain()
+
+        async def is_refused():
+            async with proxy.post(BODY) as response:
+                return response.status == 503 and await problem(response, 503, "Queue full")
+
+        await until(is_refused)
+        writer.close()
+
+        async def is_answered():
+            async with proxy.post(BODY) as response:
+                return response.status == 200
+
+        await until(is_answered)
+
+
+async def test_a_tile_that_waits_past_its_deadline_gets_504_and_so_does_one_at_triton(fake):
+    async with running_proxy(fake.url, connections=0, deadline_s=0.3) as proxy, running_posts(proxy, fake) as posts:
+        assert [504, 504] == await asyncio.gather(*posts)
+        fake.open.set()
+        assert await proxy.analysis(BODY)
+
+
+async def test_a_slow_triton_gets_504(fake):
+    async with running_proxy(fake.url, triton_timeout_s=0.2) as proxy:
+        fake.open.clear()
+        async with proxy.post(BODY) as response:
+            await problem(response, 504, "Triton is slow")
+        fake.open.set()
+        assert await proxy.analysis(BODY)
+
+
+WRONG_ANSWERS = {
+    "another shape": lambda c: tensors(probability=c[:, :, :-1], type=c),
+    "another type of number": lambda c: tensors(probability=c.astype(np.float32), type=c),
+    "an output too few": lambda c: tensors(probability=c),
+    "a defect type that has no name": lambda c: tensors(probability=c | 255, type=np.full_like(c, 6)),
+    "a defect of no type": lambda c: tensors(probability=c | 255, type=np.zeros_like(c)),
+    "no json": lambda _: web.Response(text="hello"),
+    "other json": lambda _: web.json_response([1]),
+    "too few bytes": lambda c: web.Response(
+        body=tensors(probability=c, type=c).body[:-9],
+        headers={
+            "Inference-Header-Content-Length": tensors(probability=c, type=c).headers["Inference-Header-Content-Length"]
+        },
+    ),
+    "an error": lambda _: web.json_response({"error": "out of memory"}, status=500),
+    "a refusal": lambda _: web.json_response({"error": "unexpected shape"}, status=400),
+    "an error in html": lambda _: web.Response(text="<h1>Bad gateway</h1>", status=502),
+}
+
+
+@pytest.mark.parametrize("answer", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+async def test_nonsense_from_triton_gets_502(proxy, fake, answer):
+    fake.answer = answer
+    async with proxy.post(BODY) as response:
+        await problem(response, 502, "Wrong answer from Triton")
+    fake.answer = fake.echo
+    assert await proxy.analysis(BODY)
+
+
+async def test_a_triton_that_goes_away_gets_503_until_it_is_back(fake):
+    async with running_proxy(fake.url) as proxy:
+        assert await proxy.analysis(BODY)
+        fake.answer = lambda _: web.json_response({"error": "unloading"}, status=503)
+        async with proxy.post(BODY) as response:
+            await problem(response, 503, "Triton is away")
+            assert "Retry-After" in response.headers
+        fake.answer = fake.echo
+
+        async def is_back():
+            return proxy.app[READINESS].is_ready()
+
+        await until(is_back)  # without being asked to look: the failure has set it looking
+        assert await proxy.analysis(BODY)
+
+
+async def test_a_triton_that_breaks_the_connection_gets_503(proxy, fake):
+    def hang_up(_):
+        for connection in fake.server.runner.server.connections:
+            connection.force_close()
+        return web.Response()
+
+    fake.answer = hang_up
+    async with proxy.post(BODY) as response:
+        await problem(response, 503, "Triton is away")
+    fake.answer = fake.echo
+    assert await proxy.look()
+    assert await proxy.analysis(BODY)
+
+
+async def test_a_triton_that_was_never_there_gets_503_before_the_upload_is_read():
+    async with running_proxy("127.0.0.1:9") as proxy:
+        async with proxy.post(BODY) as response:
+            document = await problem(response, 503, "Not ready")
+        assert "127.0.0.1:9" in document["detail"]
+        assert 0 == await proxy.metric("proxy_stage_seconds_count", stage="read")
+
+
+def test_every_exception_of_the_client_under_tritonclient_has_a_translation():
+    translated = (client_exceptions.ClientError, OSError, ValueError, TypeError)
+    exported = [getattr(client_exceptions, name) for name in client_exceptions.__all__]
+    assert [] == [kind for kind in exported if not issubclass(kind, translated)]
