@@ -1,4 +1,4 @@
-"""`python -m inference_server`: serve in the foreground until SIGTERM or SIGINT."""
+"""`python -m inference_server`: serve in the foreground until SIGTERM, SIGINT or SIGHUP."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def main() -> int:
             _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
             if first_of([stop, server]) is stop:
                 return 0
-            _say("Triton ended by itself; what it wrote stands above")
+            _say("Triton, or one of its instances, ended by itself; what it wrote stands above")
             return 1
     except ServingError as error:
         _say(str(error))

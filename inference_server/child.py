@@ -47,12 +47,15 @@ class Child:
         """Return the descriptor that becomes readable when the process ends."""
         return self._descriptor
 
+    def kill(self) -> None:
+        """End the process at once, its children not."""
+        self._process.kill()
+
     def end(self, grace_s: float) -> int:
         """Ask the process to end, wait `grace_s` seconds, then kill what is left of its group; return its status."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)  # to the process alone: it ends its own children in its own order
+        self._process.terminate()  # it alone: it ends its own children in its own order
         if first_of([self], timeout_s=grace_s) is None:
-            self._process.kill()
+            self.kill()
         os.close(self._descriptor)
         status = self._process.wait()
         self._end_group()
@@ -108,13 +111,16 @@ def first_of(waited_for: Sequence[Waitable], *, timeout_s: float | None = None) 
 
 @contextmanager
 def stop_signals() -> Iterator[socket.socket]:
-    """Turn SIGTERM and SIGINT into something that can be waited for; a second one changes nothing.
+    """Turn SIGTERM, SIGINT and SIGHUP into something that can be waited for; a second one changes nothing.
 
-    Only in the main thread.
+    Only in the main thread. SIGHUP, a closed terminal, stays ignored where `nohup` asks for it.
     """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     asked, waker = socket.socketpair()
     waker.setblocking(False)
-    old_handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    old_handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
     old_waker = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     try:
         yield asked

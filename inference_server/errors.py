@@ -8,7 +8,7 @@ The tree, with the exit status of `python -m inference_server`:
     ├── PortInUseError              4: somebody else listens there
     ├── ModelRepositoryError        5: there is no model to serve
     ├── StartError                  6: Triton ended, or was not ready in time
-    └── StopAskedError              0: SIGTERM or SIGINT came before it was ready
+    └── StopAskedError              0: a signal asked to stop before it was ready
 """
 
 

@@ -15,6 +15,7 @@ from inference_server.errors import PortInUseError, StartError, StopAskedError
 from inference_server.log import Log
 from inference_server.run_folder import run_folder
 from inference_server.settings import Settings
+from inference_server.stubs import watched
 from inference_server.wheel import Wheel, find_wheel
 
 RESTRICTED_APIS = "shared-memory,model-repository,trace,logging"
@@ -23,15 +24,15 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Server:
-    """A Triton that is ready; its `fileno()` becomes readable when it ends by itself."""
+    """A Triton that is ready; its `fileno()` becomes readable when it or one of its stubs ends by itself."""
 
     address: str  # host:port of its HTTP interface
     metrics_address: str
-    process: Child
+    ended: Waitable
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when the server ends."""
-        return self.process.fileno()
+        """Return the descriptor that becomes readable when the server has ended."""
+        return self.ended.fileno()
 
 
 @contextmanager
@@ -58,7 +59,8 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
         log = Log(process.output, sys.stderr, live=settings.log_verbose > 0)
         _wait_until_ready(process, log, settings, [] if stop is None else [stop])
         log.forward()
-        yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", process)
+        with watched(process) as ended:
+            yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", ended)
 
 
 def refuse_port_in_use(host: str, port: int, variable: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m launch`: Triton and the proxy in the foreground until SIGTERM or SIGINT."""
+"""`python -m launch`: Triton and the proxy in the foreground until SIGTERM, SIGINT or SIGHUP."""
 
 import os
 import sys

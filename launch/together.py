@@ -36,7 +36,8 @@ class Service:
         if ended is stop:
             say("asked to stop: ending the proxy, then Triton")
             return 0
-        say(f"{'Triton' if ended is self.triton else 'the proxy'} ended by itself; what it wrote stands above")
+        name = "Triton, or one of its instances," if ended is self.triton else "the proxy"
+        say(f"{name} ended by itself; what it wrote stands above")
         return 1
 
 

@@ -156,7 +156,7 @@ def shared_memory_of(processes: list[int]) -> list[Path]:
     return [Path("/dev/shm", word) for word in words if "_shm_region_" in word]  # noqa: S108
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_signal_ends_all_processes_with_status_0(
     start_triton: StartTriton, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -180,7 +180,21 @@ def test_a_killed_tritonserver_takes_its_stubs_and_its_launcher_along(
     os.kill(server, signal.SIGKILL)
 
     assert 1 == triton.process.wait(20)
-    assert "Triton ended by itself" in triton.said
+    assert "Triton, or one of its instances, ended by itself" in triton.said
+    assert [] == [pid for pid in processes if runs(pid)]
+    assert [] == [region for region in shared_memory if region.exists()]
+
+
+def test_a_server_that_lost_a_stub_ends_rather_than_answer_with_errors(
+    start_triton: StartTriton, tmp_path: Path
+) -> None:
+    triton = start_triton(write_doubler(tmp_path / "models"), MODEL_INSTANCES="2")
+    server, processes = family(triton)
+    shared_memory = shared_memory_of(processes)
+
+    os.kill(next(pid for pid in processes if pid != server), signal.SIGKILL)
+
+    assert 1 == triton.process.wait(20)
     assert [] == [pid for pid in processes if runs(pid)]
     assert [] == [region for region in shared_memory if region.exists()]
 

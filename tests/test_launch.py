@@ -91,7 +91,9 @@ def test_a_stop_signal_ends_both_with_status_0_after_the_requests_under_way_are_
     assert [] == [pid for pid in processes if runs(pid)]
 
 
-@pytest.mark.parametrize(("killed", "name"), [(proxy_of, "the proxy"), (tritonserver_of, "Triton")])
+@pytest.mark.parametrize(
+    ("killed", "name"), [(proxy_of, "the proxy"), (tritonserver_of, "Triton, or one of its instances,")]
+)
 def test_when_one_of_the_two_dies_the_other_is_ended_and_the_status_is_not_0(
     start_launch: Callable[..., tuple[Service, str]], killed: Callable[[Service], int], name: str
 ) -> None:
