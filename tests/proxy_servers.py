@@ -1,4 +1,4 @@
-"""What the proxy's tests stand on: the real application on a real socket, a Triton that misbehaves on request, images."""
+"""What the proxy's tests stand on: the application on a real socket, a Triton that misbehaves on request, images."""
 
 import asyncio
 import contextlib
@@ -151,7 +151,7 @@ def tensors(**arrays):
 async def until(holds, timeout_s=20):
     """Wait for what no event tells of: an async predicate."""
     async with asyncio.timeout(timeout_s):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 it asks over HTTP, where no event comes from
             await asyncio.sleep(0.01)
 
 
