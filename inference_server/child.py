@@ -3,6 +3,7 @@
 Everything here that can be waited for has a `fileno()` that becomes readable when it happens, as `select` wants it.
 """
 
+import ctypes
 import os
 import select
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 ORPHANS_S = 1.0
+LIBC = ctypes.CDLL(None)  # loaded here, as a forked child should not
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Waitable(Protocol):
@@ -82,7 +85,8 @@ def child(
 ) -> Iterator[Child]:
     """Run a command, and end it and its whole group at the end.
 
-    Its group is its own, so that Ctrl-C in a terminal reaches this process alone, and it decides who ends first.
+    Its group is its own, so that Ctrl-C in a terminal reaches this process alone, and it decides who ends first. Where
+    this process (strictly: the thread that calls this) is killed and decides nothing any more, the child gets SIGTERM.
     """
     process = Child(
         subprocess.Popen(
@@ -95,12 +99,17 @@ def child(
             text=True,
             errors="replace",
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  one system call, which takes no lock
         )
     )
     try:
         yield process
     finally:
         process.end(grace_s)
+
+
+def _end_with_parent() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def first_of(waited_for: Sequence[Waitable], *, timeout_s: float | None = None) -> Waitable | None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import PortInUseError, StartError, StopAskedError
+from inference_server.errors import PortInUseError, ServingError, StartError, StopAskedError
 from inference_server.log import Log
 from inference_server.run_folder import run_folder
 from inference_server.settings import Settings
-from inference_server.stubs import watched
+from inference_server.stubs import discard, shared_memory, watched
 from inference_server.wheel import Wheel, find_wheel
 
 RESTRICTED_APIS = "shared-memory,model-repository,trace,logging"
@@ -57,7 +57,11 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
         ) as process,
     ):
         log = Log(process.output, sys.stderr, live=settings.log_verbose > 0)
-        _wait_until_ready(process, log, settings, [] if stop is None else [stop])
+        try:
+            _wait_until_ready(process, log, settings, [] if stop is None else [stop])
+        except ServingError:
+            discard(process, shared_memory(process))  # a Triton that is still loading does not tidy up
+            raise
         log.forward()
         with watched(process) as ended:
             yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", ended)

@@ -213,6 +213,17 @@ def test_a_stub_ends_with_a_killed_tritonserver_even_where_the_launcher_is_stopp
     assert 1 == triton.process.wait(20)
 
 
+def test_a_killed_launcher_takes_all_processes_along(start_triton: StartTriton, tmp_path: Path) -> None:
+    triton = start_triton(write_doubler(tmp_path / "models"), TMPDIR=str(tmp_path))
+    _, processes = family(triton)
+    shared_memory = shared_memory_of(processes)
+
+    triton.process.kill()
+    wait_until(lambda: not any(runs(pid) for pid in processes), timeout_s=20)
+
+    assert [] == [region for region in shared_memory if region.exists()]
+
+
 def test_a_stop_signal_while_it_starts_leaves_nothing_behind(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
