@@ -70,7 +70,7 @@ def _record(request: web.Request, status: int, request_id: str) -> None:
     route = resource.canonical if resource is not None else "unknown"
     times, telemetry = request[TIMES], request.app[TELEMETRY]
     telemetry.requests.labels(route, str(status)).inc()
-    if route == "/analyze":
+    if route == "/analyze" and status == web.HTTPOk.status_code:
         telemetry.analyze_seconds.observe(times.total_s())
     for stage, seconds in times.seconds.items():
         telemetry.stage_seconds.labels(stage).observe(seconds)

@@ -36,5 +36,6 @@ def problem_of_bug(request_id: str) -> web.Response:
 def _problem(
     status: int, title: str, detail: str, request_id: str, headers: Mapping[str, str], *, kind: str = "about:blank"
 ) -> web.Response:
+    detail = detail.encode(errors="backslashreplace").decode()  # what a client sent may be no valid text
     document = {"type": kind, "title": title, "status": status, "detail": detail, "request_id": request_id}
     return web.Response(body=orjson.dumps(document), status=status, content_type=CONTENT_TYPE, headers=headers)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from proxy.contract import ModelContract
-from proxy.errors import NotReadyError, ProxyError, SegmenterAnswerError, SegmenterAwayError
+from proxy.errors import NotReadyError, ProxyError, SegmenterAwayError
 from proxy.segmenter import Segmentation, Segmenter
 from proxy.telemetry import event
 
@@ -42,14 +42,11 @@ class Readiness:
         return self._contract is not None
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
-        """Do what `Segmenter.infer` does; after a failure look at the model again."""
+        """Do what `Segmenter.infer` does, and look again at once after it found Triton away."""
         try:
             return await self._segmenter.infer(canvases)
         except SegmenterAwayError as error:
             self._lose(error)
-            self._look_now.set()
-            raise
-        except SegmenterAnswerError:
             self._look_now.set()
             raise
 

@@ -36,7 +36,7 @@ class Telemetry:
             buckets=SECONDS_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.analyze_seconds = Histogram(
-            "proxy_analyze_seconds", "Seconds from arrival to answer of POST /analyze",
+            "proxy_analyze_seconds", "Seconds from arrival to a mask, of POST /analyze",
             buckets=SECONDS_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.batch_tiles = Histogram(

@@ -59,8 +59,8 @@ async def read_upload(request: web.Request, *, max_bytes: int) -> bytes:
         else:
             data = await _gather(request.content.iter_any(), max_bytes)
     except (web.RequestPayloadError, HttpProcessingError, ValueError, AssertionError) as error:
-        # aiohttp's multipart reader tells of broken bodies by any of these
-        raise MalformedUploadError(f"the body is malformed ({error}): send the image again, whole") from None
+        # aiohttp's multipart reader tells of broken bodies by any of these, and may quote a long line of them
+        raise MalformedUploadError(f"the body is malformed ({error!s:.200}): send the image again, whole") from None
     if not data:
         raise EmptyUploadError("the image file is empty: send a JPEG or PNG image")
     return data

@@ -98,6 +98,17 @@ async def test_a_wrong_body_is_refused(proxy, body, options, status, title):
         assert ": " in detail, "what was found, and what to do"
 
 
+@pytest.mark.parametrize("header", [b"Content-Type: image/\xff\xfe", b"Content-Type: image/png\r\nAccept: \xff/\xff"])
+async def test_a_header_that_is_no_text_is_refused_in_valid_json(proxy, header):
+    reader, writer = await proxy.connect()
+    writer.write(
+        b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\nContent-Length: 1\r\n" + header + b"\r\n\r\nx"
+    )
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == json.loads(body)["status"] in (406, 415)
+    writer.close()
+
+
 @pytest.mark.parametrize("form", [True, False])
 async def test_bytes_are_counted_while_they_come_also_without_a_content_length(proxy, form):
     async def endless():
