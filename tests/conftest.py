@@ -16,9 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
 
@@ -173,43 +171,3 @@ def runs(pid: int) -> bool:
 
 def command_name(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
-
-
-# A model of our own, doubler: y = x + x, but the graph itself fails where a row's length is odd.
-DOUBLER_CONFIG = """
-name: "doubler"
-backend: "onnxruntime"
-max_batch_size: 4
-input [ { name: "x", data_type: TYPE_FP32, dims: [ -1 ] } ]
-output [ { name: "y", data_type: TYPE_FP32, dims: [ -1 ] } ]
-dynamic_batching { preferred_batch_size: 4, max_queue_delay_microseconds: 2000000 }
-model_warmup [
-  { name: "one", batch_size: 4, inputs { key: "x" value: { data_type: TYPE_FP32, dims: [ 4 ], zero_data: true } } }
-]
-parameters { key: "model.note" value: { string_value: "metadata is passed by" } }
-"""
-
-
-def write_doubler(models: Path, config: str = DOUBLER_CONFIG) -> Path:
-    """Write a model repository with `doubler` in it."""
-    shape = ["batch", "length"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Reshape", ["x", "pairs"], ["in_pairs"]),
-            helper.make_node("Reshape", ["in_pairs", "rows"], ["again"]),
-            helper.make_node("Add", ["again", "again"], ["y"]),
-        ],
-        "doubler",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-        [
-            helper.make_tensor("pairs", TensorProto.INT64, [3], [0, -1, 2]),
-            helper.make_tensor("rows", TensorProto.INT64, [2], [0, -1]),
-        ],
-    )
-    version = models / "doubler" / "1"
-    version.mkdir(parents=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, version / "model.onnx")
-    (models / "doubler" / "config.pbtxt").write_text(config)
-    return models

@@ -1,24 +1,22 @@
-"""Triton from the wheel serves what NVIDIA's image would, refuses what it would, and leaves nothing behind."""
+"""Triton from the wheel serves a model repository as NVIDIA's image does, and closes what the proxy does not need."""
 
 import hashlib
 import json
-import os
-import signal
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.http
-from conftest import Service, StartTriton, Triton, command_name, descendants, free_port, runs, wait_until, write_doubler
+from conftest import StartTriton, Triton, descendants
+from doubler import write_model
 
 
 @pytest.fixture(scope="module")
 def doubler(start_triton: StartTriton, tmp_path_factory: pytest.TempPathFactory) -> Triton:
-    return start_triton(write_doubler(tmp_path_factory.mktemp("models")), MODEL_INSTANCES="1")
+    return start_triton(write_model(tmp_path_factory.mktemp("models")), MODEL_INSTANCES="1")
 
 
 def infer(triton: Triton, model: str, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
@@ -43,9 +41,6 @@ def status_of(url: str, body: bytes | None = None) -> int:
     except urllib.error.HTTPError as error:
         with error:
             return error.code
-
-
-# ── what it serves ──
 
 
 def test_the_published_model_answers_a_batch_as_it_answers_its_singles(triton: Triton) -> None:
@@ -95,9 +90,7 @@ def test_metrics_are_served(doubler: Triton) -> None:
 
 
 def test_onnx_runtime_is_told_to_report_to_nobody(doubler: Triton) -> None:
-    _, processes = family(doubler)
-
-    environments = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in processes]
+    environments = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in descendants(doubler.pid)]
 
     assert all("ORT_DISABLE_TELEMETRY=1" in environment for environment in environments)
 
@@ -120,7 +113,7 @@ def test_an_interface_that_the_proxy_does_not_need_is_closed(doubler: Triton, pa
 def test_instances_and_threads_are_written_into_a_copy_and_the_repository_stays_as_it_is(
     start_triton: StartTriton, tmp_path: Path
 ) -> None:
-    repository, temporary = write_doubler(tmp_path / "models"), tmp_path / "temporary"
+    repository, temporary = write_model(tmp_path / "models"), tmp_path / "temporary"
     temporary.mkdir()
     before = digests(repository)
 
@@ -138,99 +131,3 @@ def test_instances_and_threads_are_written_into_a_copy_and_the_repository_stays_
 
 def digests(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
-
-
-# ── how it ends ──
-
-
-def family(triton: Triton) -> tuple[int, list[int]]:
-    """tritonserver's process id, and those of all that it and its launcher started."""
-    processes = descendants(triton.pid)
-    (server,) = (pid for pid in processes if command_name(pid) == "tritonserver")
-    assert len(processes) >= 2, "at least tritonserver and one stub"
-    return server, processes
-
-
-def shared_memory_of(processes: list[int]) -> list[Path]:
-    words = [word for pid in processes for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
-    return [Path("/dev/shm", word) for word in words if "_shm_region_" in word]  # noqa: S108
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stop_signal_ends_all_processes_with_status_0(
-    start_triton: StartTriton, tmp_path: Path, number: signal.Signals
-) -> None:
-    triton = start_triton(write_doubler(tmp_path / "models"))
-    _, processes = family(triton)
-    shared_memory = shared_memory_of(processes)
-    assert all(region.exists() for region in shared_memory)
-
-    assert 0 == triton.stop(number), triton.said
-    assert [] == [pid for pid in processes if runs(pid)]
-    assert [] == [region for region in shared_memory if region.exists()]
-
-
-def test_a_killed_tritonserver_takes_its_stubs_and_its_launcher_along(
-    start_triton: StartTriton, tmp_path: Path
-) -> None:
-    triton = start_triton(write_doubler(tmp_path / "models"))
-    server, processes = family(triton)
-    shared_memory = shared_memory_of(processes)
-
-    os.kill(server, signal.SIGKILL)
-
-    assert 1 == triton.process.wait(20)
-    assert "Triton, or one of its instances, ended by itself" in triton.said
-    assert [] == [pid for pid in processes if runs(pid)]
-    assert [] == [region for region in shared_memory if region.exists()]
-
-
-def test_a_server_that_lost_a_stub_ends_rather_than_answer_with_errors(
-    start_triton: StartTriton, tmp_path: Path
-) -> None:
-    triton = start_triton(write_doubler(tmp_path / "models"), MODEL_INSTANCES="2")
-    server, processes = family(triton)
-    shared_memory = shared_memory_of(processes)
-
-    os.kill(next(pid for pid in processes if pid != server), signal.SIGKILL)
-
-    assert 1 == triton.process.wait(20)
-    assert [] == [pid for pid in processes if runs(pid)]
-    assert [] == [region for region in shared_memory if region.exists()]
-
-
-def test_a_stub_ends_with_a_killed_tritonserver_even_where_the_launcher_is_stopped(
-    start_triton: StartTriton, tmp_path: Path
-) -> None:
-    triton = start_triton(write_doubler(tmp_path / "models"))
-    server, processes = family(triton)
-
-    triton.process.send_signal(signal.SIGSTOP)
-    os.kill(server, signal.SIGKILL)
-    wait_until(lambda: not any(runs(pid) for pid in processes), timeout_s=10)
-    triton.process.send_signal(signal.SIGCONT)
-
-    assert 1 == triton.process.wait(20)
-
-
-def test_a_killed_launcher_takes_all_processes_along(start_triton: StartTriton, tmp_path: Path) -> None:
-    triton = start_triton(write_doubler(tmp_path / "models"), TMPDIR=str(tmp_path))
-    _, processes = family(triton)
-    shared_memory = shared_memory_of(processes)
-
-    triton.process.kill()
-    wait_until(lambda: not any(runs(pid) for pid in processes), timeout_s=20)
-
-    assert [] == [region for region in shared_memory if region.exists()]
-
-
-def test_a_stop_signal_while_it_starts_leaves_nothing_behind(
-    start_service: Callable[..., Service], tmp_path: Path
-) -> None:
-    ports = {"TRITON_HTTP_PORT": str(free_port()), "TRITON_METRICS_PORT": str(free_port())}
-    service = start_service("inference_server", MODEL_REPOSITORY=str(write_doubler(tmp_path / "models")), **ports)
-    wait_until(lambda: bool(descendants(service.pid)), service)
-    processes = descendants(service.pid)
-
-    assert 0 == service.stop(), service.said
-    assert [] == [pid for pid in processes if runs(pid)]

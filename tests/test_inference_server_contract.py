@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import ROOT, write_doubler
+from conftest import ROOT
+from doubler import write_model
 
 from inference_server.backends.onnxruntime import contract
 
@@ -30,7 +31,7 @@ def parameters(**values: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSession:
-    model = write_doubler(tmp_path_factory.mktemp("models")) / "doubler/1/model.onnx"
+    model = write_model(tmp_path_factory.mktemp("models")) / "doubler/1/model.onnx"
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
@@ -157,7 +158,7 @@ def backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     instance = module.TritonPythonModel()
     arguments = {
         "model_config": json.dumps(CONFIG),
-        "model_repository": str(write_doubler(tmp_path) / "doubler"),
+        "model_repository": str(write_model(tmp_path) / "doubler"),
         "model_version": "1",
         "model_name": "doubler",
     }

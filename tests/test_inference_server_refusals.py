@@ -8,7 +8,8 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import DOUBLER_CONFIG, ROOT, free_port, write_doubler
+from conftest import ROOT, free_port
+from doubler import CONFIG, write_model
 
 
 def refusal(python: Path | str, repository: Path, **env: str) -> tuple[int, str]:
@@ -27,9 +28,9 @@ def refusal(python: Path | str, repository: Path, **env: str) -> tuple[int, str]
 
 
 def test_a_refused_model_is_told_in_one_line_in_the_backends_own_words(serving_python: Path, tmp_path: Path) -> None:
-    unknown = DOUBLER_CONFIG + 'parameters { key: "intra_op_threads" value: { string_value: "2" } }'
+    unknown = CONFIG + 'parameters { key: "intra_op_threads" value: { string_value: "2" } }'
 
-    status, said = refusal(serving_python, write_doubler(tmp_path, unknown))
+    status, said = refusal(serving_python, write_model(tmp_path, unknown))
 
     assert 6 == status
     assert said.startswith("inference_server: Triton refuses to start: doubler: unknown parameter 'intra_op_threads': ")
@@ -37,17 +38,13 @@ def test_a_refused_model_is_told_in_one_line_in_the_backends_own_words(serving_p
 
 
 def test_a_config_for_a_gpu_is_refused(serving_python: Path, tmp_path: Path) -> None:
-    status, said = refusal(
-        serving_python, write_doubler(tmp_path, DOUBLER_CONFIG + "instance_group [ { kind: KIND_GPU } ]")
-    )
+    status, said = refusal(serving_python, write_model(tmp_path, CONFIG + "instance_group [ { kind: KIND_GPU } ]"))
 
     assert (6, True) == (status, "KIND_GPU" in said), said
 
 
 def test_a_model_file_that_is_missing_is_named(serving_python: Path, tmp_path: Path) -> None:
-    status, said = refusal(
-        serving_python, write_doubler(tmp_path, DOUBLER_CONFIG + 'default_model_filename: "other.onnx"')
-    )
+    status, said = refusal(serving_python, write_model(tmp_path, CONFIG + 'default_model_filename: "other.onnx"'))
 
     assert (6, True) == (status, "other.onnx" in said), said
 
@@ -56,7 +53,7 @@ def test_a_model_file_that_is_missing_is_named(serving_python: Path, tmp_path: P
 def test_a_repository_without_a_model_names_the_command_that_makes_one(
     serving_python: Path, tmp_path: Path, missing: str
 ) -> None:
-    (write_doubler(tmp_path) / missing).unlink()
+    (write_model(tmp_path) / missing).unlink()
 
     status, said = refusal(serving_python, tmp_path)
 
@@ -72,7 +69,7 @@ def test_a_port_in_use_is_named_with_the_variable_that_changes_it(
         taken.listen()
         port = str(taken.getsockname()[1])
 
-        status, said = refusal(serving_python, write_doubler(tmp_path), **{variable: port})
+        status, said = refusal(serving_python, write_model(tmp_path), **{variable: port})
 
     assert 4 == status
     expected = (
@@ -84,7 +81,7 @@ def test_a_port_in_use_is_named_with_the_variable_that_changes_it(
 def test_an_environment_without_the_wheel_is_told_in_one_line_that_containers_serve(tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
 
-    status, said = refusal(tmp_path / "bare/bin/python", write_doubler(tmp_path / "models"))
+    status, said = refusal(tmp_path / "bare/bin/python", write_model(tmp_path / "models"))
 
     assert 3 == status
     assert "nvidia-pytriton wheel is not installed" in said
@@ -92,13 +89,37 @@ def test_an_environment_without_the_wheel_is_told_in_one_line_that_containers_se
     assert 1 == len(said.splitlines())
 
 
-def test_a_machine_that_is_not_linux_is_told_in_one_line_that_containers_serve() -> None:
-    on_a_mac = "import sys, runpy; sys.platform = 'darwin'; runpy.run_module('inference_server', run_name='__main__')"
+def test_an_environment_with_numpy_2_is_told_in_one_line_what_to_install(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False, symlinks=True)
+    (packages,) = bare.glob("lib/python*/site-packages")
+    for name, version in (("nvidia-pytriton", "0.7.0"), ("numpy", "2.1.0")):
+        metadata = packages / f"{name.replace('-', '_')}-{version}.dist-info/METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+    status, said = refusal(bare / "bin/python", write_model(tmp_path / "models"))
+
+    assert (3, 1) == (status, len(said.splitlines()))
+    assert "install numpy < 2" in said
+
+
+@pytest.mark.parametrize(
+    ("pretend", "words"),
+    [
+        ("sys.platform = 'darwin'; platform.system = lambda: 'Darwin'", "there is no Triton wheel for Darwin"),
+        ("platform.libc_ver = lambda: ('glibc', '2.31')", "needs glibc 2.35 or newer, this machine has glibc 2.31"),
+        ("platform.libc_ver = lambda: ('', '')", "needs glibc 2.35 or newer, this machine has another libc"),
+        ("sys.version_info = (3, 13, 0)", "serves under Python 3.11 or 3.12"),
+    ],
+)
+def test_a_machine_without_a_wheel_is_told_in_one_line_that_containers_serve(pretend: str, words: str) -> None:
+    program = f"import platform, runpy, sys; {pretend}; runpy.run_module('inference_server', run_name='__main__')"
 
     ended = subprocess.run(
-        [sys.executable, "-c", on_a_mac], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
 
-    assert 3 == ended.returncode
+    assert (3, 1) == (ended.returncode, len(ended.stderr.splitlines())), ended.stderr
+    assert words in ended.stderr
     assert "`docker compose up` serves here" in ended.stderr
-    assert 1 == len(ended.stderr.splitlines())
