@@ -1,0 +1,72 @@
+"""The deployed network as an ONNX graph with symbolic batch, height and width.
+
+    python -m training.onnx_graph FILE.onnx
+
+runs in a process of its own, because the exporter's shape solver may run for minutes (for some decoders without an
+end) and is then stopped from outside.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import torch
+
+from tiles import STRIDE
+from training.checkpoint import load_model
+from training.deployed import DeployedSegmenter
+from training.errors import ExportError, exit_status
+from training.params import load_params
+
+EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # a batch of 2, because the exporter takes 1 for a constant
+INPUT, OUTPUTS = "image", ("probability", "type")
+
+
+def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
+    """Export the network of models/ to `path` and return the graph.
+
+    Raises: ExportError, when the exporter fails or takes longer than `timeout_s`.
+    """
+    try:
+        subprocess.run([sys.executable, "-m", __name__, str(path)], timeout=timeout_s, check=True)
+    except subprocess.TimeoutExpired:
+        raise ExportError(
+            f"torch's shape solver was stopped after {timeout_s} s: raise export.shape_solver_timeout_s, or choose "
+            "another decoder"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise ExportError(
+            f"torch could not export the network (status {error.returncode}): its words stand above"
+        ) from None
+    return onnx.load(path)
+
+
+def write_graph(path: Path, opset: int) -> None:
+    """Trace the deployed network and write the graph, weights included.
+
+    Source: torch.onnx.export, the exporter on torch.export (dynamo=True).
+    """
+    network, _ = load_model()
+    batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height_32", "width_32"))
+    torch.onnx.export(
+        DeployedSegmenter(network).eval(),
+        (torch.zeros(EXAMPLE, dtype=torch.uint8),),
+        path,
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+        opset_version=opset,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+        dynamic_shapes={INPUT: {0: batch, 2: STRIDE * height, 3: STRIDE * width}},
+    )
+
+
+def main() -> None:
+    """Write the graph to the path on the command line."""
+    write_graph(Path(sys.argv[1]), load_params().export.opset)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

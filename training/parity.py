@@ -1,0 +1,86 @@
+"""Is the exported graph the network that was evaluated? Every test image is segmented by both and compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from tiles import crop, pad
+from training.dataset import Sample
+from training.deployed import DeployedSegmenter
+from training.errors import ExportError
+from training.metrics import count, dice_pooled
+from training.onnx_graph import INPUT, OUTPUTS
+from training.params import ExportParams
+from training.predict import Prediction, predict
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ONNX Runtime is from torch, both in float32.
+
+    differing_mask_pixels and differing_type_pixels are shares of all pixels; dice_* are pooled over defective images;
+    grey_levels is the largest difference of the two probabilities, 0–255.
+    """
+
+    images: int
+    differing_mask_pixels: float
+    differing_type_pixels: float
+    grey_levels: int
+    dice_torch: float
+    dice_onnxruntime: float
+
+    @property
+    def dice_difference(self) -> float:
+        """The absolute difference of the two Dice figures."""
+        return abs(self.dice_torch - self.dice_onnxruntime)
+
+
+def compare(segmenter: DeployedSegmenter, graph: Path, samples: list[Sample], threshold: int) -> Parity:
+    """Segment every sample in torch and in ONNX Runtime."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    torch_predictions = list(predict(segmenter, samples, description="torch"))
+    onnx_predictions = [_infer(session, sample) for sample in samples]
+    pairs = list(zip(torch_predictions, onnx_predictions, strict=True))
+    pixels = sum(sample.tile.size for sample in samples)
+    masks = sum(int(((a.probability >= threshold) != (b.probability >= threshold)).sum()) for a, b in pairs)
+    types = sum(int((a.type != b.type)[a.probability >= threshold].sum()) for a, b in pairs)
+    return Parity(
+        images=len(samples),
+        differing_mask_pixels=masks / pixels,
+        differing_type_pixels=types / pixels,
+        grey_levels=max(int(np.abs(a.probability.astype(int) - b.probability).max()) for a, b in pairs),
+        dice_torch=_dice(torch_predictions, threshold),
+        dice_onnxruntime=_dice(onnx_predictions, threshold),
+    )
+
+
+def _infer(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:
+    outputs = session.run(list(OUTPUTS), {INPUT: pad(sample.tile)[np.newaxis]})
+    probability, defect_type = (crop(output[0], *sample.tile.shape) for output in outputs)
+    return Prediction(sample, probability, defect_type)
+
+
+def _dice(predictions: Sequence[Prediction], threshold: int) -> float:
+    return dice_pooled([count(p) for p in predictions if p.sample.mask.any()], threshold)
+
+
+def refuse_too_far(parity: Parity, params: ExportParams) -> None:
+    """Compare the differences with their limits.
+
+    Raises: ExportError, naming each one over its limit.
+    """
+    limits = {
+        "differing_mask_pixels": params.max_differing_mask_pixels,
+        "dice_difference": params.max_dice_difference,
+        "grey_levels": params.max_grey_level_difference,
+    }
+    over = [
+        f"{name} is {getattr(parity, name)}, at most {most}"
+        for name, most in limits.items()
+        if getattr(parity, name) > most
+    ]
+    if over:
+        raise ExportError(f"the exported graph is not the evaluated network: {'; '.join(over)}; nothing was replaced")
