@@ -1,5 +1,6 @@
 """Start `tritonserver` from the wheel, wait until it is ready, and end it with all its processes."""
 
+import errno
 import http.client
 import os
 import socket
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import PortInUseError, ServingError, StartError, StopAskedError
+from inference_server.errors import PortInUseError, StartError, StopAskedError
 from inference_server.log import Log
 from inference_server.run_folder import run_folder
 from inference_server.settings import Settings
@@ -59,7 +60,7 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
         log = Log(process.output, sys.stderr, live=settings.log_verbose > 0)
         try:
             _wait_until_ready(process, log, settings, [] if stop is None else [stop])
-        except ServingError:
+        except BaseException:
             discard(process, shared_memory(process))  # a Triton that is still loading does not tidy up
             raise
         log.forward()
@@ -77,9 +78,9 @@ def refuse_port_in_use(host: str, port: int, variable: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortInUseError(
-                f"cannot listen on {host}:{port} ({error.strerror}): set {variable} to a free port"
-            ) from None
+            port_is_wrong = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            mend = f"set {variable} to a free port" if port_is_wrong else "set an address of this machine"
+            raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}): {mend}") from None
 
 
 def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]:
@@ -111,7 +112,7 @@ def _environment(wheel: Wheel) -> dict[str, str]:
     return os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on reports to its makers unless told not to
-        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [wheel.library_path, os.environ.get("LD_LIBRARY_PATH")])),
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*wheel.libraries, os.environ.get("LD_LIBRARY_PATH")])),
     }
 
 

@@ -1,16 +1,16 @@
 """What can be set, from the environment, checked before anything starts.
 
-| variable           | unit, range        | default                                              |
-|--------------------|--------------------|------------------------------------------------------|
-| MODEL_REPOSITORY   | folder             | model_repository                                     |
-| TRITON_HOST        | address            | 127.0.0.1; Triton has no log-in, so keep it private   |
-| TRITON_HTTP_PORT   | 1–65535            | 8000                                                 |
-| TRITON_METRICS_PORT| 1–65535            | 8002                                                 |
-| MODEL_INSTANCES    | processes, 1–64    | the cores that this process may use                  |
-| MODEL_THREADS      | threads each, 1–64 | 1; raised where fewer instances than cores are asked |
-| TRITON_START_S     | seconds, 1–3600    | 120, until it must be ready                          |
-| TRITON_STOP_S      | seconds, 1–600     | 20, for requests under way to end                    |
-| TRITON_LOG_VERBOSE | 0–9                | 0, warnings and errors; from 1 on all that Triton says|
+| variable            | unit, range        | default                                                |
+|---------------------|--------------------|--------------------------------------------------------|
+| MODEL_REPOSITORY    | folder             | model_repository                                       |
+| TRITON_HOST         | address            | 127.0.0.1; Triton has no log-in, so keep it private    |
+| TRITON_HTTP_PORT    | 1–65535            | 8000                                                   |
+| TRITON_METRICS_PORT | 1–65535            | 8002                                                   |
+| MODEL_INSTANCES     | processes, 1–64    | the cores that this process may use                    |
+| MODEL_THREADS       | threads each, 1–64 | 1; more where fewer instances than cores are asked for |
+| TRITON_START_S      | seconds, 1–3600    | 120, until it must be ready                            |
+| TRITON_STOP_S       | seconds, 1–600     | 20, for requests under way to end                      |
+| TRITON_LOG_VERBOSE  | 0–9                | 0, warnings and errors; from 1 on all that Triton says |
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 import ctypes.util
 import importlib.metadata
-import os
 import platform
 import sys
 import sysconfig
@@ -22,7 +21,7 @@ class Wheel:
     tritonserver: Path
     python_backend: Path  # libtriton_python.so, and the module that a model.py talks to Triton with
     stub: Path  # of the running Python's version
-    library_path: str  # what LD_LIBRARY_PATH must begin with
+    libraries: tuple[str, ...]  # the folders that LD_LIBRARY_PATH must begin with
 
 
 def find_wheel() -> Wheel:
@@ -45,7 +44,7 @@ def find_wheel() -> Wheel:
         tritonserver=triton / "bin" / "tritonserver",
         python_backend=triton / "backends" / "python",
         stub=triton / "python_backend_stubs" / version / "triton_python_backend_stub",
-        library_path=os.pathsep.join([str(site / "nvidia_pytriton.libs"), _libpython_folder(version)]),
+        libraries=tuple(filter(None, [str(site / "nvidia_pytriton.libs"), _libpython_folder(version)])),
     )
 
 
@@ -70,13 +69,14 @@ def _refuse_numpy() -> None:
 
 
 def _libpython_folder(version: str) -> str:
-    """Return the folder that holds libpython, which the stub is linked with; a static Python has none of its own."""
-    folder = Path(sysconfig.get_config_var("LIBDIR"))
-    if not (folder / f"libpython{version}.so.1.0").exists() and not ctypes.util.find_library(f"python{version}"):
-        raise _unsupported(
-            f"this Python has no libpython{version}.so.1.0 (`apt-get install libpython{version}` brings it)"
-        )
-    return str(folder)
+    """Return the folder that holds libpython, which the stub is linked with; none where the system has it anyway."""
+    name = f"libpython{version}.so.1.0"
+    for folder in (Path(sysconfig.get_config_var("LIBDIR") or "/"), Path(sys.base_prefix, "lib")):
+        if (folder / name).exists():
+            return str(folder)
+    if ctypes.util.find_library(f"python{version}"):
+        return ""
+    raise _unsupported(f"this Python has no {name} (`apt-get install libpython{version}` brings it)")
 
 
 def _unsupported(reason: str) -> UnsupportedMachineError:

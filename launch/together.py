@@ -1,11 +1,11 @@
 """Start Triton, then the proxy; end the proxy, so that its requests are answered, then Triton.
 
-| variable      | unit, range | default                                          |
-|---------------|-------------|--------------------------------------------------|
-| HOST          | address     | 127.0.0.1, where the proxy listens               |
-| PORT          | 1–65535     | 8080                                             |
-| PROXY_START_S | 1–600       | 30, seconds until the proxy must be ready        |
-| PROXY_STOP_S  | 1–600       | 30, seconds to end; longer than SHUTDOWN_GRACE_S    |
+| variable      | unit, range    | default                                                    |
+|---------------|----------------|------------------------------------------------------------|
+| HOST          | address        | 127.0.0.1, where the proxy listens                         |
+| PORT          | 1–65535        | 8080                                                       |
+| PROXY_START_S | seconds, 1–600 | 30, until the proxy must be ready                          |
+| PROXY_STOP_S  | seconds, 1–600 | 30, until it is killed; longer than its SHUTDOWN_GRACE_S   |
 
 The other variables are those of inference_server/settings.py and of the proxy; all reach both.
 """

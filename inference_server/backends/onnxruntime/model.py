@@ -51,7 +51,8 @@ class TritonPythonModel:
         return responses
 
     def _read(self, request: Any) -> dict[str, np.ndarray]:
-        return {i["name"]: triton.get_input_tensor_by_name(request, i["name"]).as_numpy() for i in self._inputs}
+        names = [tensor["name"] for tensor in self._inputs]
+        return {name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in names}
 
     def _groups(self, tensors: list[dict[str, np.ndarray]]) -> list[list[int]]:
         """Return the places of the requests that can be joined along the first axis."""
@@ -77,7 +78,7 @@ class TritonPythonModel:
             return [triton.InferenceResponse(error=triton.TritonError(str(error))) for _ in requests]
 
     def _response(self, outputs: list[np.ndarray]) -> Any:
-        return triton.InferenceResponse([triton.Tensor(n, t) for n, t in zip(self._outputs, outputs, strict=True)])
+        return triton.InferenceResponse(list(map(triton.Tensor, self._outputs, outputs)))
 
 
 def _end_with_parent() -> None:
