@@ -1,0 +1,66 @@
+# Every command that a person needs; `make help` lists them.
+#
+# Two environments, because Triton's Python backend wants numpy 1 and training need not be held back by that:
+#   .venv-serving   what serving needs, no torch             requirements/serving.txt
+#   .venv           training, and for `make test` the tools  requirements/training.txt, requirements/development.txt
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+SERVING := .venv-serving
+TRAINING := .venv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint repro lock setup clean
+.DELETE_ON_ERROR:
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(SERVING)/installed ## serve, analyse the sample tiles, draw demo/*.png; ONCE=1 ends after the pictures
+	@$(SERVING)/bin/python -m launch.demo $(if $(ONCE),--once)
+
+serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRITON_HTTP_PORT, … change the ports
+	@$(SERVING)/bin/python -m launch
+
+test: setup lint ## every check and every test
+	@$(TRAINING)/bin/python -m pytest
+
+lint: $(TRAINING)/development ## style, types, import rules
+	$(TRAINING)/bin/ruff format --check .
+	$(TRAINING)/bin/ruff check .
+	$(TRAINING)/bin/mypy
+	$(TRAINING)/bin/lint-imports
+
+repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
+	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
+
+setup: $(SERVING)/installed $(TRAINING)/development ## both environments, without running anything
+
+lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew, with hashes
+	@for group in serving training; do \
+	  $(LOCK) --group $$group -o requirements/$$group.txt; \
+	done
+	@$(LOCK) --group development -c requirements/training.txt -o requirements/development.txt
+
+LOCK = $(TRAINING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-header
+
+clean: ## remove both environments and the demonstration's pictures
+	rm -rf $(SERVING) $(TRAINING) demo
+
+# A stamp stands for an installed lock; a changed lock is installed anew.
+$(SERVING)/installed: requirements/serving.txt
+	@$(PYTHON) -m inference_server.machine
+	@$(PYTHON) -m venv $(SERVING)
+	$(SERVING)/bin/pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(TRAINING)/training: requirements/training.txt
+	@$(PYTHON) -m venv $(TRAINING)
+	$(TRAINING)/bin/pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(TRAINING)/development: requirements/development.txt
+	@$(PYTHON) -m venv $(TRAINING)
+	$(TRAINING)/bin/pip install --quiet --require-hashes -r $<
+	@touch $@ $(TRAINING)/training
