@@ -8,6 +8,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 SERVING := .venv-serving
 TRAINING := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# ONNX Runtime reports to its makers unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test lint repro lock setup clean
@@ -53,6 +55,7 @@ $(SERVING)/installed: requirements/serving.txt
 	@$(PYTHON) -m inference_server.machine
 	@$(PYTHON) -m venv $(SERVING)
 	$(SERVING)/bin/pip install --quiet --require-hashes -r $<
+	@$(SERVING)/bin/python -m inference_server.libpython
 	@touch $@
 
 $(TRAINING)/training: requirements/training.txt

@@ -20,9 +20,9 @@ from PIL import Image
 
 from inference_server.child import stop_signals
 from inference_server.errors import ServingError
-from launch.pictures import overview, side_by_side
 from launch.together import refused, say, serving
 from tiles import decode_mask, decode_tile
+from tiles.pictures import overview, side_by_side
 
 SAMPLES = Path("samples/tiles")
 PICTURES = Path("demo")

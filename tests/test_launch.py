@@ -16,7 +16,7 @@ from conftest import ROOT, Service, command_name, descendants, free_port, runs, 
 from PIL import Image
 
 from launch.demo import Analysis, find_samples, table
-from launch.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
+from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
 MODELS = os.environ.get("MODEL_REPOSITORY", str(ROOT / "model_repository"))
 SIZES = {"MT_Blowhole": (40, 30), "MT_Free": (33, 64)}  # width and height of the samples below

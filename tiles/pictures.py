@@ -1,6 +1,6 @@
-"""Pictures for people: a tile, its true mask and the found one side by side, and many such pictures on one sheet.
+"""Draw a tile, its true mask and the found one side by side, and many such pictures on one sheet.
 
-All pictures are RGB.
+Knows no server. All pictures are RGB.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ OPACITY = 0.55
 PAPER = (255, 255, 255)
 INK = (30, 30, 30)
 GAP = 8  # pixels between panels and around them
-CAPTION_HEIGHT = 20
-FONT_SIZE = 13
+SMALLEST_FONT = 13  # pixels
+FONTS_IN_WIDTH = 18  # a wide tile gets a larger caption, still readable when the picture is shrunk onto the sheet
 SHEET_COLUMNS = 3
-SHEET_CELL = (480, 300)  # width and height in pixels
+SHEET_CELL = (560, 360)  # width and greatest height in pixels
 
 
 def side_by_side(tile: np.ndarray, truth: np.ndarray, found: np.ndarray, captions: Sequence[str]) -> Image.Image:
@@ -26,15 +26,17 @@ def side_by_side(tile: np.ndarray, truth: np.ndarray, found: np.ndarray, caption
     Shapes: tile (H, W) uint8, truth and found (H, W) bool, three captions.
     """
     panels = [Image.fromarray(tile).convert("RGB"), overlay(tile, truth, TRUTH), overlay(tile, found, FOUND)]
-    font = ImageFont.load_default(FONT_SIZE)
     height, width = tile.shape
-    column = max(width, *(int(font.getlength(caption)) for caption in captions)) + GAP
-    picture = Image.new("RGB", (3 * column + GAP, CAPTION_HEIGHT + height + 2 * GAP), PAPER)
+    font_size = max(SMALLEST_FONT, width // FONTS_IN_WIDTH)
+    font = ImageFont.load_default(font_size)
+    column = GAP + max(width, *(int(font.getlength(caption)) for caption in captions))
+    top = 2 * GAP + font_size
+    picture = Image.new("RGB", (3 * column + GAP, top + height + GAP), PAPER)
     draw = ImageDraw.Draw(picture)
     for place, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
         left = GAP + place * column
-        draw.text((left, GAP // 2), caption, fill=INK, font=font)
-        picture.paste(panel, (left, CAPTION_HEIGHT + GAP))
+        draw.text((left, GAP), caption, fill=INK, font=font)
+        picture.paste(panel, (left, top + GAP // 2))
     return picture
 
 
@@ -49,13 +51,14 @@ def overlay(tile: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) ->
 
 
 def overview(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Put all pictures on one sheet, each shrunk to fit its cell."""
-    rows = -(-len(pictures) // SHEET_COLUMNS)
-    width, height = SHEET_CELL
-    sheet = Image.new("RGB", (SHEET_COLUMNS * width, rows * height), PAPER)
-    for place, picture in enumerate(pictures):
-        row, column = divmod(place, SHEET_COLUMNS)
-        small = picture.copy()
-        small.thumbnail((width - GAP, height - GAP))
-        sheet.paste(small, (column * width + GAP // 2, row * height + GAP // 2))
+    """Put all pictures on one sheet, each shrunk to fit its cell; a row is as high as its highest picture."""
+    small = [picture.copy() for picture in pictures]
+    for picture in small:
+        picture.thumbnail((SHEET_CELL[0] - GAP, SHEET_CELL[1]))
+    rows = [small[first : first + SHEET_COLUMNS] for first in range(0, len(small), SHEET_COLUMNS)]
+    heights = [GAP + max(picture.height for picture in row) for row in rows]
+    sheet = Image.new("RGB", (SHEET_COLUMNS * SHEET_CELL[0], sum(heights)), PAPER)
+    for place, row in enumerate(rows):
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (column * SHEET_CELL[0], sum(heights[:place])))
     return sheet

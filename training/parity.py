@@ -1,10 +1,13 @@
 """Is the exported graph the network that was evaluated? Every test image is segmented by both and compared."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it reports to its makers unless told not to
 import onnxruntime
 
 from tiles import crop, pad
