@@ -1,0 +1,86 @@
+"""What the tests of the pipeline are made of: sample tiles as members, small zips, parameters, predictions."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from ruamel.yaml import YAML
+
+from training.data_load import FREE, Entry
+from training.dataset import Sample
+from training.params import Params
+from training.predict import Prediction
+
+ROOT = Path(__file__).parent.parent
+SAMPLE_TILES = ROOT / "samples" / "tiles"
+
+
+def shipped_knobs() -> dict[str, dict[str, Any]]:
+    """params.yaml as nested dictionaries."""
+    return YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def knobs_with(**changes: Any) -> dict[str, dict[str, Any]]:
+    """The shipped knobs with some changed: knobs_with(train__epochs=2)."""
+    knobs = shipped_knobs()
+    for name, value in changes.items():
+        section, key = name.split("__")
+        knobs[section][key] = value
+    return knobs
+
+
+def params_with(**changes: Any) -> Params:
+    """The shipped parameters with some changed: params_with(train__epochs=2)."""
+    return Params.model_validate(knobs_with(**changes))
+
+
+def write_knobs(path: Path, **changes: Any) -> Path:
+    """Write a params.yaml with some knobs changed."""
+    YAML(typ="safe").dump(knobs_with(**changes), path)
+    return path
+
+
+def sample_members(*kinds: str) -> dict[str, bytes]:
+    """The sample images and masks of these types (of all without any), named as in the archive."""
+    chosen = [f"MT_{kind}" for kind in kinds] or ["MT_*"]
+    paths = [path for folder in chosen for path in sorted(SAMPLE_TILES.glob(f"{folder}/Imgs/*"))]
+    return {path.relative_to(SAMPLE_TILES).as_posix(): path.read_bytes() for path in paths}
+
+
+def write_zip(
+    path: Path, members: dict[str, bytes], *, root: str = "dataset-master/", compression: int = zipfile.ZIP_STORED
+) -> Path:
+    """Write members below a root folder, in the dictionary's order."""
+    with zipfile.ZipFile(path, "w", compression) as zipped:
+        for name, content in members.items():
+            zipped.writestr(root + name, content)
+    return path
+
+
+def an_entry(image: str, kind: str, *, tile: str = "", defect_pixels: int = 0) -> Entry:
+    return Entry(image, tile or image, kind, width=8, height=8, defect_pixels=defect_pixels)
+
+
+def a_sample(tile: np.ndarray, mask: np.ndarray, *, kind: str = FREE, image: str = "1", tile_id: str = "") -> Sample:
+    """tile: (H, W) uint8, mask: (H, W) bool."""
+    height, width = tile.shape
+    return Sample(Entry(image, tile_id or image, kind, width, height, int(mask.sum())), tile, mask)
+
+
+def real_sample(name: str) -> Sample:
+    """A sample tile with its mask, by "<type>/<image>"."""
+    kind, image = name.split("/")
+    path = SAMPLE_TILES / f"MT_{kind}" / "Imgs" / image
+    tile = np.asarray(Image.open(path.with_suffix(".jpg")).convert("L"))
+    mask = np.asarray(Image.open(path.with_suffix(".png")).convert("L")) > 127
+    return a_sample(tile, mask, kind=kind, image=image)
+
+
+def a_prediction(
+    mask: np.ndarray, probability: np.ndarray, *, found: int = 1, kind: str = FREE, image: str = "1", tile_id: str = ""
+) -> Prediction:
+    """A prediction of a black tile, all of whose pixels are of the type `found` (1–5)."""
+    sample = a_sample(np.zeros(mask.shape, np.uint8), mask, kind=kind, image=image, tile_id=tile_id)
+    return Prediction(sample, probability.astype(np.uint8), np.full(mask.shape, found, np.uint8))
