@@ -1,0 +1,156 @@
+"""The whole pipeline under DVC, from a small archive of the sample tiles to a model repository that Triton serves."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, StartTriton, answers
+
+STAGES = ("check_packages", "data_load", "data_split", "train", "evaluate", "export")
+UP_TO_DATE = "Data and pipelines are up to date."
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def run(folder: Path, *words: str, **env: str) -> str:
+    """Run a command of the training environment there and return what it wrote; a failure fails the test with it."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | {"PATH": path} | env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return done.stdout + done.stderr
+
+
+def clone(source: Path, target: Path) -> Path:
+    run(ROOT, "git", "clone", "--quiet", str(source), str(target))
+    run(target, "git", "config", "user.name", "test")
+    run(target, "git", "config", "user.email", "test@example.com")
+    return target
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+def small_archive(path: Path) -> Path:
+    """Zip the sample tiles as the public archive is laid out."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted((ROOT / "samples/tiles").rglob("*.*")):
+            archive.write(file, Path("Magnetic-tile-defect-datasets.-master", file.relative_to(ROOT / "samples/tiles")))
+    return path
+
+
+def make_small(folder: Path) -> None:
+    """Shrink the parameters; each image counts as a tile of its own, as the samples hold too few for three folds."""
+    yaml, path = YAML(), folder / "params.yaml"
+    params = yaml.load(path)
+    params["data_load"]["digest"] = ""
+    params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
+    params["train"] |= {"epochs": 2, "crops_per_epoch": 8, "batch_size": 4, "crop_size": 64, "validate_every": 1}
+    params["evaluate"]["gallery_tiles"] = 2
+    yaml.dump(params, path)
+    images = sorted(file.stem for file in (ROOT / "samples/tiles").rglob("*.jpg"))
+    with (folder / "training/tile_ids.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["image", "tile"], *([image, image] for image in images)])
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone in which `dvc repro` has run on the small archive, and everything is committed."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    repository = clone(ROOT, folder / "repository")
+    make_small(repository)
+    commit(repository, "small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTD_ARCHIVE", str(small_archive(folder / "small.zip")))
+        run(repository, "dvc", "repro")
+        commit(repository, "reproduced")
+        yield repository
+
+
+def test_repro_writes_every_stages_outputs(pipeline: Path) -> None:
+    lock = YAML(typ="safe").load(pipeline / "dvc.lock")
+
+    assert set(STAGES) == set(lock["stages"])
+    for stage in lock["stages"].values():
+        for out in stage["outs"]:
+            assert (pipeline / out["path"]).exists()
+
+
+def test_a_second_repro_does_nothing(pipeline: Path) -> None:
+    assert UP_TO_DATE in run(pipeline, "dvc", "repro")
+
+
+def test_a_clone_without_the_data_has_nothing_to_do(pipeline: Path, tmp_path: Path) -> None:
+    assert UP_TO_DATE in run(clone(pipeline, tmp_path / "clone"), "dvc", "repro", "--dry", "--allow-missing")
+
+
+def test_the_shipped_lock_has_nothing_to_do_in_a_fresh_clone(tmp_path: Path) -> None:
+    assert UP_TO_DATE in run(clone(ROOT, tmp_path / "clone"), "dvc", "repro", "--dry", "--allow-missing")
+
+
+def test_a_changed_training_knob_reruns_training_and_what_follows_alone(pipeline: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(pipeline, tmp_path / "copy", symlinks=True)
+    params = (copy / "params.yaml").read_text()
+    (copy / "params.yaml").write_text(params.replace("learning_rate: 0.002", "learning_rate: 0.001"))
+
+    said = run(copy, "dvc", "repro", "--dry")
+
+    for stage in ("train", "evaluate", "export"):
+        assert f"Running stage '{stage}'" in said
+    for stage in ("check_packages", "data_load", "data_split"):
+        assert f"Stage '{stage}' didn't change, skipping" in said
+
+
+def test_an_unknown_parameter_stops_a_stage_and_is_named(pipeline: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(pipeline, tmp_path / "copy", symlinks=True)
+    with (copy / "params.yaml").open("a") as file:
+        file.write("\nquality: high\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "training.data_split"], cwd=copy, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "quality: Extra inputs are not permitted" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_metrics_and_plots_are_there_to_show(pipeline: Path) -> None:
+    metrics = json.loads(run(pipeline, "dvc", "metrics", "show", "--json"))
+    figures = metrics[""]["data"]
+    page = run(pipeline, "dvc", "plots", "show")
+
+    assert 0 <= figures["evaluation/metrics.json"]["data"]["test"]["dice_pooled"] <= 1
+    assert "train" in figures["dvclive/metrics.json"]["data"]
+    assert "index.html" in page
+    html = (pipeline / "dvc_plots/index.html").read_text()
+    for name in ("precision_recall", "confusion", "worst.png", "train/loss"):
+        assert name.split("/")[-1] in html
+
+
+def test_an_experiment_changes_a_knob_and_is_listed(pipeline: Path) -> None:
+    said = run(pipeline, "dvc", "exp", "run", "--set-param", "train.epochs=3", "--name", "longer")
+    shown = run(pipeline, "dvc", "exp", "show", "--csv")
+
+    assert "Ran experiment(s): longer" in said
+    assert "longer" in shown
+    assert json.loads((pipeline / "models/segmenter.json").read_text())["train"]["epochs"] == 3
+
+
+def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: StartTriton) -> None:
+    triton = start_triton(pipeline / "model_repository")
+
+    assert answers(f"http://{triton.url}/v2/models/segmenter/ready")
