@@ -1,0 +1,174 @@
+"""The split: no physical tile in two parts, every type everywhere, the same again with the same seed."""
+
+import csv
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from training_data import an_entry, params_with, write_knobs
+
+from training import data_split
+from training.data_load import TYPES, read_tile_ids, write_index
+from training.data_split import PARTS, assign_folds, part_of, read_index, read_split
+from training.errors import DatasetError
+
+FOLDS = 5
+TWO_TYPES = ("Crack", "Fray")  # of the tiles that show two
+
+BY_TILE = params_with().data_split
+RANDOM = params_with(data_split__method="random").data_split
+
+
+def entries_of(tiles_by_type, tiles_of_two_types=()):
+    """One entry an exposure: {"Crack": [6, 5]} are two tiles, photographed six and five times."""
+    entries = [
+        an_entry(f"{kind}-{tile}-{exposure}", kind, tile=f"{kind}-{tile}")
+        for kind, tiles in tiles_by_type.items()
+        for tile, exposures in enumerate(tiles)
+        for exposure in range(exposures)
+    ]
+    entries += [
+        an_entry(f"both-{tile}-{exposure}", TWO_TYPES[exposure % 2], tile=f"both-{tile}")
+        for tile, exposures in enumerate(tiles_of_two_types)
+        for exposure in range(exposures)
+    ]
+    return sorted(entries, key=lambda entry: entry.image)
+
+
+# StratifiedKFold is given groups, which it ignores with a warning.
+groups_are_ignored = pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
+
+exposures_of_tiles = st.lists(st.integers(1, 7), min_size=FOLDS, max_size=12)
+datasets = st.builds(
+    entries_of,
+    st.dictionaries(st.sampled_from(TYPES), exposures_of_tiles, min_size=1),
+)
+datasets_with_tiles_of_two_types = st.builds(
+    entries_of,
+    st.fixed_dictionaries(dict.fromkeys([*TWO_TYPES, "Free"], exposures_of_tiles)),
+    st.lists(st.integers(2, 7), max_size=4),
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(entries=datasets | datasets_with_tiles_of_two_types, seed=seeds)
+def test_every_image_is_in_one_fold_and_no_tile_in_two(entries, seed):
+    folds = assign_folds(entries, BY_TILE, seed)
+    assert {entry.image for entry in entries} == folds.keys()
+    assert set(folds.values()) <= set(range(FOLDS))
+    folds_of_tiles = defaultdict(set)
+    for entry in entries:
+        folds_of_tiles[entry.tile].add(folds[entry.image])
+    assert all(len(folds) == 1 for folds in folds_of_tiles.values())
+
+
+@given(entries=datasets | datasets_with_tiles_of_two_types, seed=seeds)
+def test_a_type_with_as_many_tiles_as_folds_is_in_every_fold(entries, seed):
+    folds = assign_folds(entries, BY_TILE, seed)
+    for kind in {entry.type for entry in entries}:
+        assert set(range(FOLDS)) == {folds[entry.image] for entry in entries if entry.type == kind}, kind
+
+
+@groups_are_ignored
+@given(entries=datasets, seed=seeds)
+def test_a_random_split_has_every_image_in_one_fold_and_every_type_in_all(entries, seed):
+    folds = assign_folds(entries, RANDOM, seed)
+    assert {entry.image for entry in entries} == folds.keys()
+    for kind in {entry.type for entry in entries}:
+        sizes = Counter(folds[entry.image] for entry in entries if entry.type == kind)
+        assert FOLDS == len(sizes)
+
+
+@groups_are_ignored
+@pytest.mark.parametrize("params", [BY_TILE, RANDOM], ids=["by_tile", "random"])
+def test_equal_seeds_split_equally_and_others_do_not(params):
+    entries = entries_of({"Crack": [6] * 10, "Free": [6] * 30})
+    splits = [assign_folds(entries, params, seed) for seed in (20, 20, 21)]
+    assert splits[0] == splits[1]
+    assert splits[0] != splits[2]
+
+
+@pytest.mark.xfail(strict=True, raises=UserWarning, reason="StratifiedKFold is given groups, which it warns of")
+def test_a_random_split_warns_of_nothing():
+    assign_folds(entries_of({"Free": [6] * 5}), RANDOM, 0)
+
+
+def test_one_fold_tests_one_validates_and_the_others_train():
+    params = params_with(data_split__test_fold=1, data_split__validation_fold=4).data_split
+    assert ["train", "test", "train", "train", "validation"] == [part_of(fold, params) for fold in range(FOLDS)]
+
+
+@pytest.mark.parametrize(("params", "count"), [(BY_TILE, "2 tiles"), (RANDOM, "4 images")])
+def test_a_type_with_too_few_for_the_folds_is_named(params, count):
+    with pytest.raises(DatasetError, match=rf"^Fray has {count}: too few for 5 folds, lower data_split\.folds"):
+        assign_folds(entries_of({"Fray": [2, 2], "Free": [6] * 5}), params, 0)
+
+
+@pytest.mark.parametrize(("read", "stage"), [(read_index, "data_load"), (read_split, "data_split")])
+def test_a_missing_table_names_the_stage_that_writes_it(tmp_path, read, stage):
+    with pytest.raises(DatasetError, match=rf"nowhere\.csv is missing: run `dvc repro {stage}`"):
+        read(tmp_path / "nowhere.csv")
+
+
+def test_the_index_is_read_as_it_was_written(tmp_path):
+    entries = entries_of({"Crack": [2, 1], "Free": [3]})
+    write_index(entries[::-1], tmp_path / "index.csv")
+    assert entries == read_index(tmp_path / "index.csv")
+
+
+def published_entries():
+    """The published images as the tile table names them; types are dealt, because the table does not hold them."""
+    tiles = read_tile_ids()
+    kinds = {tile: TYPES[place % len(TYPES)] for place, tile in enumerate(sorted(set(tiles.values())))}
+    return sorted((an_entry(i, kinds[t], tile=t) for i, t in tiles.items()), key=lambda entry: entry.image)
+
+
+def test_the_shipped_table_names_1344_images_of_227_tiles():
+    tiles = read_tile_ids()
+    assert 1344 == len(tiles)
+    assert 227 == len(set(tiles.values()))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder to run the stage in: the index of the published images, and its parameters."""
+    monkeypatch.setattr(data_split, "check_packages", dict)  # tested by itself
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/tiles").mkdir(parents=True)
+    write_index(published_entries(), tmp_path / "data/tiles/index.csv")
+    write_knobs(tmp_path / "params.yaml")
+    return tmp_path
+
+
+def split_rows(project):
+    with (project / "data/split.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_stage_writes_fold_and_part_of_every_image(project):
+    data_split.main()
+    rows = split_rows(project)
+    assert [entry.image for entry in published_entries()] == [row["image"] for row in rows]
+    assert all(part_of(int(row["fold"]), BY_TILE) == row["part"] for row in rows)
+    assert {row["image"]: row["part"] for row in rows} == read_split()
+    parts_of_tiles = {(row["tile"], row["part"]) for row in rows}
+    assert 227 == len(parts_of_tiles)
+
+
+def test_the_stage_says_what_each_part_holds_and_by_tile_is_not_called_leaky(project, capsys):
+    data_split.main()
+    rows, said = split_rows(project), capsys.readouterr().out
+    for part in PARTS:
+        tiles = [row["tile"] for row in rows if row["part"] == part]
+        assert f"{part}: {len(tiles)} images of {len(set(tiles))} tiles" in said
+    assert "leaky" not in said
+
+
+@groups_are_ignored
+def test_a_random_split_is_called_leaky_and_is(project, capsys):
+    write_knobs(project / "params.yaml", data_split__method="random")
+    data_split.main()
+    assert "leaky" in capsys.readouterr().out
+    parts_of_tiles = {(row["tile"], row["part"]) for row in split_rows(project)}
+    assert len(parts_of_tiles) > 227
