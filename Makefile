@@ -40,7 +40,7 @@ setup: $(SERVING)/installed $(TRAINING)/development ## both environments, withou
 
 lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew, with hashes
 	@for group in serving training; do \
-	  $(LOCK) --group $$group -o requirements/$$group.txt; \
+	  $(LOCK) --group $$group -o requirements/$$group.txt || exit 1; \
 	done
 	@$(LOCK) --group development -c requirements/training.txt -o requirements/development.txt
 

@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, StartTriton, answers
+from tests.s3_server import s3_server
 
 STAGES = ("check_packages", "data_load", "data_split", "train", "evaluate", "export")
 UP_TO_DATE = "Data and pipelines are up to date."
@@ -154,3 +155,16 @@ def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: 
     triton = start_triton(pipeline / "model_repository")
 
     assert answers(f"http://{triton.url}/v2/models/segmenter/ready")
+
+
+def test_a_clone_pulls_from_an_s3_bucket_what_another_pushed(pipeline: Path, tmp_path: Path) -> None:
+    with s3_server(tmp_path / "s3") as server:
+        run(pipeline, "dvc", "remote", "modify", "storage", "url", f"s3://{server.bucket}/dvc")
+        run(pipeline, "dvc", "remote", "modify", "storage", "endpointurl", server.endpoint)
+        commit(pipeline, "my bucket")
+        run(pipeline, "dvc", "push", **server.credentials)
+        other = clone(pipeline, tmp_path / "other")
+        run(other, "dvc", "pull", **server.credentials)
+
+        assert UP_TO_DATE in run(other, "dvc", "repro")
+        assert (pipeline / "data/split.csv").read_bytes() == (other / "data/split.csv").read_bytes()

@@ -1,0 +1,65 @@
+"""A real S3 server on loopback: SeaweedFS from its wheel."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import s3fs
+
+from tests.conftest import free_port
+
+START_S = 60
+KEY, SECRET = "tester", "a-secret-of-the-tests"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A server with one empty bucket; `credentials` are environment variables."""
+
+    endpoint: str
+    bucket: str
+    credentials: dict[str, str]
+
+
+@contextlib.contextmanager
+def s3_server(folder: Path, bucket: str = "tiles") -> Iterator[S3Server]:
+    """Serve a new bucket, its data in `folder`, until the end of the `with` block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    port = free_port()
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(_command(folder, port), stdout=log, stderr=log)
+    try:
+        endpoint = f"http://127.0.0.1:{port}"
+        _make_bucket(endpoint, bucket, process, folder / "log")
+        yield S3Server(endpoint, bucket, {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET})
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _command(folder: Path, s3_port: int) -> list[str | Path]:
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    ports = [f"-{name}={free_port()}" for name in (*names, "s3.port.grpc")]
+    weed = Path(sys.executable).with_name("weed")
+    options = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=10", "-filer", "-s3", f"-s3.port={s3_port}"]
+    return [weed, "server", f"-dir={folder}", f"-s3.config={folder / 'identities.json'}", *options, *ports]
+
+
+def _make_bucket(endpoint: str, bucket: str, process: subprocess.Popen, log: Path) -> None:
+    deadline_s = time.monotonic() + START_S
+    while True:
+        try:
+            s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=endpoint, skip_instance_cache=True).mkdir(bucket)
+        except OSError as error:
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                raise RuntimeError(f"no S3 server: {log.read_text()[-2000:]}") from error
+            time.sleep(0.2)
+        else:
+            return

@@ -1,0 +1,154 @@
+"""The README keeps its word: each command it shows is run here or named with the test that runs it."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inference_server import settings as triton_settings
+from proxy.settings import Settings
+from tests.conftest import ROOT, descendants, free_port, runs
+
+README = (ROOT / "README.md").read_text()
+
+# Commands that another test runs, or that this test run is.
+ELSEWHERE = {
+    "make test": "this run",
+    "make repro": "test_pipeline.py, as `dvc repro` in a clone",
+    "dvc repro": "test_pipeline.py",
+    "dvc exp run -S train.epochs=3": "test_pipeline.py",
+    "dvc exp show": "test_pipeline.py",
+    "dvc metrics show": "test_pipeline.py",
+    "dvc plots show": "test_pipeline.py",
+    "dvc remote modify storage url s3://your-bucket/dvc": "test_pipeline.py",
+    "dvc remote modify storage endpointurl https://s3.example.com": "test_pipeline.py",
+    "dvc push": "test_pipeline.py",
+    "dvc pull": "test_pipeline.py",
+    'export PATH="$PWD/.venv/bin:$PATH"': "the shell",
+    "pipenv sync": "by hand, when Pipfile.lock changes",
+    "pipenv run demo": "by hand, when Pipfile.lock changes",
+}
+HERE = {"make demo"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines()]
+
+
+def table_after(text: str) -> list[list[str]]:
+    """The cells of the first table behind a text."""
+    lines = README.split(text, 1)[1].lstrip().splitlines()
+    rows = list(itertools.takewhile(lambda line: line.startswith("|"), lines))
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def make(*words: str, **env: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        ["make", *words],
+        cwd=ROOT,
+        env=os.environ | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, str]:
+    return {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    curls = {line for line in commands() if line.startswith("curl ")}
+
+    assert set(commands()) == ELSEWHERE.keys() | HERE | curls
+
+
+@pytest.mark.slow
+def test_make_demo_draws_the_samples_and_leaves_no_process(ports: dict[str, str]) -> None:
+    demo = make("demo", "ONCE=1", **ports)
+    processes: set[int] = set()
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        processes |= set(descendants(demo.pid))
+
+    assert demo.wait(60) == 0, "".join(lines)
+    assert len(list((ROOT / "samples/tiles").rglob("*.jpg"))) + 1 == len(list((ROOT / "demo").glob("*.png")))
+    assert len(processes) > 3  # make, the demonstration, Triton, its stubs, the proxy
+    assert not [pid for pid in processes if runs(pid)]
+
+
+@pytest.mark.slow
+def test_the_api_examples_answer_while_make_serve_runs(ports: dict[str, str], tmp_path: Path) -> None:
+    serve = make("serve", **ports)
+    try:
+        for line in serve.stdout:
+            if "open http" in line:
+                break
+        else:
+            pytest.fail("make serve ended")
+        here = f"http://127.0.0.1:{ports['PORT']}"
+        (tmp_path / "samples").symlink_to(ROOT / "samples")
+        for command in (line for line in commands() if line.startswith("curl ")):
+            subprocess.run(
+                command.replace("http://127.0.0.1:8080", here).replace("curl", "curl --fail -s", 1),
+                shell=True,
+                cwd=tmp_path,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
+        example = blocks("python")[0].replace("http://127.0.0.1:8080", here)
+        said = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert re.search(r"\d+ x \d+\n$", said.stdout)
+    finally:
+        processes = descendants(serve.pid)
+        os.killpg(serve.pid, 2)
+        serve.communicate(timeout=60)
+    assert not [pid for pid in processes if runs(pid)]
+
+
+def test_the_proxys_settings_are_the_ones_it_has() -> None:
+    told = {row[0].strip("`"): row[2].strip("`") for row in table_after("prints the proxy's table.")}
+
+    assert {
+        name.upper(): f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in vars(Settings()).items()
+    } == told
+
+
+def test_tritons_settings_are_the_ones_it_has() -> None:
+    told = {row[0].strip("`") for row in table_after("`python -m inference_server`:")}
+
+    assert set(re.findall(r"^\| ([A-Z_]+) *\|", triton_settings.__doc__, re.MULTILINE)) == told
+
+
+def test_the_figures_are_the_measured_ones() -> None:
+    metrics = json.loads((ROOT / "evaluation/metrics.json").read_text())
+    test, free = metrics["test"], metrics["test"]["free"]
+    told = {
+        row[0]: row[1] for row in table_after("checked against evaluation/metrics.json by tests/test_readme.py -->")
+    }
+
+    assert told == {
+        "Dice, pooled over the defective images": f"**{test['dice_pooled']:.3f}** (IoU {test['iou_pooled']:.3f})",
+        "Dice with the Free images' false pixels": f"{test['dice_pooled_with_free']:.3f}",
+        "Dice, mean over defective images": f"{test['dice_image_mean']:.3f}",
+        **{f"Dice of {name}": f"{value:.3f}" for name, value in test["dice_by_type"].items()},
+        "defective images of which something is found": f"{test['found_images']} of {test['defective_images']}",
+        "type right, of these": f"{test['type_right_of_found']:.1%}",
+        "defective or not, AUROC (average precision)": f"{test['auroc']:.3f} ({test['average_precision']:.3f})",
+        "Free images with a false alarm": f"{free['any_pixel']} of {free['images']}",
+        "… of more than 20 pixels": f"{free['over_20_px']} of {free['images']}",
+    }
