@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -101,13 +102,8 @@ def test_the_api_examples_answer_while_make_serve_runs(ports: dict[str, str], tm
         here = f"http://127.0.0.1:{ports['PORT']}"
         (tmp_path / "samples").symlink_to(ROOT / "samples")
         for command in (line for line in commands() if line.startswith("curl ")):
-            subprocess.run(
-                command.replace("http://127.0.0.1:8080", here).replace("curl", "curl --fail -s", 1),
-                shell=True,
-                cwd=tmp_path,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            words = shlex.split(command.replace("http://127.0.0.1:8080", here))
+            subprocess.run([*words, "--fail", "--silent"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
         assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
         example = blocks("python")[0].replace("http://127.0.0.1:8080", here)
         said = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, capture_output=True, text=True)
