@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from ruamel.yaml import YAML
 
-from training.data_load import FREE, Entry
+from training.data_load import FREE, Entry, read_tile_ids, write_dataset
 from training.dataset import Sample
 from training.params import Params
 from training.predict import Prediction
@@ -84,3 +84,18 @@ def a_prediction(
     """A prediction of a black tile, all of whose pixels are of the type `found` (1–5)."""
     sample = a_sample(np.zeros(mask.shape, np.uint8), mask, kind=kind, image=image, tile_id=tile_id)
     return Prediction(sample, probability.astype(np.uint8), np.full(mask.shape, found, np.uint8))
+
+
+def write_project(folder: Path, parts: dict[str, list[str]], **knobs: Any) -> None:
+    """Write what the stages after data_split read: params.yaml, data/tiles/ and data/split.csv.
+
+    parts: {"train": ["<type>/<image>", …], …}, of the sample tiles.
+    """
+    members = sample_members()
+    names = {f"MT_{name.replace('/', '/Imgs/')}": part for part, chosen in parts.items() for name in chosen}
+    chosen_members = {f"{name}{suffix}": members[f"{name}{suffix}"] for name in names for suffix in (".jpg", ".png")}
+    params = params_with(**knobs)
+    write_knobs(folder / "params.yaml", **knobs)
+    write_dataset(chosen_members, read_tile_ids(), params.data_load, folder / "data" / "tiles")
+    rows = [f"{name.split('/')[-1]},{part}" for name, part in names.items()]
+    (folder / "data" / "split.csv").write_text("\n".join(["image,part", *rows]) + "\n")

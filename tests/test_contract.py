@@ -1,0 +1,100 @@
+"""The published graph against config.pbtxt: each way to break the contract is told before Triton would find it."""
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from training_data import ROOT
+
+from training.contract import parse_config, refuse_broken_contract
+from training.errors import ExportError
+from training.export import render_config
+
+PARAMETERS = {"model.threshold": "128", "model.note": 'a "quoted" \\ word'}
+CONFIG = render_config(PARAMETERS, max_batch_size=8)
+SIGNATURE = ["batch", 1, "height", "width"]
+
+
+def graph_with(**changes):
+    """A graph that keeps the contract, with some tensors changed: image={"shape": […]}, type=None."""
+    tensors = {name: {"name": name, "kind": TensorProto.UINT8, "shape": SIGNATURE} for name in CONTRACT} | {}
+    values = {}
+    for name, tensor in tensors.items():
+        change = changes.get(name, {})
+        if change is not None:
+            kept = tensor | change
+            values[name] = helper.make_tensor_value_info(kept["name"], kept["kind"], kept["shape"])
+    image = values["image"].name
+    outputs = [value for name, value in values.items() if name != "image"]
+    nodes = [helper.make_node("Cast", [image], [o.name], to=o.type.tensor_type.elem_type) for o in outputs]
+    opset = helper.make_opsetid("", 18)
+    return helper.make_model(helper.make_graph(nodes, "tiny", [values["image"]], outputs), opset_imports=[opset])
+
+
+CONTRACT = ("image", "probability", "type")
+
+
+def test_a_graph_of_the_stated_signature_passes():
+    graph = graph_with()
+    onnx.checker.check_model(graph, full_check=True)
+    refuse_broken_contract(graph, CONFIG)
+
+
+def test_weights_listed_as_inputs_are_not_part_of_the_signature():
+    graph = graph_with()
+    graph.graph.initializer.append(helper.make_tensor("weight", TensorProto.FLOAT, [1], [0.5]))
+    graph.graph.input.append(helper.make_tensor_value_info("weight", TensorProto.FLOAT, [1]))
+    refuse_broken_contract(graph, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"image": {"name": "picture"}}, ["input image: expected", "input picture: expected None"]),
+        ({"image": {"kind": TensorProto.FLOAT}}, ["input image: .*uint8.*found .*float32"]),
+        ({"image": {"shape": [2, 1, "height", "width"]}}, [r"input image: .*found .*\[2, 1, -1, -1\]"]),
+        ({"image": {"shape": ["batch", 1, 256, "width"]}}, [r"input image: .*found .*\[-1, 1, 256, -1\]"]),
+        ({"image": {"shape": ["batch", 3, "height", "width"]}}, [r"input image: .*found .*\[-1, 3, -1, -1\]"]),
+        ({"image": {"shape": ["batch", "channels", "height", "width"]}}, [r"input image: .*\[-1, -1, -1, -1\]"]),
+        ({"type": {"kind": TensorProto.INT64}}, ["output type: .*uint8.*found .*int64"]),
+        ({"type": {"shape": ["batch", "height", "width"]}}, [r"output type: .*found .*\[-1, -1, -1\]"]),
+        ({"type": None}, ["output type: expected .*found None"]),
+        ({"probability": {"shape": [2, 1, "height", "width"]}, "type": None}, ["output probability", "output type"]),
+    ],
+    ids=lambda value: None if isinstance(value, list) else "-".join(value),
+)
+def test_each_difference_is_named(changes, told):
+    with pytest.raises(ExportError) as refusal:
+        refuse_broken_contract(graph_with(**changes), CONFIG)
+    said = str(refusal.value).removeprefix("the graph breaks the contract of config.pbtxt: ").split("; ")
+    assert len(told) == len(said), said
+    for pattern, words in zip(told, said, strict=True):
+        pytest.raises(ExportError, match=pattern).matches(ExportError(words))
+
+
+def test_a_further_output_is_named():
+    graph = graph_with()
+    graph.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, SIGNATURE))
+    with pytest.raises(ExportError, match=r"output logits: expected None"):
+        refuse_broken_contract(graph, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "text", ["max_batch_sise: 8", 'max_batch_size: "8"', "input [ { name: 3 } ]", "backend", "input { dims: [ x ] }"]
+)
+def test_a_config_that_triton_could_not_read_is_refused_with_the_file_to_mend(text):
+    with pytest.raises(ExportError, match=r"does not fit Triton's schema: .*mend training/config\.pbtxt\.template"):
+        parse_config(CONFIG + "\n" + text)
+
+
+def test_the_rendered_template_says_what_the_model_is():
+    config = parse_config(CONFIG)
+    assert ("segmenter", "onnxruntime", 8) == (config.name, config.backend, config.max_batch_size)
+    assert PARAMETERS == {name: value.string_value for name, value in config.parameters.items()}
+    assert ["image"] == [tensor.name for tensor in config.input]
+    assert ["probability", "type"] == [tensor.name for tensor in config.output]
+    assert config.HasField("dynamic_batching")
+
+
+def test_the_template_is_not_what_triton_reads_by_itself():
+    with pytest.raises(ExportError):
+        parse_config((ROOT / "training/config.pbtxt.template").read_text())

@@ -1,0 +1,242 @@
+"""The training: its schedule, that an interrupted run ends like any other, that a failed one loses nothing."""
+
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from dvclive.live import Live
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from training_data import params_with, write_knobs, write_project
+
+from training import train
+from training.checkpoint import RunState, load_model
+from training.data_split import SPLIT_FILE
+from training.errors import TrainingError
+from training.params import load_params
+from training.train import Trainer, learning_rate, run, run_key
+
+KNOBS = {
+    "train__encoder_weights": None,
+    "train__epochs": 3,
+    "train__crops_per_epoch": 5,  # two batches; the fifth crop's would not be whole
+    "train__batch_size": 2,
+    "train__crop_size": 64,
+}
+PARTS = {
+    "train": ["Blowhole/exp1_num_40410", "Break/exp1_num_241889", "Free/exp1_num_11276"],
+    "validation": ["Blowhole/exp1_num_4944"],
+}
+PARAMS = params_with(**KNOBS)
+PEAK = 0.002
+
+steps_of_a_run = st.integers(20, 3000)
+
+
+@given(steps=steps_of_a_run)
+def test_the_learning_rate_rises_once_to_its_peak_and_then_falls(steps):
+    rates = [learning_rate(step, steps, PEAK) for step in range(steps)]
+    summit = rates.index(max(rates))
+    assert PEAK == pytest.approx(max(rates))
+    assert all(earlier < later for earlier, later in pairwise(rates[: summit + 1]))
+    assert all(earlier > later for earlier, later in pairwise(rates[summit:]))
+    assert 0.1 == pytest.approx(summit / steps, abs=0.05)
+
+
+@given(steps=steps_of_a_run)
+def test_the_learning_rate_starts_at_a_25th_and_ends_near_a_10_000th_of_its_peak(steps):
+    assert PEAK / 25 == pytest.approx(learning_rate(0, steps, PEAK))
+    last, before_it = (learning_rate(step, steps, PEAK) for step in (steps - 1, steps - 2))
+    assert PEAK / 10_000 == pytest.approx(learning_rate(steps, steps, PEAK))
+    assert PEAK / 10_000 < last < before_it < PEAK / 20
+
+
+def test_the_shipped_schedules_last_step_is_within_2_percent_of_a_10_000th():
+    shipped = params_with().train
+    steps = shipped.epochs * (shipped.crops_per_epoch // shipped.batch_size)
+    assert PEAK / 10_000 == pytest.approx(learning_rate(steps - 1, steps, PEAK), rel=0.02)
+
+
+def test_a_run_of_one_step_has_a_learning_rate():
+    assert PEAK / 25 == pytest.approx(learning_rate(0, 1, PEAK))
+
+
+class Ledger:
+    """A Live that keeps what it is given and, if asked, interrupts the run after some epochs."""
+
+    def __init__(self, *, last_epoch=None):
+        self.epochs, self.figures, self.last_epoch = [], {}, last_epoch
+
+    def log_metric(self, name, value):
+        self.figures[name] = value
+
+    def next_step(self):
+        self.epochs.append(self.figures)
+        self.figures = {}
+        if len(self.epochs) == self.last_epoch:
+            raise KeyboardInterrupt
+
+
+def train_in(folder, live, params=PARAMS):
+    """Run from the state in this folder, if any; return the weights that are kept."""
+    trainer = Trainer(params.train, params.base.seed, torch.device("cpu"))
+    run(trainer, params, RunState(folder), live)
+    return trainer.average.module.state_dict()
+
+
+def assert_equal(expected, actual):
+    assert expected.keys() == actual.keys()
+    differing = [name for name, tensor in expected.items() if not torch.equal(tensor, actual[name])]
+    assert [] == differing
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with a small dataset."""
+    folder = tmp_path_factory.mktemp("project")
+    write_project(folder, PARTS, **KNOBS)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(project, tmp_path_factory):
+    """The folder, the ledger and the kept weights of a run that nothing disturbed."""
+    folder, ledger = tmp_path_factory.mktemp("uninterrupted"), Ledger()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(project)
+        return folder, ledger, train_in(folder, ledger)
+
+
+def without_speed(epochs):
+    return [{name: value for name, value in figures.items() if "crops_per_s" not in name} for figures in epochs]
+
+
+def test_an_interrupted_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(uninterrupted, tmp_path):
+    _, ledger, weights = uninterrupted
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path, Ledger(last_epoch=1))
+    resumed = Ledger()
+    assert_equal(weights, train_in(tmp_path, resumed))
+    assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
+
+
+def test_a_finished_run_is_not_trained_again(uninterrupted, monkeypatch):
+    folder, ledger, weights = uninterrupted
+    monkeypatch.setattr(Trainer, "train_epoch", None)  # to call it would fail
+    again = Ledger()
+    assert_equal(weights, train_in(folder, again))
+    assert ledger.epochs == again.epochs
+
+
+def test_the_kept_weights_are_the_moving_average(uninterrupted):
+    folder, _, kept = uninterrupted
+    state = load_file(folder / "state.safetensors")
+    assert_equal(kept, {name: state[f"average/module.{name}"] for name in kept})
+    moved = [n for n in kept if kept[n].is_floating_point() and not torch.equal(kept[n], state[f"network/{n}"])]
+    assert moved
+
+
+def test_training_changes_the_weights_and_every_epoch_has_its_figures(uninterrupted):
+    _, ledger, weights = uninterrupted
+    untrained = Trainer(PARAMS.train, PARAMS.base.seed, torch.device("cpu")).average.module.state_dict()
+    assert any(not torch.equal(untrained[name], tensor) for name, tensor in weights.items() if name.endswith("weight"))
+    assert 3 == len(ledger.epochs)
+    for figures in ledger.epochs:
+        assert math.isfinite(figures["train/loss"])
+        assert figures["train/crops_per_s"] > 0
+
+
+def test_the_last_epoch_is_validated_even_when_its_turn_has_not_come(uninterrupted):
+    _, ledger, _ = uninterrupted
+    validated = ["validation/dice_pooled" in figures for figures in ledger.epochs]
+    assert [False, False, True] == validated
+    assert 1 <= ledger.epochs[-1]["validation/threshold"] <= 255
+
+
+def test_another_seed_trains_other_weights(uninterrupted, tmp_path):
+    _, _, weights = uninterrupted
+    other = train_in(tmp_path, Ledger(), params_with(**KNOBS, base__seed=21))
+    assert any(not torch.equal(weights[name], other[name]) for name in weights)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_epoch(uninterrupted, tmp_path, monkeypatch):
+    _, ledger, weights = uninterrupted
+    good_loss, calls = train.segmentation_loss_with_logits, []
+
+    def loss_that_fails_once(logits, label, **options):
+        calls.append(1)
+        return good_loss(logits, label, **options) * (math.nan if len(calls) == 4 else 1)
+
+    monkeypatch.setattr(train, "segmentation_loss_with_logits", loss_that_fails_once)
+    failed = Ledger()
+    with pytest.raises(TrainingError, match=r"the loss is nan at epoch 2, batch 2: lower train\.learning_rate"):
+        train_in(tmp_path, failed)
+    assert 1 == len(failed.epochs)
+    trainer = Trainer(PARAMS.train, PARAMS.base.seed, torch.device("cpu"))
+    assert {"history": failed.epochs} == RunState(tmp_path).load(trainer.modules, trainer.optimizer)
+
+    resumed = Ledger()
+    assert_equal(weights, train_in(tmp_path, resumed))
+    assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
+
+
+def test_dvclive_shows_the_epochs_before_an_interruption_too(uninterrupted):
+    folder, ledger, _ = uninterrupted
+    with Live("dvclive", dvcyaml=None, save_dvc_exp=False) as live:
+        train_in(folder, live)
+    lines = Path("dvclive/plots/metrics/train/loss.tsv").read_text().splitlines()
+    losses = [float(line.split("\t")[1]) for line in lines[1:]]
+    assert [figures["train/loss"] for figures in ledger.epochs] == pytest.approx(losses)
+    last = json.loads(Path("dvclive/metrics.json").read_text())
+    assert ledger.epochs[-1]["validation/dice_pooled"] == pytest.approx(last["validation"]["dice_pooled"])
+
+
+def test_the_stage_writes_weights_with_all_that_they_come_from(project, monkeypatch):
+    monkeypatch.setattr(train, "check_packages", lambda: PACKAGES)  # tested by itself
+    write_knobs(project / "params.yaml", **KNOBS | {"train__epochs": 1})
+    train.main()
+    params = load_params()
+    network, configuration = load_model()
+    expected = {
+        "train": params.train.model_dump(),
+        "seed": params.base.seed,
+        "split": params.data_split.model_dump(),
+        "data_digest": params.data_load.digest,
+        "run": run_key(params, PACKAGES),
+    }
+    assert expected == {name: configuration[name] for name in expected}
+    assert {"commit", "dirty", "machine", "seconds"} == configuration.keys() - expected.keys()
+    state = load_file(project / ".run/train" / configuration["run"] / "state.safetensors")
+    kept = network.state_dict()
+    assert_equal(kept, {name: state[f"average/module.{name}"] for name in kept})
+
+
+PACKAGES = {"torch": "2.0"}
+
+
+def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_state():
+    others = [
+        run_key(params_with(**KNOBS | {"train__learning_rate": 0.001}), PACKAGES),
+        run_key(params_with(**KNOBS, base__seed=21), PACKAGES),
+        run_key(PARAMS, {"torch": "2.1"}),
+    ]
+    split = SPLIT_FILE.read_text()
+    SPLIT_FILE.write_text(split.replace("validation", "test"))
+    others.append(run_key(PARAMS, PACKAGES))
+    SPLIT_FILE.write_text(split)
+    assert run_key(PARAMS, PACKAGES) not in others
+    assert 4 == len(set(others))
+
+
+def test_what_does_not_change_the_weights_does_not_change_the_key():
+    other = params_with(**KNOBS, evaluate__gallery_tiles=2, export__opset=19)
+    assert run_key(PARAMS, PACKAGES) == run_key(other, PACKAGES)
