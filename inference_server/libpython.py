@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inference_server.errors import ServingError, UnsupportedMachineError
 
-VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+VERSION = ".".join(map(str, sys.version_info[:2]))
 TIMEOUT_S = 120
 
 

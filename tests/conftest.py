@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the servers that we start would be deaf to it, too
 
 ROOT = Path(__file__).parent.parent
 START_S = 120

@@ -120,9 +120,6 @@ def of_other_modules(path):
     RunState(path.parent).save({"network": run.network}, run.optimizer, {})
 
 
-NOT_TRANSLATED = pytest.mark.xfail(strict=True, raises=(TypeError, KeyError), reason="this damage is not translated")
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -131,8 +128,8 @@ NOT_TRANSLATED = pytest.mark.xfail(strict=True, raises=(TypeError, KeyError), re
         emptied,
         overwritten,
         of_another_program,
-        pytest.param(of_another_program_without_metadata, marks=NOT_TRANSLATED),
-        pytest.param(of_other_modules, marks=NOT_TRANSLATED),
+        of_another_program_without_metadata,
+        of_other_modules,
     ],
 )
 def test_a_damaged_state_says_to_delete_it(tmp_path, trained, damage):
@@ -140,9 +137,6 @@ def test_a_damaged_state_says_to_delete_it(tmp_path, trained, damage):
     damage(tmp_path / "state.safetensors")
     with pytest.raises(TrainingError, match=rf"{tmp_path}/state\.safetensors can't be read .*delete it to start over"):
         RunState(tmp_path).load(trained.modules, trained.optimizer)
-
-
-NAMELESS = pytest.mark.xfail(strict=True, raises=AssertionError, reason="safetensors' error has no filename: 'None'")
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +191,7 @@ def test_damaged_weights_are_refused_with_the_mend():
 
 
 @pytest.mark.usefixtures("saved")
-@pytest.mark.parametrize("path", [CONFIGURATION_FILE, pytest.param(WEIGHTS_FILE, marks=NAMELESS)], ids=str)
+@pytest.mark.parametrize("path", [CONFIGURATION_FILE, WEIGHTS_FILE], ids=str)
 def test_a_missing_file_is_named_with_the_mend(path):
     path.unlink()
     with pytest.raises(TrainingError, match=rf"^{path} is missing: run `dvc repro train`, or `git checkout` it"):

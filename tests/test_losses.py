@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from training_data import unhurried
 
 from training.losses import defect_loss_with_logits, segmentation_loss_with_logits, type_loss_with_logits
 from training.network import defect_logit, type_logits
@@ -118,6 +119,7 @@ def test_the_type_weight_scales_the_types_part_alone():
     torch.testing.assert_close(expected, segmentation_loss_with_logits(logits, label, type_weight=0.7))
 
 
+@unhurried
 @given(seed=st.integers(0, 2**31), spread=st.floats(0.01, 30))
 def test_defect_and_type_logits_factorise_the_softmax(seed, spread):
     logits = random_logits(spread, seed).double()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from training_data import a_prediction, a_sample
+from training_data import a_prediction, a_sample, unhurried
 
 from training.metrics import (
     THRESHOLDS,
@@ -61,6 +61,7 @@ def plain_iou(truth, found):
     return (truth & found).sum() / (truth | found).sum() if (truth | found).any() else 1.0
 
 
+@unhurried
 @given(prediction=predictions(), threshold=thresholds)
 def test_an_images_figures_are_those_of_plain_counting(prediction, threshold):
     counts, truth, found = count(prediction), prediction.sample.mask, prediction.probability >= threshold
@@ -71,6 +72,7 @@ def test_an_images_figures_are_those_of_plain_counting(prediction, threshold):
     assert prediction.probability.max() / 255 == pytest.approx(score(counts))
 
 
+@unhurried
 @given(predictions=some_predictions, threshold=thresholds)
 def test_pooled_figures_count_all_pixels_together_and_means_every_image_alike(predictions, threshold):
     counts = [count(p) for p in predictions]
@@ -89,6 +91,7 @@ def test_a_large_defect_outweighs_a_small_one_in_the_pool_and_not_in_the_mean():
     assert 0.5 == dice_image_mean([found, missed], 128)
 
 
+@unhurried
 @given(predictions=some_predictions)
 def test_no_threshold_has_a_higher_pooled_dice_than_the_best(predictions):
     truth, probability = pixels(predictions)
@@ -115,6 +118,7 @@ def test_an_empty_truth_that_is_predicted_empty_is_1_and_one_false_pixel_makes_i
     assert 0 == figure(count(a_prediction(empty, one_pixel)), 128)
 
 
+@unhurried
 @given(predictions=some_predictions)
 def test_precision_and_recall_are_those_of_plain_counting_and_recall_never_rises(predictions):
     truth, probability = pixels(predictions)

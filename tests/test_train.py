@@ -11,7 +11,7 @@ from dvclive.live import Live
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from training_data import params_with, write_knobs, write_project
+from training_data import params_with, unhurried, write_knobs, write_project
 
 from training import train
 from training.checkpoint import RunState, load_model
@@ -37,6 +37,7 @@ PEAK = 0.002
 steps_of_a_run = st.integers(20, 3000)
 
 
+@unhurried
 @given(steps=steps_of_a_run)
 def test_the_learning_rate_rises_once_to_its_peak_and_then_falls(steps):
     rates = [learning_rate(step, steps, PEAK) for step in range(steps)]
@@ -47,6 +48,7 @@ def test_the_learning_rate_rises_once_to_its_peak_and_then_falls(steps):
     assert 0.1 == pytest.approx(summit / steps, abs=0.05)
 
 
+@unhurried
 @given(steps=steps_of_a_run)
 def test_the_learning_rate_starts_at_a_25th_and_ends_near_a_10_000th_of_its_peak(steps):
     assert PEAK / 25 == pytest.approx(learning_rate(0, steps, PEAK))
@@ -81,9 +83,13 @@ class Ledger:
             raise KeyboardInterrupt
 
 
+def new_trainer(params=PARAMS):
+    return Trainer(params.train, params.base.seed, torch.device("cpu"))
+
+
 def train_in(folder, live, params=PARAMS):
     """Run from the state in this folder, if any; return the weights that are kept."""
-    trainer = Trainer(params.train, params.base.seed, torch.device("cpu"))
+    trainer = new_trainer(params)
     run(trainer, params, RunState(folder), live)
     return trainer.average.module.state_dict()
 
@@ -129,6 +135,19 @@ def test_an_interrupted_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
 
 
+def test_a_resumed_run_adds_its_seconds_and_keeps_the_sources_of_its_first_sitting(tmp_path, monkeypatch):
+    first, later = ({"commit": name * 40, "dirty": False} for name in "ab")
+    monkeypatch.setattr(train, "git_commit", lambda: first)
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path, Ledger(last_epoch=2))
+    trainer = new_trainer()
+    before = RunState(tmp_path).load(trainer.modules, trainer.optimizer)
+    monkeypatch.setattr(train, "git_commit", lambda: later)
+    after = run(new_trainer(), PARAMS, RunState(tmp_path), Ledger())
+    assert first == before["sources"] == after["sources"]
+    assert 0 < before["seconds"] < after["seconds"]
+
+
 def test_a_finished_run_is_not_trained_again(uninterrupted, monkeypatch):
     folder, ledger, weights = uninterrupted
     monkeypatch.setattr(Trainer, "train_epoch", None)  # to call it would fail
@@ -147,7 +166,7 @@ def test_the_kept_weights_are_the_moving_average(uninterrupted):
 
 def test_training_changes_the_weights_and_every_epoch_has_its_figures(uninterrupted):
     _, ledger, weights = uninterrupted
-    untrained = Trainer(PARAMS.train, PARAMS.base.seed, torch.device("cpu")).average.module.state_dict()
+    untrained = new_trainer().average.module.state_dict()
     assert any(not torch.equal(untrained[name], tensor) for name, tensor in weights.items() if name.endswith("weight"))
     assert 3 == len(ledger.epochs)
     for figures in ledger.epochs:
@@ -181,8 +200,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_epoch(un
     with pytest.raises(TrainingError, match=r"the loss is nan at epoch 2, batch 2: lower train\.learning_rate"):
         train_in(tmp_path, failed)
     assert 1 == len(failed.epochs)
-    trainer = Trainer(PARAMS.train, PARAMS.base.seed, torch.device("cpu"))
-    assert {"history": failed.epochs} == RunState(tmp_path).load(trainer.modules, trainer.optimizer)
+    trainer = new_trainer()
+    assert failed.epochs == RunState(tmp_path).load(trainer.modules, trainer.optimizer)["history"]
 
     resumed = Ledger()
     assert_equal(weights, train_in(tmp_path, resumed))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -15,6 +16,9 @@ from training.predict import Prediction
 
 ROOT = Path(__file__).parent.parent
 SAMPLE_TILES = ROOT / "samples" / "tiles"
+
+# A property that holds slowly, on a machine that is busy, still holds.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def shipped_knobs() -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -66,9 +67,10 @@ def _continue_download(url: str, part: Path) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
     except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # `part` was whole, or is of another file
-            etag_file.unlink()
-        raise
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        etag_file.unlink()  # `part` was whole, or is of another file: the next attempt starts over
+        raise ConnectionError("the server has nothing after what is there") from None
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         if etag := response.headers.get("ETag"):
@@ -103,7 +105,7 @@ def read_members(archive: Path) -> dict[str, bytes]:
             if outside := [name for name in names if _leaves_the_folder(name)]:
                 raise ArchiveError(f"{archive}: refused, members leave the folder: {', '.join(outside[:5])}")
             return {"/".join(PurePosixPath(name).parts[-3:]): zipped.read(name) for name in names if _is_image(name)}
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ArchiveError(f"{archive} is not a whole zip ({error}): delete it and run again") from None
 
 

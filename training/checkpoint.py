@@ -44,12 +44,13 @@ def load_model() -> tuple[nn.Module, dict[str, Any]]:
 
     Raises: TrainingError, when a file is missing or the weights are of another network.
     """
+    for path in (CONFIGURATION_FILE, WEIGHTS_FILE):
+        if not path.is_file():
+            raise TrainingError(f"{path} is missing: run `dvc repro train`, or `git checkout` it")
     try:
         configuration = json.loads(CONFIGURATION_FILE.read_text())
         network = build_network(TrainParams.model_validate(configuration["train"]), pretrained=False)
         network.load_state_dict(load_file(WEIGHTS_FILE))
-    except FileNotFoundError as error:
-        raise TrainingError(f"{error.filename} is missing: run `dvc repro train`, or `git checkout` it") from None
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})"
@@ -84,10 +85,10 @@ class RunState:
             with safe_open(self._file, framework="pt") as opened:
                 meta: dict[str, Any] = json.loads(opened.metadata()[STATE_META])
             tensors = load_file(self._file)
-        except (SafetensorError, KeyError, ValueError) as error:
+            for name, module in modules.items():
+                module.load_state_dict({key: tensors[f"{name}/{key}"] for key in module.state_dict()})
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # TypeError: it has no metadata
             raise TrainingError(f"{self._file} can't be read ({error}): delete it to start over") from None
-        for name, module in modules.items():
-            module.load_state_dict({key: tensors[f"{name}/{key}"] for key in module.state_dict()})
         _restore_optimizer(optimizer, tensors)
         return meta
 

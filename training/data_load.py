@@ -9,6 +9,7 @@ import csv
 import hashlib
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -99,7 +100,8 @@ def write_dataset(members: dict[str, bytes], tile_ids: dict[str, str], params: D
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     stems = sorted({str(PurePosixPath(name).with_suffix("")) for name in members})
-    entries, problems = [], []
+    entries: list[Entry] = []
+    problems = _names_used_twice(stems)
     for stem in tqdm(stems, desc="data_load", unit="image"):
         try:
             entries.append(_write_pair(stem, members, tile_ids, params, folder))
@@ -110,10 +112,21 @@ def write_dataset(members: dict[str, bytes], tile_ids: dict[str, str], params: D
     write_index(entries, folder / "index.csv")
 
 
+def _names_used_twice(stems: list[str]) -> list[str]:
+    """Images are told apart by their name alone, in every table of the pipeline."""
+    known = [PurePosixPath(stem) for stem in stems if _kind(stem) in TYPES]
+    count = Counter(stem.name for stem in known)
+    return [f"{stem}.jpg: another type has an image of this name" for stem in known if count[stem.name] > 1]
+
+
+def _kind(stem: str) -> str:
+    return PurePosixPath(stem).parts[0].removeprefix("MT_")
+
+
 def _write_pair(
     stem: str, members: dict[str, bytes], tile_ids: dict[str, str], params: DataLoadParams, folder: Path
 ) -> Entry:
-    image, kind = PurePosixPath(stem).name, PurePosixPath(stem).parts[0].removeprefix("MT_")
+    image, kind = PurePosixPath(stem).name, _kind(stem)
     if f"{stem}.jpg" not in members:
         raise DatasetError(f"{stem}.png: its image {stem}.jpg is missing")
     if kind not in TYPES:

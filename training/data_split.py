@@ -43,7 +43,8 @@ def assign_folds(entries: list[Entry], params: DataSplitParams, seed: int) -> di
     _refuse_too_few(entries, params, by_tile=by_tile)
     types, tiles = [entry.type for entry in entries], [entry.tile for entry in entries]
     splitter = StratifiedGroupKFold if by_tile else StratifiedKFold
-    folds = splitter(params.folds, shuffle=True, random_state=seed).split(types, types, groups=tiles)
+    groups = tiles if by_tile else None
+    folds = splitter(params.folds, shuffle=True, random_state=seed).split(types, types, groups)
     return {entries[row].image: fold for fold, (_, rows) in enumerate(folds) for row in rows}
 
 
