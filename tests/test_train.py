@@ -135,19 +135,6 @@ def test_an_interrupted_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
 
 
-def test_a_resumed_run_adds_its_seconds_and_keeps_the_sources_of_its_first_sitting(tmp_path, monkeypatch):
-    first, later = ({"commit": name * 40, "dirty": False} for name in "ab")
-    monkeypatch.setattr(train, "git_commit", lambda: first)
-    with pytest.raises(KeyboardInterrupt):
-        train_in(tmp_path, Ledger(last_epoch=2))
-    trainer = new_trainer()
-    before = RunState(tmp_path).load(trainer.modules, trainer.optimizer)
-    monkeypatch.setattr(train, "git_commit", lambda: later)
-    after = run(new_trainer(), PARAMS, RunState(tmp_path), Ledger())
-    assert first == before["sources"] == after["sources"]
-    assert 0 < before["seconds"] < after["seconds"]
-
-
 def test_a_finished_run_is_not_trained_again(uninterrupted, monkeypatch):
     folder, ledger, weights = uninterrupted
     monkeypatch.setattr(Trainer, "train_epoch", None)  # to call it would fail
