@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the servers that we start would be deaf to it, too
+settings.register_profile("unhurried", deadline=None)  # a busy machine fails no property
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parent.parent
 START_S = 120

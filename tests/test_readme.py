@@ -77,14 +77,14 @@ def test_every_command_is_run_by_a_test() -> None:
 
 @pytest.mark.slow
 def test_make_demo_draws_the_samples_and_leaves_no_process(ports: dict[str, str]) -> None:
-    demo = make("demo", "ONCE=1", **ports)
     processes: set[int] = set()
     lines = []
-    for line in demo.stdout:
-        lines.append(line)
-        processes |= set(descendants(demo.pid))
+    with make("demo", "ONCE=1", **ports) as demo:
+        for line in demo.stdout:
+            lines.append(line)
+            processes |= set(descendants(demo.pid))
 
-    assert demo.wait(60) == 0, "".join(lines)
+    assert demo.returncode == 0, "".join(lines)
     assert len(list((ROOT / "samples/tiles").rglob("*.jpg"))) + 1 == len(list((ROOT / "demo").glob("*.png")))
     assert len(processes) > 3  # make, the demonstration, Triton, its stubs, the proxy
     assert not [pid for pid in processes if runs(pid)]

@@ -87,7 +87,7 @@ class RunState:
             tensors = load_file(self._file)
             for name, module in modules.items():
                 module.load_state_dict({key: tensors[f"{name}/{key}"] for key in module.state_dict()})
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # TypeError: it has no metadata
+        except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:  # TypeError: no metadata
             raise TrainingError(f"{self._file} can't be read ({error}): delete it to start over") from None
         _restore_optimizer(optimizer, tensors)
         return meta
