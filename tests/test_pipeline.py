@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -133,10 +134,7 @@ def test_an_experiment_with_another_training_knob_reruns_training_and_what_follo
     said = run(pipeline, "dvc", "exp", "run", "--set-param", "train.epochs=3", "--name", "longer")
     shown = run(pipeline, "dvc", "exp", "show", "--csv")
 
-    for stage in ("train", "evaluate", "export"):
-        assert f"Running stage '{stage}'" in said
-    for stage in ("check_packages", "data_load", "data_split"):
-        assert f"Stage '{stage}' didn't change, skipping" in said
+    assert re.findall(r"Running stage '(\w+)'", said) == ["train", "evaluate", "export"]
     assert "Ran experiment(s): longer" in said
     assert "longer" in shown
     assert json.loads((pipeline / "models/segmenter.json").read_text())["train"]["epochs"] == 3
