@@ -14,6 +14,7 @@ import tiles
 from proxy.contract import ModelContract
 from proxy.errors import SegmenterAnswerError
 from proxy.segmenter import Segmentation
+from tiles.operating_point import score
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Analysis:
 
     Attributes:
         mask: (H, W) bool, True where defective, as high and wide as the upload.
-        score: the highest probability of a defect on the tile, 0–1.
+        score: the tile's defect score, 0–1.
         type_pixels: defective pixels by type name, every type that the model knows.
         contract: the model that said so.
     """
@@ -51,13 +52,13 @@ class Representation(NamedTuple):
 
 
 def summarize(segmentation: Segmentation, height: int, width: int, contract: ModelContract) -> Analysis:
-    """Crop the padding off, apply the threshold and count.
+    """Crop the padding off, apply the operating point and count.
 
     Shapes: segmentation (1, H32, W32) uint8.
     Raises: SegmenterAnswerError where a defective pixel has a type that the model does not name.
     """
     probability = tiles.crop(segmentation.probability, height, width)
-    mask = probability >= contract.threshold
+    mask = contract.operating_point.mask(probability)
     found = tiles.crop(segmentation.defect_type, height, width)[mask]
     counts = np.bincount(found, minlength=len(contract.types) + 1).tolist()
     if counts[0] or len(counts) > len(contract.types) + 1:
@@ -66,7 +67,7 @@ def summarize(segmentation: Segmentation, height: int, width: int, contract: Mod
             f"the model names 1 to {len(contract.types)}"
         )
     type_pixels = dict(zip(contract.types, counts[1:], strict=True))
-    return Analysis(mask, round(int(probability.max()) / 255, 4), type_pixels, contract)
+    return Analysis(mask, score(probability), type_pixels, contract)
 
 
 def represent_json(analysis: Analysis) -> Representation:
@@ -78,7 +79,8 @@ def represent_json(analysis: Analysis) -> Representation:
         "defective": analysis.defect_pixels > 0,
         "defect_pixels": analysis.defect_pixels,
         "score": analysis.score,
-        "threshold": analysis.contract.threshold,
+        "alarm_score": analysis.contract.operating_point.alarm_score,
+        "threshold": analysis.contract.operating_point.threshold,
         "type": analysis.majority_type,
         "types": analysis.type_pixels,
         "model": describe_model(analysis.contract),
@@ -93,7 +95,8 @@ def represent_png(analysis: Analysis) -> Representation:
         "Tile-Defective": "true" if analysis.defect_pixels else "false",
         "Tile-Defect-Pixels": str(analysis.defect_pixels),
         "Tile-Score": str(analysis.score),
-        "Tile-Threshold": str(analysis.contract.threshold),
+        "Tile-Alarm-Score": str(analysis.contract.operating_point.alarm_score),
+        "Tile-Threshold": str(analysis.contract.operating_point.threshold),
         "Tile-Type": analysis.majority_type or "none",
         "Tile-Model": f"{analysis.contract.name}/{analysis.contract.version}",
     }

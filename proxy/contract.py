@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.errors import ContractError
+from tiles.operating_point import OperatingPoint
 
 DIMS = [1, -1, -1]  # one channel of any height and width; Triton leaves the batch out
 INPUT = "image"
@@ -27,7 +28,7 @@ class ModelContract:
         commit: the commit that trained it, where the model says so.
         max_batch_size: tiles that one batch may hold, 1 or more.
         instances: batches that Triton runs at the same time, 1 or more.
-        threshold: grey level 1–255; a pixel is defective where probability >= threshold.
+        operating_point: when a tile is defective, and where.
         types: names of the defect types; `type` tensor value k means types[k - 1].
     """
 
@@ -36,7 +37,7 @@ class ModelContract:
     commit: str | None
     max_batch_size: int
     instances: int
-    threshold: int
+    operating_point: OperatingPoint
     types: tuple[str, ...]
 
 
@@ -57,7 +58,9 @@ def check_contract(metadata: Mapping[str, Any], config: Mapping[str, Any]) -> Mo
         commit=parameters.get("model.commit") or None,
         max_batch_size=max_batch_size,
         instances=max(1, sum(_instances(group) for group in config.get("instance_group", ()))),
-        threshold=_threshold(parameters.get("model.threshold", "")),
+        operating_point=OperatingPoint(
+            _threshold(parameters.get("model.threshold", "")), _alarm_score(parameters.get("model.alarm_score", ""))
+        ),
         types=_types(parameters.get("model.types", "")),
     )
 
@@ -78,6 +81,12 @@ def _threshold(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,3}", text) and int(text) in LEVELS:
         return int(text)
     raise ContractError(f"the parameter model.threshold is {text!r}: a whole number from 1 to 255 is needed")
+
+
+def _alarm_score(text: str) -> float:
+    if re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", text):
+        return float(text)
+    raise ContractError(f"the parameter model.alarm_score is {text!r}: a number from 0 to 1 is needed")
 
 
 def _types(text: str) -> tuple[str, ...]:

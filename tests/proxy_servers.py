@@ -123,7 +123,11 @@ class FakeTriton:
 
 def model_config():
     """What Triton says of a model that keeps the contract."""
-    parameters = {"model.threshold": "128", "model.types": "Blowhole,Break,Crack,Fray,Uneven"}
+    parameters = {
+        "model.threshold": "128",
+        "model.alarm_score": "0.0",
+        "model.types": "Blowhole,Break,Crack,Fray,Uneven",
+    }
     names = {"input": ["image"], "output": ["probability", "type"]}
     return {
         "name": "segmenter",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from training_data import a_prediction, a_sample, unhurried
+from training_data import a_prediction, unhurried
 
 from training.metrics import (
     THRESHOLDS,
@@ -17,15 +17,10 @@ from training.metrics import (
     dice,
     dice_image_mean,
     dice_pooled,
-    image_level,
     iou,
-    majority_type,
     pool,
     precision_recall,
-    predicted_pixels,
-    score,
 )
-from training.predict import Prediction
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 thresholds = st.integers(1, 255)
@@ -68,8 +63,6 @@ def test_an_images_figures_are_those_of_plain_counting(prediction, threshold):
     assert plain_confusion(truth, found) == confusion_at(counts, threshold)
     assert plain_dice(truth, found) == pytest.approx(dice(counts, threshold))
     assert plain_iou(truth, found) == pytest.approx(iou(counts, threshold))
-    assert found.sum() == predicted_pixels(counts, threshold)
-    assert prediction.probability.max() / 255 == pytest.approx(score(counts))
 
 
 @unhurried
@@ -131,23 +124,6 @@ def test_precision_and_recall_are_those_of_plain_counting_and_recall_never_rises
     assert all(lower >= higher for (_, _, lower), (_, _, higher) in pairwise(rows))
 
 
-def test_the_majority_type_is_taken_of_the_predicted_pixels_alone():
-    sample = a_sample(np.zeros((2, 4), np.uint8), np.zeros((2, 4), bool))
-    probability = np.array([[0, 0, 0, 99], [200, 128, 127, 255]], np.uint8)
-    kinds = np.array([[5, 5, 5, 5], [3, 2, 5, 2]], np.uint8)
-    prediction = Prediction(sample, probability, kinds)
-    assert 2 == majority_type(prediction, 128)
-    assert 3 == majority_type(Prediction(sample, np.where(kinds == 3, 200, 0), kinds), 128)
-    assert 0 == majority_type(Prediction(sample, np.full((2, 4), 127, np.uint8), kinds), 128)
-
-
-def test_image_level_figures_are_those_computed_by_hand():
-    figures = image_level([True, False, True, False, False], [0.9, 0.8, 0.7, 0.2, 0.1])
-    # Of the six pairs (defective, sound) only (0.7, 0.8) is in the wrong order.
-    assert pytest.approx(5 / 6) == figures["auroc"]
-    # Defective images stand on the ranks 1 and 3, where precision is 1/1 and 2/3.
-    assert pytest.approx((1 + 2 / 3) / 2) == figures["average_precision"]
-
-
-def test_equal_scores_count_half_a_pair():
-    assert pytest.approx(0.75) == image_level([True, False, False], [0.5, 0.5, 0.1])["auroc"]
+def test_no_images_pool_to_no_pixels():
+    assert (0, 0, 0) == confusion_at(pool([]), 128)
+    assert 1 == dice_pooled([], 128)

@@ -62,6 +62,9 @@ async def test_a_model_that_changes_under_way_is_noticed(caplog):
         fake.config["parameters"]["model.threshold"]["string_value"] = "255"
         assert await proxy.look()
         assert 255 == (await proxy.analysis(BODY))["threshold"]
+        fake.config["parameters"]["model.alarm_score"]["string_value"] = "1.0"
+        assert await proxy.look()
+        assert (1.0, False) == tuple((await proxy.analysis(BODY))[key] for key in ("alarm_score", "defective"))
         fake.config["max_batch_size"] = 0
         assert not await proxy.look()
         async with proxy.post(BODY) as response:
@@ -110,6 +113,8 @@ WRONG_MODELS = {
     "a threshold of 0": ({"parameters__model_dot_threshold": {"string_value": "0"}}, "model.threshold"),
     "a threshold of 256": ({"parameters__model_dot_threshold": {"string_value": "256"}}, "model.threshold"),
     "a threshold of 0.5": ({"parameters__model_dot_threshold": {"string_value": "0.5"}}, "model.threshold"),
+    "an alarm score above 1": ({"parameters__model_dot_alarm_score": {"string_value": "1.5"}}, "model.alarm_score"),
+    "no alarm score": ({"parameters__model_dot_alarm_score": {"string_value": ""}}, "model.alarm_score"),
     "no types": ({"parameters__model_dot_types": {"string_value": ""}}, "model.types"),
     "a type twice": ({"parameters__model_dot_types": {"string_value": "Crack,Crack"}}, "model.types"),
 }
@@ -127,7 +132,7 @@ def test_a_model_that_keeps_the_contract_tells_what_the_proxy_uses():
     contract = check_contract({"versions": ["2", "10"]}, config)
     assert ("segmenter", "10", "abc123", 16, 2, 128) == (
         contract.name, contract.version, contract.commit, contract.max_batch_size, contract.instances,
-        contract.threshold,
+        contract.operating_point.threshold,
     )  # fmt: skip
     assert ("Blowhole", "Break", "Crack", "Fray", "Uneven") == contract.types
 

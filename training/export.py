@@ -14,6 +14,7 @@ from typing import Any
 import onnx
 
 from tiles import DEFECT_TYPES
+from tiles.operating_point import OperatingPoint
 from training.check_packages import check_packages
 from training.checkpoint import load_model, write_aside
 from training.contract import refuse_broken_contract
@@ -49,7 +50,8 @@ def model_parameters(configuration: dict[str, Any], metrics: dict[str, Any]) -> 
     part = "test" if "test" in metrics else "test_leaky"
     figures = metrics[part]
     return {
-        "model.threshold": str(metrics["threshold"]),
+        "model.threshold": str(metrics["operating_point"]["threshold"]),
+        "model.alarm_score": str(metrics["operating_point"]["alarm_score"]),
         "model.types": ",".join(DEFECT_TYPES),
         "model.commit": configuration["commit"],
         "model.commit_dirty": str(configuration["dirty"]).lower(),
@@ -95,7 +97,7 @@ def main() -> None:
         onnx.checker.check_model(graph, full_check=True)
         refuse_broken_contract(graph, config)
         samples = load_part("test", params)
-        parity = compare(DeployedSegmenter(network), path, samples, metrics["threshold"])
+        parity = compare(DeployedSegmenter(network), path, samples, OperatingPoint(**metrics["operating_point"]))
     PARITY_FILE.parent.mkdir(exist_ok=True)
     write_aside(PARITY_FILE, json.dumps(asdict(parity) | {"dice_difference": parity.dice_difference}, indent=2) + "\n")
     refuse_too_far(parity, params.export)

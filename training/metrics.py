@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from training.predict import Prediction
 
@@ -33,7 +32,8 @@ def count(prediction: Prediction) -> Counts:
 
 def pool(counts: Sequence[Counts]) -> Counts:
     """Add the counts of several images."""
-    return Counts(sum(c.defect for c in counts), sum(c.sound for c in counts))  # type: ignore[arg-type]
+    zero = np.zeros(LEVELS, np.int64)
+    return Counts(sum((c.defect for c in counts), zero), sum((c.sound for c in counts), zero))
 
 
 def confusion_at(counts: Counts, threshold: int) -> tuple[int, int, int]:
@@ -78,28 +78,3 @@ def precision_recall(counts: Sequence[Counts]) -> list[tuple[int, float, float]]
         tp, fp, fn = confusion_at(pooled, threshold)
         rows.append((threshold, tp / (tp + fp) if tp + fp else 1.0, tp / (tp + fn) if tp + fn else 1.0))
     return rows
-
-
-def score(counts: Counts) -> float:
-    """Return the image's defect score: its highest probability, 0–1."""
-    return float(np.flatnonzero(counts.defect + counts.sound)[-1]) / (LEVELS - 1)
-
-
-def predicted_pixels(counts: Counts, threshold: int) -> int:
-    """Return how many pixels are predicted defective."""
-    tp, fp, _ = confusion_at(counts, threshold)
-    return tp + fp
-
-
-def majority_type(prediction: Prediction, threshold: int) -> int:
-    """Return the type (1–5) that most predicted pixels have, or 0 where none is predicted."""
-    found = prediction.type[prediction.probability >= threshold]
-    return int(np.bincount(found).argmax()) if len(found) else 0
-
-
-def image_level(defective: Sequence[bool], scores: Sequence[float]) -> dict[str, float]:
-    """Return area under the ROC curve and average precision of the images' scores."""
-    return {
-        "auroc": float(roc_auc_score(defective, scores)),
-        "average_precision": float(average_precision_score(defective, scores)),
-    }

@@ -89,8 +89,9 @@ class TrainParams(_Section):
 
 
 class EvaluateParams(_Section):
-    """What the evaluation shows beside its figures."""
+    """What the operating point must keep to, and what the evaluation shows beside its figures."""
 
+    false_alarm_rate: Share
     gallery_tiles: Positive
 
 

@@ -11,13 +11,15 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it rep
 import onnxruntime
 
 from tiles import crop, pad
+from tiles.operating_point import OperatingPoint
 from training.dataset import Sample
 from training.deployed import DeployedSegmenter
 from training.errors import ExportError
-from training.metrics import count, dice_pooled
+from training.measure import dice_pooled, outcomes_at
 from training.onnx_graph import INPUT, OUTPUTS
 from training.params import ExportParams
 from training.predict import Prediction, predict
+from training.results import result_of
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,22 @@ class Parity:
         return abs(self.dice_torch - self.dice_onnxruntime)
 
 
-def compare(segmenter: DeployedSegmenter, graph: Path, samples: list[Sample], threshold: int) -> Parity:
+def compare(segmenter: DeployedSegmenter, graph: Path, samples: list[Sample], point: OperatingPoint) -> Parity:
     """Segment every sample in torch and in ONNX Runtime."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     torch_predictions = list(predict(segmenter, samples, description="torch"))
     onnx_predictions = [_infer(session, sample) for sample in samples]
     pairs = list(zip(torch_predictions, onnx_predictions, strict=True))
     pixels = sum(sample.tile.size for sample in samples)
-    masks = sum(int(((a.probability >= threshold) != (b.probability >= threshold)).sum()) for a, b in pairs)
-    types = sum(int((a.type != b.type)[a.probability >= threshold].sum()) for a, b in pairs)
+    masks = sum(int((point.mask(a.probability) != point.mask(b.probability)).sum()) for a, b in pairs)
+    types = sum(int((a.type != b.type)[point.mask(a.probability)].sum()) for a, b in pairs)
     return Parity(
         images=len(samples),
         differing_mask_pixels=masks / pixels,
         differing_type_pixels=types / pixels,
         grey_levels=max(int(np.abs(a.probability.astype(int) - b.probability).max()) for a, b in pairs),
-        dice_torch=_dice(torch_predictions, threshold),
-        dice_onnxruntime=_dice(onnx_predictions, threshold),
+        dice_torch=_dice(torch_predictions, point),
+        dice_onnxruntime=_dice(onnx_predictions, point),
     )
 
 
@@ -66,8 +68,8 @@ def _infer(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:
     return Prediction(sample, probability, defect_type)
 
 
-def _dice(predictions: Sequence[Prediction], threshold: int) -> float:
-    return dice_pooled([count(p) for p in predictions if p.sample.mask.any()], threshold)
+def _dice(predictions: Sequence[Prediction], point: OperatingPoint) -> float:
+    return dice_pooled(outcomes_at([result_of(p) for p in predictions if p.sample.mask.any()], point))
 
 
 def refuse_too_far(parity: Parity, params: ExportParams) -> None:

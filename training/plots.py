@@ -1,17 +1,21 @@
 """What `dvc plots show` renders: tables for DVC's own templates, and sheets of pictures."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from tiles import DEFECT_TYPES
+from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
 from training.data_load import FREE
-from training.metrics import Counts, count, dice, precision_recall
+from training.metrics import LEVELS, Counts, pool, precision_recall
 from training.predict import Prediction
+
+CALIBRATION_BINS = 16  # of equal width
 
 
 def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -31,14 +35,31 @@ def write_precision_recall(counts: Sequence[Counts], path: Path) -> None:
     write_rows(rows, path)
 
 
-def write_confusion(pairs: Sequence[tuple[str, int]], path: Path) -> None:
+def write_calibration(counts: Sequence[Counts], path: Path) -> None:
+    """Write, for pixels of about one probability, the share of them that are truly defective, and their number."""
+    pooled, width = pool(counts), LEVELS // CALIBRATION_BINS
+    levels = np.arange(LEVELS)
+    rows = []
+    for first in range(0, LEVELS, width):
+        defect, sound = pooled.defect[first : first + width], pooled.sound[first : first + width]
+        if pixels := int((defect + sound).sum()):
+            mean = float(((defect + sound) * levels[first : first + width]).sum()) / pixels / (LEVELS - 1)
+            rows.append(
+                {"probability": round(mean, 4), "defective": round(int(defect.sum()) / pixels, 4), "pixels": pixels}
+            )
+    write_rows(rows, path)
+
+
+def write_confusion(pairs: Iterable[tuple[str, int]], path: Path) -> None:
     """Write actual and predicted type of each image; `Free` is predicted where no pixel is found."""
     names = (FREE, *DEFECT_TYPES)
     write_rows([{"actual": actual, "predicted": names[found]} for actual, found in pairs], path)
 
 
-def write_gallery(worst_first: Sequence[Prediction], threshold: int, tiles: int, folder: Path) -> None:
-    """Draw the best, median and worst predictions, a row each: image, truth, prediction."""
+def write_gallery(
+    worst_first: Sequence[tuple[Prediction, float]], point: OperatingPoint, tiles: int, folder: Path
+) -> None:
+    """Draw the best, median and worst of the predictions with their Dice, a row each: image, truth, prediction."""
     folder.mkdir(exist_ok=True)
     middle = max(0, (len(worst_first) - tiles) // 2)
     chosen = {
@@ -46,15 +67,15 @@ def write_gallery(worst_first: Sequence[Prediction], threshold: int, tiles: int,
         "median": worst_first[middle : middle + tiles],
         "best": worst_first[-tiles:],
     }
-    for name, predictions in chosen.items():
-        stack([_picture(prediction, threshold) for prediction in predictions]).save(folder / f"{name}.png")
+    for name, rows in chosen.items():
+        if rows:
+            stack([_picture(prediction, dice, point) for prediction, dice in rows]).save(folder / f"{name}.png")
 
 
-def _picture(prediction: Prediction, threshold: int) -> Image.Image:
+def _picture(prediction: Prediction, dice: float, point: OperatingPoint) -> Image.Image:
     sample = prediction.sample
-    found = prediction.probability >= threshold
-    captions = [sample.entry.image, f"truth: {sample.entry.type}", f"Dice {dice(count(prediction), threshold):.2f}"]
-    return side_by_side(sample.tile, sample.mask, found, captions)
+    captions = [sample.entry.image, f"truth: {sample.entry.type}", f"Dice {dice:.2f}"]
+    return side_by_side(sample.tile, sample.mask, point.mask(prediction.probability), captions)
 
 
 def stack(pictures: Sequence[Image.Image]) -> Image.Image:

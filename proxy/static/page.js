@@ -82,11 +82,11 @@ function paint(pred, width, height, defective, sound) {
 }
 
 function tell(card, answer) {
-  const { width, height, defective, defect_pixels, score, threshold, type, model } = answer;
+  const { width, height, defective, defect_pixels, score, alarm_score, threshold, type, model } = answer;
   const share = ((100 * defect_pixels) / (width * height)).toFixed(2);
   const facts = {
     type: type ?? "none",
-    score: score.toFixed(3),
+    score: `${score.toFixed(3)} (defective from ${alarm_score.toFixed(3)})`,
     area: `${defect_pixels.toLocaleString("en")} px (${share} %)`,
     size: `${width} × ${height} px`,
     threshold: (threshold / 255).toFixed(3),

@@ -1,0 +1,199 @@
+"""The figures: those of a small part known by hand, the choice of an operating point, and intervals."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from training_data import a_prediction, unhurried
+
+from tiles import DEFECT_TYPES
+from tiles.operating_point import OperatingPoint, score
+from training.errors import DatasetError
+from training.evaluate import image_rows
+from training.measure import bootstrap, choose_operating_point, interval, join, measure, outcomes_at
+from training.results import THRESHOLDS, read_results, result_of, write_results
+
+POINT = OperatingPoint(threshold=128, alarm_score=0.0)
+
+
+def drawn(image, kind, defect, found, *, missed=0, false=0, level=200):
+    """A result whose tile has `defect` defect pixels, of which all but `missed` are found, and `false` others, too.
+
+    Each found pixel has the probability `level` and the type `found`.
+    """
+    mask, probability = np.zeros(100, bool), np.zeros(100)
+    mask[:defect] = True
+    probability[: defect - missed] = level
+    probability[100 - false :] = level
+    shape = (10, 10)
+    tile = f"tile of {image[:2]}"
+    prediction = a_prediction(
+        mask.reshape(shape), probability.reshape(shape), found=found, kind=kind, image=image, tile_id=tile
+    )
+    return result_of(prediction)
+
+
+RESULTS = [
+    drawn("b1", "Blowhole", 4, 1),
+    drawn("k1", "Break", 10, 2, missed=10, false=10),  # something is found, nothing of the defect
+    drawn("c1", "Crack", 10, 2, missed=5),  # half of it is found, as a Break
+    drawn("c1 again", "Crack", 10, 3, missed=10),
+    drawn("f1", "Fray", 20, 4),
+    drawn("u1", "Uneven", 0, 5, false=3, level=150),  # published with an empty mask
+    drawn("u2", "Uneven", 50, 5, false=10),
+    drawn("o1", "Free", 0, 1),
+    drawn("o2", "Free", 0, 1, false=1, level=130),
+    drawn("o3", "Free", 0, 1, false=20, level=160),
+    drawn("o4", "Free", 0, 1, false=21, level=250),
+]
+
+
+def test_every_figure_of_a_small_part_is_the_one_computed_by_hand():
+    expected = {
+        "images": 11,
+        "tiles": 10,
+        "defective_images": 6,  # u1 has no defect pixel
+        # Of the six: 79 pixels right, 20 false, 25 missed; all images together have 65 false ones.
+        "dice_pooled": 158 / 203,
+        "iou_pooled": 79 / 124,
+        "dice_pooled_with_free": 158 / 248,
+        "iou_pooled_with_free": 79 / 169,
+        "dice_image_mean": (1 + 0 + 10 / 15 + 0 + 1 + 100 / 110) / 6,
+        "dice_by_type": {"Blowhole": 1, "Break": 0, "Crack": 10 / 25, "Fray": 1, "Uneven": 100 / 113},
+        "dice_type_mean": (1 + 0 + 10 / 25 + 1 + 100 / 113) / 5,
+        "found_images": 4,  # b1, c1, f1, u2: some of their defect's own pixels
+        "type_right_of_found": 3 / 4,
+        "type_macro_f1": 3 / 4,  # 1 for Blowhole, Fray and Uneven, 0 for Crack
+        # Of a score, 16 pixels decide: b1 has 50 / 255, before u1, o1 and o2; so have k1 and c1; c1 again ties with o1;
+        # f1 and u2 stand before all sound ones but o4.
+        "auroc": (3 + 3 + 3 + 0.5 + 4 + 4) / 30,
+        "free": {"images": 4, "any_pixel": 3, "over_20_px": 1, "any_pixel_share": 0.75, "over_20_px_share": 0.25},
+    }
+    actual = measure(outcomes_at(RESULTS, POINT))
+    assert {"average_precision"} == actual.keys() - expected.keys()
+    for name, value in expected.items():
+        assert actual[name] == pytest.approx(value), name
+
+
+def test_a_tile_below_the_alarm_score_has_no_predicted_pixel_and_no_type():
+    rows = {row["image"]: row for row in image_rows(outcomes_at(RESULTS, OperatingPoint(128, alarm_score=0.2)))}
+    assert {"true_positive": 0, "false_negative": 4, "found_type": ""}.items() <= rows["b1"].items()  # 50 / 255
+    assert {"true_positive": 5, "false_negative": 5, "found_type": "Break"}.items() <= rows["c1"].items()  # 62.5 / 255
+    assert 0 == rows["o2"]["false_positive"]
+
+
+def test_a_perfect_part_scores_1_in_everything_and_alarms_in_nothing():
+    results = [drawn(str(i), kind, 10 * i, i) for i, kind in enumerate(DEFECT_TYPES, start=1)]
+    figures = measure(outcomes_at([*results, drawn("6", "Free", 0, 1)], POINT))
+    for name in ("dice_pooled", "iou_pooled", "dice_pooled_with_free", "dice_image_mean", "dice_type_mean"):
+        assert 1 == figures[name]
+    perfect = ("auroc", "average_precision", "found_images", "type_right_of_found", "type_macro_f1")
+    assert (1, 1, 5, 1, 1) == tuple(figures[name] for name in perfect)
+    assert 0 == figures["free"]["any_pixel"]
+
+
+def test_a_part_without_a_type_or_without_defects_is_measured_by_what_it_has():
+    free = measure(outcomes_at([drawn("1", "Free", 0, 1), drawn("2", "Free", 0, 1, false=5)], POINT))
+    assert {} == free["dice_by_type"]
+    assert (0, 1) == (free["defective_images"], free["free"]["any_pixel"])
+    assert "auroc" not in free
+    assert {"Crack"} == measure(outcomes_at([drawn("1", "Crack", 5, 3)], POINT))["dice_by_type"].keys()
+
+
+def test_an_images_row_holds_its_counts_and_what_was_found():
+    rows = {row["image"]: row for row in image_rows(outcomes_at(RESULTS, POINT))}
+    assert {
+        "image": "c1",
+        "tile": "tile of c1",
+        "type": "Crack",
+        "found_type": "Break",
+        "true_positive": 5,
+        "false_positive": 0,
+        "false_negative": 5,
+        "dice": 0.6667,
+        "score": 0.2451,
+    } == rows["c1"]
+    assert "" == rows["o1"]["found_type"]
+
+
+@pytest.mark.parametrize(("rate", "alarms"), [(0.0, 0), (0.25, 1), (0.5, 2), (0.74, 2), (1.0, 4)])
+def test_the_alarm_score_is_the_lowest_within_the_false_alarm_rate(rate, alarms):
+    point = choose_operating_point(RESULTS, rate)
+    free = [result.score for result in RESULTS if result.kind == "Free"]
+    assert alarms == sum(value >= point.alarm_score for value in free)
+    assert sum(value >= point.alarm_score - 0.0001 for value in free) in (alarms, alarms + 1)
+
+
+def test_the_threshold_has_the_best_pooled_dice_above_the_alarm_score():
+    results = [
+        drawn("c1", "Crack", 40, 3, level=90),
+        drawn("c2", "Crack", 40, 3, false=10, level=60),
+        drawn("o1", "Free", 0, 1, false=100, level=70),
+    ]
+    assert 60 < choose_operating_point(results, 1.0).threshold <= 90  # o1 counts
+    assert choose_operating_point(results, 0.0).alarm_score > 70 / 255
+    assert choose_operating_point(results, 0.0).threshold <= 90
+
+
+def test_a_table_gives_the_same_figures_at_every_threshold_of_its_grid(tmp_path):
+    write_results(RESULTS, tmp_path / "results.csv")
+    read = read_results(tmp_path / "results.csv")
+    for threshold in THRESHOLDS:
+        point = OperatingPoint(threshold, 0.2)
+        assert measure(outcomes_at(RESULTS, point)) == measure(outcomes_at(read, point))
+
+
+@pytest.mark.parametrize("content", ["image,tile\n1,2\n", "image,tile,type,score,defect_0\n1,2,Free,x,y\n"])
+def test_what_is_no_table_of_results_is_refused_by_its_name(tmp_path, content):
+    (tmp_path / "results.csv").write_text(content)
+    with pytest.raises(DatasetError, match=r"results\.csv is not a table of results"):
+        read_results(tmp_path / "results.csv")
+    with pytest.raises(DatasetError, match="is missing"):
+        read_results(tmp_path / "none.csv")
+
+
+def test_folds_are_joined_each_at_its_own_operating_point():
+    one, other = outcomes_at(RESULTS[:5], POINT), outcomes_at(RESULTS[5:], OperatingPoint(255, 0.0))
+    joined = join([one, other])
+    assert len(RESULTS) == len(joined)
+    assert one.predicted.sum() == joined.predicted.sum() > 0
+
+
+def test_a_bootstrap_draws_whole_tiles_and_its_interval_covers_the_figure():
+    draws = bootstrap(outcomes_at(RESULTS, POINT), samples=200, seed=1)
+    assert 200 == len(draws)
+    assert all(10 <= draw["images"] <= 20 for draw in draws)  # ten tiles, one of which has two images
+    low, high = interval([draw["dice_pooled"] for draw in draws])
+    assert 0 < low < 158 / 203 < high <= 1
+    assert draws == bootstrap(outcomes_at(RESULTS, POINT), samples=200, seed=1)
+
+
+levels = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+
+
+@unhurried
+@given(probability=levels)
+def test_the_score_is_the_mean_of_the_16_highest_probabilities(probability):
+    highest = sorted(probability.ravel().tolist(), reverse=True)[:16]
+    assert np.mean(highest) / 255 == pytest.approx(score(probability), abs=0.00005)
+
+
+@unhurried
+@given(probability=levels, threshold=st.integers(1, 255), alarm=st.floats(0, 1))
+def test_a_mask_is_the_threshold_or_nothing_and_agrees_with_the_counts(probability, threshold, alarm):
+    point = OperatingPoint(threshold, alarm)
+    mask = point.mask(probability)
+    expected = probability >= threshold if score(probability) >= alarm else np.zeros_like(mask)
+    np.testing.assert_array_equal(expected, mask)
+    result = result_of(a_prediction(np.ones(mask.shape, bool), probability))
+    assert mask.sum() == outcomes_at([result], point).predicted.sum()
+
+
+def test_the_type_of_an_image_is_that_of_most_predicted_pixels_and_of_none_without_any():
+    prediction = a_prediction(np.zeros((1, 4), bool), np.array([[200, 128, 127, 255]]))
+    prediction.type[:] = [[3, 2, 5, 2]]
+    types = result_of(prediction).types
+    assert (2, 2) == (types[128], types[255])
+    assert 2 == types[127]
+    assert 0 == result_of(a_prediction(np.zeros((1, 4), bool), np.full((1, 4), 127))).types[128]

@@ -1,0 +1,34 @@
+"""From a tile's probabilities to its mask, by the two numbers that come with a model; training and serving share it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SCORE_PIXELS = 16  # a lone bright pixel should not decide on a tile; the smallest labelled defects are about as large
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """When a tile is defective, and where.
+
+    Attributes:
+        threshold: grey level 1–255; a pixel of a defective tile is defective where its probability is at least this.
+        alarm_score: 0–1; a tile is defective where its score is at least this, and has no defective pixel otherwise.
+    """
+
+    threshold: int
+    alarm_score: float
+
+    def mask(self, probability: np.ndarray) -> np.ndarray:
+        """Return the defective pixels. Shapes: (H, W) uint8, P(defect) · 255 → (H, W) bool."""
+        if score(probability) < self.alarm_score:
+            return np.zeros(probability.shape, bool)
+        return probability >= self.threshold
+
+
+def score(probability: np.ndarray) -> float:
+    """Return the tile's defect score, 0–1: the mean of its SCORE_PIXELS highest probabilities (uint8, any shape)."""
+    levels = probability.ravel()
+    if levels.size > SCORE_PIXELS:
+        levels = np.partition(levels, levels.size - SCORE_PIXELS)[-SCORE_PIXELS:]
+    return round(float(levels.mean()) / 255, 4)
