@@ -1,4 +1,4 @@
-"""What the network is shown: augmented crops at native resolution, drawn evenly over types and physical tiles.
+"""What the network is shown: augmented crops near native resolution, drawn evenly over the physical tiles of a type.
 
 Crop number i of epoch e depends on the seed, e and i alone. A resumed run therefore sees exactly what an uninterrupted
 one sees, without any saved sampler state.
@@ -28,6 +28,8 @@ class CropSampler:
         self._params, self._seed = params, seed
         self._by_type: dict[str, list[list[Sample]]] = _group(samples)
         self._defects = sorted(set(self._by_type) - {FREE})
+        tiles = np.array([len(self._by_type[kind]) for kind in self._defects])
+        self._shares = np.sqrt(tiles) / np.sqrt(tiles).sum()  # between "each type alike" and "each tile alike"
         if FREE not in self._by_type or not self._defects:
             raise DatasetError("training needs images with and without a defect: look into data/split.csv")
 
@@ -42,13 +44,13 @@ class CropSampler:
             yield torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
 
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        kind = FREE if rng.random() < self._params.free_share else self._defects[rng.integers(len(self._defects))]
+        kind = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
         exposures = self._by_type[kind][rng.integers(len(self._by_type[kind]))]
         sample = exposures[rng.integers(len(exposures))]
         transform = _draw_transform(sample, self._params, rng)
         label = torch.from_numpy(sample.label.astype(np.float32))
-        image = _expose(torch.from_numpy(sample.tile.astype(np.float32)), self._params, rng)
-        image = _warp(image, transform, self._params.crop_size)
+        tile = torch.from_numpy(sample.tile.astype(np.float32))
+        image = _expose(_warp(tile, transform, self._params.crop_size), self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
         covered = _warp((label > 0).float(), transform, self._params.crop_size)[0] > 0.5  # noqa: PLR2004 - mostly covered
         return (image + torch.from_numpy(noise)).clamp(0, 255), covered.long() * int(label.max())
@@ -71,16 +73,16 @@ def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:
 
 def _draw_transform(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
     """Return the (2, 3) matrix from the crop's pixel offsets (x, y from its centre) to the tile's pixels."""
-    angle = np.deg2rad(90 * rng.integers(4) + rng.uniform(-params.rotation, params.rotation))
+    angle = np.deg2rad(rng.uniform(-params.rotation, params.rotation))
     scale = np.exp(rng.uniform(*np.log(params.scale)))
-    mirror = np.diag([rng.choice([-1, 1]), 1])
+    mirror = np.diag(rng.choice([-1, 1], size=2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = _draw_centre(sample, params, rng)
     return np.column_stack([turn @ mirror / scale, centre])
 
 
 def _draw_centre(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
-    """Return (x, y) of the crop's centre: near a defect pixel or anywhere, moved so that the crop lies on the tile."""
+    """Return (x, y) of the crop's centre, in pixels from the first pixel's: by a defect or anywhere, kept inside."""
     height, width = sample.mask.shape
     half = params.crop_size / 2
     if sample.mask.any() and rng.random() < params.defect_centred_share:
@@ -88,16 +90,16 @@ def _draw_centre(sample: Sample, params: TrainParams, rng: np.random.Generator) 
         y, x = divmod(int(pixels[rng.integers(len(pixels))]), width)
         x, y = x + rng.uniform(-half, half) * 0.75, y + rng.uniform(-half, half) * 0.75
     else:
-        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        x, y = rng.uniform(0, width - 1), rng.uniform(0, height - 1)
     return np.array([_inside(x, half, width), _inside(y, half, height)])
 
 
 def _inside(position: float, half: float, length: int) -> float:
-    return min(max(position, half), length - half) if length > 2 * half else length / 2
+    return min(max(position, half - 0.5), length - half - 0.5) if length > 2 * half else (length - 1) / 2
 
 
 def _expose(image: Tensor, params: TrainParams, rng: np.random.Generator) -> Tensor:
-    """Change the exposure: (H, W) grey values 0–255, not clipped before the noise is added."""
+    """Change the exposure of grey values 0–255 of any shape, not clipped before the noise is added."""
     gamma, gain = (np.exp(rng.uniform(*np.log(bounds))) for bounds in (params.gamma, params.gain))
     return 255 * float(gain) * (image / 255) ** float(gamma)
 

@@ -5,27 +5,15 @@ from torch import Tensor, nn
 
 from training.network import defect_logit, type_logits
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the encoder's pretraining, as timm and torchvision state them
-IMAGENET_STD = (0.229, 0.224, 0.225)
+MEAN = STD = 0.5 * 255  # of the pretraining of timm's tf_efficientnet_lite encoders, as their configuration states it
 
 
-class Normalise(nn.Module):
-    """Grey values to what the encoder was pretrained on.
+def normalise(image: Tensor) -> Tensor:
+    """Scale grey values to what the encoder was pretrained on.
 
-    Shapes: (N, 1, H, W) of any number type, 0–255 → (N, 3, H, W) float32.
+    Shapes: (N, 1, H, W) of any number type, 0–255 → (N, 1, H, W) float32, -1–1.
     """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD).reshape(1, 3, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Normalise, the one channel becoming three."""
-        return (image.float() - self.mean) / self.std
+    return (image.float() - MEAN) / STD
 
 
 class DeployedSegmenter(nn.Module):
@@ -37,12 +25,11 @@ class DeployedSegmenter(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.normalise = Normalise()
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Segment a batch."""
-        logits = self.network(self.normalise(image))
+        logits = self.network(normalise(image))
         probability = torch.round(255 * torch.sigmoid(defect_logit(logits)))
         defect_type = 1 + type_logits(logits).argmax(dim=1)
         return probability.to(torch.uint8).unsqueeze(1), defect_type.to(torch.uint8).unsqueeze(1)

@@ -16,7 +16,7 @@ from training.params import TrainParams
 def build_network(params: TrainParams, *, pretrained: bool = True) -> nn.Module:
     """Build the U-Net of params.train.
 
-    Shapes: (N, 3, H, W) float32, normalised, H and W multiples of 32 → logits (N, 6, H, W).
+    Shapes: (N, 1, H, W) float32, normalised, H and W multiples of 32 → logits (N, 6, H, W).
     Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet); weights of timm through the model hub.
     Raises: TrainingError, when the pretrained weights can't be had.
     """
@@ -25,6 +25,7 @@ def build_network(params: TrainParams, *, pretrained: bool = True) -> nn.Module:
         network: nn.Module = smp.Unet(
             params.encoder,
             encoder_weights=imagenet if pretrained and params.encoder_weights else None,
+            in_channels=1,  # the pretrained first layer is summed over its three
             decoder_channels=tuple(params.decoder_channels),
             classes=1 + len(DEFECT_TYPES),
         )

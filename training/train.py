@@ -19,24 +19,25 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+import tiles
 from training.check_packages import check_packages
 from training.checkpoint import RunState, save_model
 from training.crops import CropSampler
 from training.data_load import TILES_FOLDER
 from training.data_split import SPLIT_FILE
 from training.dataset import Sample, load_part
-from training.deployed import DeployedSegmenter, Normalise
+from training.deployed import DeployedSegmenter, normalise
 from training.errors import TrainingError, exit_status
 from training.losses import segmentation_loss_with_logits
 from training.metrics import best_threshold, count, dice_image_mean, dice_pooled
 from training.network import build_network
 from training.params import Params, TrainParams, load_params
-from training.precision import autocast, pick_device
+from training.precision import autocast, keep_depthwise_in_float32, pick_device
 from training.predict import predict
 from training.provenance import git_commit, machine
 
 RUN_FOLDER = Path(".run/train")
-CODE = ("train", "crops", "dataset", "deployed", "losses", "network", "precision")  # what the weights depend on
+CODE = ("crops", "dataset", "deployed", "losses", "network", "precision", "train")  # what the weights depend on
 WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
 START_DIVISOR, END_DIVISOR = 25, 10_000  # of the peak learning rate; the usual one-cycle ends (Smith & Topin 2018)
 MAX_GRADIENT_NORM = 5.0
@@ -54,8 +55,11 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 def run_key(params: Params, packages: dict[str, str]) -> str:
     """Return a digest of everything that the weights depend on, the machine aside."""
-    digest = hashlib.sha256(json.dumps([params.base.model_dump(), params.train.model_dump(), packages]).encode())
-    for path in (TILES_FOLDER / "index.csv", SPLIT_FILE, *(Path(__file__).with_name(f"{name}.py") for name in CODE)):
+    data = [params.data_load.digest, params.data_load.mask_above]
+    knobs = [params.base.model_dump(), params.train.model_dump(), data, packages]
+    digest = hashlib.sha256(json.dumps(knobs).encode())
+    code = [Path(__file__).with_name(f"{name}.py") for name in CODE] + sorted(Path(tiles.__file__).parent.glob("*.py"))
+    for path in (TILES_FOLDER / "index.csv", SPLIT_FILE, *code):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -74,7 +78,8 @@ class Trainer:
         self.network: nn.Module = network
         moving_average = get_ema_multi_avg_fn(self.params.ema_decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=moving_average, use_buffers=True)
-        self.normalise = Normalise().to(self.device)
+        if self.device.type == "cpu":
+            keep_depthwise_in_float32(self.network)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
         )
@@ -109,7 +114,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with autocast(self.device):
-            logits = self.network(self.normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
+            logits = self.network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
         loss = segmentation_loss_with_logits(logits, label.to(self.device), type_weight=self.params.type_weight)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -133,10 +138,14 @@ class Trainer:
         }
 
 
-def run(trainer: Trainer, params: Params, state: RunState, live: Live) -> None:
-    """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state."""
-    meta = state.load(trainer.modules, trainer.optimizer)
-    history: list[dict[str, float]] = meta["history"] if meta else []
+def run(trainer: Trainer, params: Params, state: RunState, live: Live) -> dict[str, Any]:
+    """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state.
+
+    Returns: {"history": figures of each epoch, "seconds": of all sittings, "sources": the first sitting's commit}
+    """
+    begun = time.monotonic()
+    meta = state.load(trainer.modules, trainer.optimizer) or {"history": [], "seconds": 0.0, "sources": git_commit()}
+    before, history = meta["seconds"], meta["history"]
     for figures in history:
         log(live, figures)
     sampler = CropSampler(load_part("train", params), params.train, params.base.seed)
@@ -148,8 +157,10 @@ def run(trainer: Trainer, params: Params, state: RunState, live: Live) -> None:
         if (epoch + 1) % params.train.validate_every == 0 or epoch + 1 == params.train.epochs:
             figures |= trainer.validate(validation)
         history.append(figures)
-        state.save(trainer.modules, trainer.optimizer, {"history": history})
+        meta["seconds"] = before + time.monotonic() - begun
+        state.save(trainer.modules, trainer.optimizer, meta)
         log(live, figures)
+    return meta
 
 
 def log(live: Live, figures: dict[str, float]) -> None:
@@ -159,7 +170,7 @@ def log(live: Live, figures: dict[str, float]) -> None:
     live.next_step()  # type: ignore[no-untyped-call]
 
 
-def configuration(params: Params, key: str, seconds: float) -> dict[str, Any]:
+def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
     """Return what is written beside the weights."""
     return {
         "train": params.train.model_dump(),
@@ -167,22 +178,21 @@ def configuration(params: Params, key: str, seconds: float) -> dict[str, Any]:
         "split": params.data_split.model_dump(),
         "data_digest": params.data_load.digest,
         "run": key,
-        **git_commit(),
+        **meta["sources"],
         "machine": machine(),
-        "seconds": round(seconds),
+        "seconds": round(meta["seconds"]),
     }
 
 
 def main() -> None:
     """Run the stage."""
-    started = time.monotonic()
     packages = check_packages()
     params = load_params()
     key = run_key(params, packages)
     trainer = Trainer(params.train, params.base.seed, pick_device())
     with Live("dvclive", dvcyaml=None, save_dvc_exp=False) as live:
-        run(trainer, params, RunState(RUN_FOLDER / key), live)
-    save_model(trainer.average.module, configuration(params, key, time.monotonic() - started))
+        meta = run(trainer, params, RunState(RUN_FOLDER / key), live)
+    save_model(trainer.average.module, configuration(params, key, meta))
 
 
 if __name__ == "__main__":
