@@ -55,6 +55,11 @@ def _refuse_too_few(entries: list[Entry], params: DataSplitParams, *, by_tile: b
         raise DatasetError(f"{', '.join(few)}: too few for {params.folds} folds, lower data_split.folds")
 
 
+def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, str]:
+    """Return {image: part}."""
+    return {image: part_of(fold, params) for image, fold in assign_folds(entries, params, seed).items()}
+
+
 def part_of(fold: int, params: DataSplitParams) -> str:
     """Return the part of a fold: one tests, one validates, the others train."""
     return {params.test_fold: "test", params.validation_fold: "validation"}.get(fold, "train")

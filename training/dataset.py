@@ -1,5 +1,6 @@
 """The dataset in memory: all tiles of one part, decoded once (the whole dataset is 156 megapixels)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +32,14 @@ def type_number(name: str) -> int:
     return 0 if name == FREE else 1 + DEFECT_TYPES.index(name)
 
 
-def load_part(part: str, params: Params, folder: Path = TILES_FOLDER) -> list[Sample]:
+def load_part(part: str, params: Params, split: Mapping[str, str] | None = None) -> list[Sample]:
     """Load the samples of `train`, `validation` or `test`, ordered by image.
 
+    split: {image: part}, that of data/split.csv unless given.
     Raises: DatasetError, when the part is empty.
     """
-    parts = read_split()
-    samples = [_load(entry, params, folder) for entry in read_index() if parts[entry.image] == part]
+    parts = read_split() if split is None else split
+    samples = [_load(entry, params, TILES_FOLDER) for entry in read_index() if parts[entry.image] == part]
     if not samples:
         raise DatasetError(
             f"no image is in the part {part}: look into data/split.csv, or change data_split in params.yaml"

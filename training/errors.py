@@ -6,6 +6,7 @@ PipelineError
 ├── ArchiveError      the archive can't be had, or is not what it should be
 ├── DatasetError      images, masks or splits don't fit together
 ├── TrainingError     the training can't go on
+├── CrossvalError     the runs don't make one report
 └── ExportError       the exported graph is not what was evaluated
 """
 
@@ -35,6 +36,10 @@ class DatasetError(PipelineError):
 
 class TrainingError(PipelineError):
     """The training can't go on."""
+
+
+class CrossvalError(PipelineError):
+    """The runs don't make one report."""
 
 
 class ExportError(PipelineError):

@@ -9,6 +9,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from training.check_packages import check_packages
 from training.checkpoint import RunState, save_model
 from training.crops import CropSampler
 from training.data_load import TILES_FOLDER
-from training.data_split import SPLIT_FILE
+from training.data_split import read_split
 from training.dataset import Sample, load_part
 from training.deployed import DeployedSegmenter, normalise
 from training.errors import TrainingError, exit_status
@@ -53,13 +54,13 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return low + (peak - low) * (1 - math.cos(math.pi * share)) / 2
 
 
-def run_key(params: Params, packages: dict[str, str]) -> str:
-    """Return a digest of everything that the weights depend on, the machine aside."""
+def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) -> str:
+    """Return a digest of everything that the weights depend on, the machine aside. split: {image: part}."""
     data = [params.data_load.digest, params.data_load.mask_above]
-    knobs = [params.base.model_dump(), params.train.model_dump(), data, packages]
+    knobs = [params.base.model_dump(), params.train.model_dump(), data, packages, sorted(split.items())]
     digest = hashlib.sha256(json.dumps(knobs).encode())
     code = [Path(__file__).with_name(f"{name}.py") for name in CODE] + sorted(Path(tiles.__file__).parent.glob("*.py"))
-    for path in (TILES_FOLDER / "index.csv", SPLIT_FILE, *code):
+    for path in (TILES_FOLDER / "index.csv", *code):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -138,9 +139,12 @@ class Trainer:
         }
 
 
-def run(trainer: Trainer, params: Params, state: RunState, live: Live) -> dict[str, Any]:
+def run(
+    trainer: Trainer, params: Params, samples: Mapping[str, list[Sample]], state: RunState, live: Live
+) -> dict[str, Any]:
     """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state.
 
+    samples: those of the parts `train` and `validation`.
     Returns: {"history": figures of each epoch, "seconds": of all sittings, "sources": the first sitting's commit}
     """
     begun = time.monotonic()
@@ -148,14 +152,13 @@ def run(trainer: Trainer, params: Params, state: RunState, live: Live) -> dict[s
     before, history = meta["seconds"], meta["history"]
     for figures in history:
         log(live, figures)
-    sampler = CropSampler(load_part("train", params), params.train, params.base.seed)
-    validation = load_part("validation", params)
+    sampler = CropSampler(samples["train"], params.train, params.base.seed)
     for epoch in range(len(history), params.train.epochs):
         started = time.monotonic()
         figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
         figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
         if (epoch + 1) % params.train.validate_every == 0 or epoch + 1 == params.train.epochs:
-            figures |= trainer.validate(validation)
+            figures |= trainer.validate(samples["validation"])
         history.append(figures)
         meta["seconds"] = before + time.monotonic() - begun
         state.save(trainer.modules, trainer.optimizer, meta)
@@ -188,10 +191,11 @@ def main() -> None:
     """Run the stage."""
     packages = check_packages()
     params = load_params()
-    key = run_key(params, packages)
+    key = run_key(params, packages, read_split())
+    samples = {part: load_part(part, params) for part in ("train", "validation")}
     trainer = Trainer(params.train, params.base.seed, pick_device())
     with Live("dvclive", dvcyaml=None, save_dvc_exp=False) as live:
-        meta = run(trainer, params, RunState(RUN_FOLDER / key), live)
+        meta = run(trainer, params, samples, RunState(RUN_FOLDER / key), live)
     save_model(trainer.average.module, configuration(params, key, meta))
 
 

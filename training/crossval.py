@@ -1,0 +1,127 @@
+"""Every protocol of the report: a model for each, its results as tables in crossval/<run>/, which training.report reads.
+
+    python -m training.crossval              every run that has no tables yet, one after another
+    python -m training.crossval honest-3     this one
+
+honest-<k>  five folds by physical tile: fold k tests, another one validates, three train
+random      the literature's leaky random split: siblings of nearly every test image are trained on
+
+An interrupted run goes on after its last whole epoch. The tables appear whole or not at all.
+"""
+
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dvclive.live import Live
+from torch import nn
+
+from training.check_packages import check_packages
+from training.checkpoint import CONFIGURATION_FILE, RunState, load_model
+from training.data_split import assign_parts, read_index
+from training.dataset import Sample, load_part
+from training.deployed import DeployedSegmenter
+from training.errors import CrossvalError, exit_status
+from training.literature import write_literature_tables
+from training.measure import choose_operating_point
+from training.params import Params, load_params
+from training.precision import pick_device
+from training.predict import predict
+from training.results import result_of, write_results
+from training.train import RUN_FOLDER, Trainer, configuration, run, run_key
+
+FOLDER = Path("crossval")
+RANDOM = "random"
+
+
+def run_names(params: Params) -> list[str]:
+    """Return the names of all runs."""
+    return [*(f"honest-{fold}" for fold in range(params.data_split.folds)), RANDOM]
+
+
+def params_of(name: str, params: Params) -> Params:
+    """Return the parameters of a run: those of params.yaml but for the split.
+
+    Raises: CrossvalError, when there is no run of this name.
+    """
+    if name not in run_names(params):
+        raise CrossvalError(f"there is no run {name}: choose of {', '.join(run_names(params))}")
+    split = params.data_split
+    if name == RANDOM:
+        changes: dict[str, Any] = {"method": "random"}
+    else:
+        fold = int(name.removeprefix("honest-"))
+        validation = (fold + split.validation_fold - split.test_fold) % split.folds
+        changes = {"method": "by_tile", "test_fold": fold, "validation_fold": validation}
+    return params.model_copy(update={"data_split": split.model_copy(update=changes)})
+
+
+def shipped_model(params: Params) -> tuple[nn.Module, dict[str, Any]] | None:
+    """Return the pipeline's own model and configuration where they are of this run, so that it isn't trained twice."""
+    if not CONFIGURATION_FILE.is_file():
+        return None
+    network, found = load_model()
+    wanted = {
+        "train": params.train.model_dump(),
+        "seed": params.base.seed,
+        "split": params.data_split.model_dump(),
+        "data_digest": params.data_load.digest,
+    }
+    return (network, found) if wanted.items() <= found.items() else None
+
+
+def train_model(
+    params: Params, packages: dict[str, str], split: dict[str, str], samples: dict[str, list[Sample]]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train, or go on where an interrupted run ended."""
+    key = run_key(params, packages, split)
+    trainer = Trainer(params.train, params.base.seed, pick_device())
+    folder = RUN_FOLDER / key
+    with Live(str(folder / "dvclive"), dvcyaml=None, save_dvc_exp=False) as live:
+        meta = run(trainer, params, samples, RunState(folder), live)
+    return trainer.average.module, configuration(params, key, meta)
+
+
+def write_tables(network: nn.Module, samples: dict[str, list[Sample]], params: Params, folder: Path) -> dict[str, Any]:
+    """Predict the validation and the test part, write their tables and return the operating point."""
+    segmenter = DeployedSegmenter(network).to(pick_device())
+    validation = [result_of(p) for p in predict(segmenter, samples["validation"], description="validation")]
+    point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
+    predictions = list(predict(segmenter, samples["test"], description="test"))
+    write_results(validation, folder / "validation.csv")
+    write_results([result_of(prediction) for prediction in predictions], folder / "test.csv")
+    if params.data_split.method == "random":
+        write_literature_tables(predictions, point, params.data_load, folder)
+    return asdict(point)
+
+
+def perform(name: str, base: Params, packages: dict[str, str]) -> None:
+    """Do one run; its folder appears whole or not at all."""
+    params = params_of(name, base)
+    split = assign_parts(read_index(), params.data_split, params.base.seed)
+    samples = {part: load_part(part, params, split) for part in ("train", "validation", "test")}
+    network, found = shipped_model(params) or train_model(params, packages, split, samples)
+    aside = FOLDER / f"{name}.new"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    point = write_tables(network, samples, params, aside)
+    (aside / "run.json").write_text(json.dumps(found | {"operating_point": point}, indent=2) + "\n")
+    aside.replace(FOLDER / name)
+
+
+def main() -> None:
+    """Do the runs that the command line names, or all, but for those that are done."""
+    packages, params = check_packages(), load_params()
+    for name in sys.argv[1:] or run_names(params):
+        if (FOLDER / name).is_dir():
+            print(f"{name}: done before, in {FOLDER / name}; delete the folder to do it again")  # noqa: T201
+        else:
+            perform(name, params, packages)
+            print(f"{name}: commit {FOLDER / name}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,108 @@
+"""The literature's ways to score, applied to predictions at native size; docs/report.md says where they still differ.
+
+Each frame turns a prediction into one of the size on which a publication counted pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from tiles import DEFECT_TYPES, decode_mask
+from tiles.operating_point import OperatingPoint
+from training.archive import find_archive, read_members
+from training.data_load import DOWNLOAD_FOLDER, FREE, verify_content
+from training.dataset import type_number
+from training.params import DataLoadParams
+from training.plots import write_rows
+from training.predict import Prediction
+from training.results import result_of, write_results
+
+CENTRE_CROP = 224  # pixels: iterative/magnetic-tiles-defect scales the shorter side to it and crops the centre
+STRETCHED = 256  # pixels: devvv27/Segmentation-of-Damaged-Magnetic-Tiles resizes both sides to it
+CLASSES = ("Background", *DEFECT_TYPES)
+
+
+def centre_crop(prediction: Prediction) -> Prediction:
+    """Scale the shorter side to 224 and crop the centre."""
+    height, width = prediction.probability.shape
+    scale = CENTRE_CROP / min(height, width)
+    scaled = _resized(prediction, round(height * scale), round(width * scale))
+    top, left = ((side - CENTRE_CROP) // 2 for side in scaled.probability.shape)
+    window = np.s_[top : top + CENTRE_CROP, left : left + CENTRE_CROP]
+    return _with(prediction, scaled.probability[window], scaled.type[window], scaled.sample.mask[window])
+
+
+def stretched(prediction: Prediction) -> Prediction:
+    """Resize both sides to 256."""
+    return _resized(prediction, STRETCHED, STRETCHED)
+
+
+def _resized(prediction: Prediction, height: int, width: int) -> Prediction:
+    def resize(array: np.ndarray, how: Image.Resampling) -> np.ndarray:
+        return np.asarray(Image.fromarray(array).resize((width, height), how))
+
+    mask = resize(prediction.sample.mask.astype(np.uint8) * 255, Image.Resampling.BILINEAR)
+    return _with(
+        prediction,
+        resize(prediction.probability, Image.Resampling.BILINEAR),
+        resize(prediction.type, Image.Resampling.NEAREST),
+        mask > 127,  # noqa: PLR2004 - mostly covered
+    )
+
+
+def _with(prediction: Prediction, probability: np.ndarray, types: np.ndarray, mask: np.ndarray) -> Prediction:
+    return Prediction(replace(prediction.sample, mask=mask), probability, types)
+
+
+def write_literature_tables(
+    predictions: Sequence[Prediction], point: OperatingPoint, params: DataLoadParams, folder: Path
+) -> None:
+    """Write test_centre_crop.csv (defective images alone, masks > 0), test_stretched.csv and test_classes.csv."""
+    masks = read_masks(params, above=0)
+    defective = [_with_mask(p, masks[p.sample.entry.image]) for p in predictions if p.sample.entry.type != FREE]
+    write_results([result_of(centre_crop(prediction)) for prediction in defective], folder / "test_centre_crop.csv")
+    write_results([result_of(stretched(prediction)) for prediction in predictions], folder / "test_stretched.csv")
+    _write_classes(predictions, point, folder / "test_classes.csv")
+
+
+def read_masks(params: DataLoadParams, *, above: int) -> Mapping[str, np.ndarray]:
+    """Return {image: (H, W) bool} of the archive, by another rule than the one that data_load applied."""
+    members = read_members(find_archive(params.url, DOWNLOAD_FOLDER))
+    verify_content(members, params.digest)
+    masks = {PurePosixPath(name).stem: content for name, content in members.items() if name.endswith(".png")}
+    return {image: decode_mask(content, above=above, max_pixels=params.max_pixels) for image, content in masks.items()}
+
+
+def _with_mask(prediction: Prediction, mask: np.ndarray) -> Prediction:
+    return replace(prediction, sample=replace(prediction.sample, mask=mask))
+
+
+def _write_classes(predictions: Sequence[Prediction], point: OperatingPoint, path: Path) -> None:
+    """Write the confusion of all pixels: a row for each true class, a column for each predicted one."""
+    confusion = sum(class_confusion(prediction, point) for prediction in predictions)
+    rows = [
+        {"actual": name, **dict(zip(CLASSES, row.tolist(), strict=True))}
+        for name, row in zip(CLASSES, np.asarray(confusion), strict=True)
+    ]
+    write_rows(rows, path)
+
+
+def class_confusion(prediction: Prediction, point: OperatingPoint) -> np.ndarray:
+    """Count one image's pixels by class. Shape: (6, 6) int64, true class by predicted class, 0 is background."""
+    actual = prediction.sample.mask * type_number(prediction.sample.entry.type)
+    predicted = point.mask(prediction.probability) * prediction.type
+    pairs = np.bincount((actual * len(CLASSES) + predicted).ravel(), minlength=len(CLASSES) ** 2)
+    return pairs.reshape(len(CLASSES), len(CLASSES))
+
+
+def mean_iou(confusion: np.ndarray, *, with_background: bool) -> float:
+    """Return the mean over classes of TP / (TP + FP + FN), pixels pooled over all images.
+
+    Shape: confusion (6, 6), as of `class_confusion`, summed.
+    """
+    right = np.diag(confusion)
+    each = right / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1) - right, 1)
+    return float(each[0 if with_background else 1 :].mean())

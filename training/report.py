@@ -1,0 +1,138 @@
+"""docs/report.md and crossval/metrics.json, from the tables in crossval/ alone: nothing is trained or predicted here.
+
+python -m training.report
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tiles.operating_point import OperatingPoint
+from training.checkpoint import write_aside
+from training.crossval import FOLDER, RANDOM
+from training.errors import CrossvalError, exit_status
+from training.literature import CLASSES, mean_iou
+from training.measure import Outcomes, bootstrap, dice_pooled, interval, iou_of, join, measure, outcomes_at
+from training.report_text import render
+from training.results import read_results
+
+METRICS_FILE = FOLDER / "metrics.json"
+REPORT_FILE = Path("docs/report.md")
+DOUBTFUL_FILE = Path(__file__).with_name("doubtful_images.csv")
+BOOTSTRAP_SAMPLES = 1000
+SEED = 20
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read what a run was: configuration, commit, machine, seconds, operating point.
+
+    Raises: CrossvalError, when it is not there.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise CrossvalError(f"{path} is missing: run `python -m training.crossval {folder.name}`, or `git checkout` it")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def point_of(run: dict[str, Any]) -> OperatingPoint:
+    """Return the operating point that was chosen on the run's validation part."""
+    return OperatingPoint(**run["operating_point"])
+
+
+def honest_folders() -> list[Path]:
+    """Return the folders of the honest runs.
+
+    Raises: CrossvalError, when a fold is missing or two folds were trained in different ways.
+    """
+    folders = sorted(path for path in FOLDER.glob("honest-*") if (path / "run.json").is_file())
+    runs = [read_run(folder) for folder in folders]
+    folds = runs[0]["split"]["folds"] if runs else 0
+    if not runs or len(runs) < folds:
+        raise CrossvalError(f"{len(runs)} of the honest folds are there: run `python -m training.crossval`")
+    if len({json.dumps([run["train"], run["seed"]], sort_keys=True) for run in runs}) > 1:
+        raise CrossvalError("the honest folds were trained with different parameters: delete those that are outdated")
+    return folders
+
+
+def with_intervals(outcomes: Outcomes) -> dict[str, Any]:
+    """Measure, and give each figure's 95 % interval by bootstrap over tiles."""
+    figures = flat(measure(outcomes))
+    draws = [flat(draw) for draw in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED)]
+    return {
+        name: {"value": value, "interval": interval([draw[name] for draw in draws if name in draw])}
+        for name, value in figures.items()
+    }
+
+
+def flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return nested figures as {"outer.inner": figure}."""
+    found: dict[str, float] = {}
+    for name, value in figures.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def honest() -> dict[str, Any]:
+    """Return the headline: every image predicted by a model that saw neither its tile nor chose anything on it."""
+    folders = honest_folders()
+    runs = {folder.name: read_run(folder) for folder in folders}
+    folds = {f.name: outcomes_at(read_results(f / "test.csv"), point_of(runs[f.name])) for f in folders}
+    outcomes = join(list(folds.values()))
+    certain = outcomes.take(~np.isin(outcomes.image, doubtful_images()))
+    return {
+        "all": with_intervals(outcomes),
+        "without_doubtful": with_intervals(certain),
+        "folds": {name: measure(fold) for name, fold in folds.items()},
+        "runs": runs,
+    }
+
+
+def doubtful_images() -> Sequence[str]:
+    """Return the images whose labels the audit doubts."""
+    with DOUBTFUL_FILE.open(newline="") as file:
+        return [row["image"] for row in csv.DictReader(file)]
+
+
+def leaky() -> dict[str, Any]:
+    """Return the literature's scores of the random run; the operating point is that of its validation part."""
+    folder = FOLDER / RANDOM
+    run = read_run(folder)
+    point = point_of(run)
+    native, stretched, cropped = (
+        outcomes_at(read_results(folder / f"{name}.csv"), point)
+        for name in ("test", "test_stretched", "test_centre_crop")
+    )
+    with (folder / "test_classes.csv").open(newline="") as file:
+        confusion = np.array([[int(row[name]) for name in CLASSES] for row in csv.DictReader(file)])
+    return {
+        "run": run,
+        "native": measure(native),
+        "centre_crop": overlap(cropped.take(cropped.defective)),
+        "stretched": overlap(stretched),
+        "native_with_free": overlap(native),
+        "mean_iou": mean_iou(confusion, with_background=False),
+        "mean_iou_with_background": mean_iou(confusion, with_background=True),
+    }
+
+
+def overlap(outcomes: Outcomes) -> dict[str, float]:
+    """Return Dice and IoU pooled over all these images."""
+    dice = dice_pooled(outcomes)
+    return {"images": len(outcomes), "dice": dice, "iou": iou_of(dice)}
+
+
+def main() -> None:
+    """Measure all tables and write both files."""
+    metrics = {"honest": honest(), "leaky": leaky()}
+    write_aside(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+    write_aside(REPORT_FILE, render(metrics))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
