@@ -15,7 +15,7 @@ from training_data import params_with, unhurried, write_knobs, write_project
 
 from training import train
 from training.checkpoint import RunState, load_model
-from training.data_split import SPLIT_FILE
+from training.dataset import load_part
 from training.errors import TrainingError
 from training.params import load_params
 from training.train import Trainer, learning_rate, run, run_key
@@ -90,7 +90,8 @@ def new_trainer(params=PARAMS):
 def train_in(folder, live, params=PARAMS):
     """Run from the state in this folder, if any; return the weights that are kept."""
     trainer = new_trainer(params)
-    run(trainer, params, RunState(folder), live)
+    samples = {part: load_part(part, params) for part in ("train", "validation")}
+    run(trainer, params, samples, RunState(folder), live)
     return trainer.average.module.state_dict()
 
 
@@ -217,7 +218,7 @@ def test_the_stage_writes_weights_with_all_that_they_come_from(project, monkeypa
         "seed": params.base.seed,
         "split": params.data_split.model_dump(),
         "data_digest": params.data_load.digest,
-        "run": run_key(params, PACKAGES),
+        "run": run_key(params, PACKAGES, SPLIT),
     }
     assert expected == {name: configuration[name] for name in expected}
     assert {"commit", "dirty", "machine", "seconds"} == configuration.keys() - expected.keys()
@@ -227,22 +228,40 @@ def test_the_stage_writes_weights_with_all_that_they_come_from(project, monkeypa
 
 
 PACKAGES = {"torch": "2.0"}
+SPLIT = {name.split("/")[1]: part for part, names in PARTS.items() for name in names}
 
 
 def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_state():
     others = [
-        run_key(params_with(**KNOBS | {"train__learning_rate": 0.001}), PACKAGES),
-        run_key(params_with(**KNOBS, base__seed=21), PACKAGES),
-        run_key(PARAMS, {"torch": "2.1"}),
+        run_key(params_with(**KNOBS | {"train__learning_rate": 0.001}), PACKAGES, SPLIT),
+        run_key(params_with(**KNOBS, base__seed=21), PACKAGES, SPLIT),
+        run_key(params_with(**KNOBS, data_load__mask_above=0), PACKAGES, SPLIT),
+        run_key(PARAMS, {"torch": "2.1"}, SPLIT),
+        run_key(PARAMS, PACKAGES, SPLIT | {"exp1_num_4944": "test"}),
     ]
-    split = SPLIT_FILE.read_text()
-    SPLIT_FILE.write_text(split.replace("validation", "test"))
-    others.append(run_key(PARAMS, PACKAGES))
-    SPLIT_FILE.write_text(split)
-    assert run_key(PARAMS, PACKAGES) not in others
-    assert 4 == len(set(others))
+    assert run_key(PARAMS, PACKAGES, SPLIT) not in others
+    assert 5 == len(set(others))
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_key():
     other = params_with(**KNOBS, evaluate__gallery_tiles=2, export__opset=19)
-    assert run_key(PARAMS, PACKAGES) == run_key(other, PACKAGES)
+    assert run_key(PARAMS, PACKAGES, SPLIT) == run_key(other, PACKAGES, SPLIT)
+
+
+def test_a_resumed_run_adds_its_seconds_and_keeps_the_commit_of_its_first_sitting(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(train, "git_commit", lambda: {"commit": "first", "dirty": False})
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path, Ledger(last_epoch=1))
+    first = state_of(tmp_path)
+    monkeypatch.setattr(train, "git_commit", lambda: {"commit": "second", "dirty": True})
+    train_in(tmp_path, Ledger())
+    last = state_of(tmp_path)
+    assert {"commit": "first", "dirty": False} == first["sources"] == last["sources"]
+    assert 0 < first["seconds"] < last["seconds"]
+
+
+def state_of(folder):
+    trainer = new_trainer()
+    return RunState(folder).load(trainer.modules, trainer.optimizer)

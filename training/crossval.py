@@ -1,4 +1,4 @@
-"""Every protocol of the report: a model for each, its results as tables in crossval/<run>/, which training.report reads.
+"""Every protocol of the report: a model for each, and its results as tables in crossval/<run>/.
 
     python -m training.crossval              every run that has no tables yet, one after another
     python -m training.crossval honest-3     this one

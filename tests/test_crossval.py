@@ -1,0 +1,130 @@
+"""Cross-validation and its report on the sample tiles, each image a tile of its own, with a network of one epoch."""
+
+import csv
+import json
+
+import pytest
+from training_data import SAMPLE_TILES, params_with, sample_members, write_knobs, write_zip
+
+from tiles import DEFECT_TYPES
+from training import crossval, data_load, report
+from training.crossval import params_of, perform, run_names
+from training.errors import CrossvalError
+from training.measure import measure, outcomes_at
+from training.params import load_params
+from training.report import point_of, read_run
+from training.results import read_results
+
+KNOBS = {
+    "data_load__digest": "",
+    "data_split__folds": 3,
+    "data_split__test_fold": 1,
+    "data_split__validation_fold": 0,
+    "train__encoder_weights": None,
+    "train__epochs": 1,
+    "train__crops_per_epoch": 4,
+    "train__batch_size": 2,
+    "train__crop_size": 64,
+}
+PACKAGES = {"torch": "2.0"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder in which every run was performed."""
+    folder = tmp_path_factory.mktemp("project")
+    members = sample_members()
+    tile_ids = {path.stem: path.stem for path in SAMPLE_TILES.rglob("*.jpg")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MTD_ARCHIVE", str(write_zip(folder / "tiles.zip", members)))
+        write_knobs(folder / "params.yaml", **KNOBS)
+        data_load.write_dataset(members, tile_ids, params_with(**KNOBS).data_load, folder / "data/tiles")
+        for name in run_names(load_params()):
+            perform(name, load_params(), PACKAGES)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+
+def images(path):
+    with path.open(newline="") as file:
+        return [row["image"] for row in csv.DictReader(file)]
+
+
+def test_every_image_is_tested_in_one_honest_fold_and_validates_in_another(project):
+    everything = sorted(path.stem for path in SAMPLE_TILES.rglob("*.jpg"))
+    for part in ("test", "validation"):
+        folds = [images(project / f"crossval/honest-{fold}/{part}.csv") for fold in range(3)]
+        assert everything == sorted(image for fold in folds for image in fold)
+
+
+def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
+    params = load_params()
+    folds = {name: params_of(name, params).data_split for name in run_names(params)}
+    assert [("honest-0", 0, 2), ("honest-1", 1, 0), ("honest-2", 2, 1)] == [
+        (name, split.test_fold, split.validation_fold) for name, split in folds.items() if split.method == "by_tile"
+    ]
+    assert "random" == folds["random"].method
+
+
+def test_a_run_keeps_all_that_it_comes_from(project):
+    found = json.loads((project / "crossval/honest-2/run.json").read_text())
+    assert {"train", "seed", "split", "commit", "dirty", "machine", "seconds", "operating_point"} <= found.keys()
+
+
+def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
+    monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
+    monkeypatch.setattr("sys.argv", ["crossval"])
+    before = {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
+    crossval.main()
+    assert before == {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
+    assert 4 == capsys.readouterr().out.count("done before")
+
+
+def test_an_unknown_run_is_refused_by_the_names_that_there_are():
+    with pytest.raises(CrossvalError, match="no run honest-3: choose of honest-0, honest-1, honest-2, random"):
+        params_of("honest-3", load_params())
+
+
+def test_the_literatures_frames_have_their_sizes_and_images(project):
+    defective = [path for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")]
+    tested = images(project / "crossval/random/test.csv")
+    for name, pixels, expected in (
+        ("centre_crop", 224**2, {path.stem for path in defective} & set(tested)),
+        ("stretched", 256**2, set(tested)),
+    ):
+        results = read_results(project / f"crossval/random/test_{name}.csv")
+        assert expected == {result.image for result in results}
+        assert {pixels} == {int((r.counts.defect + r.counts.sound).sum()) for r in results}
+
+
+def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
+    report.main()
+    metrics = json.loads((project / "crossval/metrics.json").read_text())
+    point = point_of(read_run(project / "crossval/honest-0"))
+    expected = measure(outcomes_at(read_results(project / "crossval/honest-0/test.csv"), point))
+    assert expected == metrics["honest"]["folds"]["honest-0"]
+    assert len(list(SAMPLE_TILES.rglob("*.jpg"))) == metrics["honest"]["all"]["images"]["value"]
+    low, high = metrics["honest"]["all"]["dice_pooled"]["interval"]
+    assert 0 <= low <= high <= 1
+    text = (project / "docs/report.md").read_text()
+    for words in ("honest-0", "honest-1", "honest-2", "Leaky", f"{metrics['leaky']['stretched']['dice']:.3f}"):
+        assert words in text
+
+
+def test_folds_of_different_parameters_and_missing_folds_make_no_report(project, tmp_path, monkeypatch):
+    copy = tmp_path / "crossval"
+    for fold in range(3):
+        found = json.loads((project / f"crossval/honest-{fold}/run.json").read_text())
+        (copy / f"honest-{fold}").mkdir(parents=True)
+        (copy / f"honest-{fold}/run.json").write_text(json.dumps(found | {"seed": fold}))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CrossvalError, match="different parameters"):
+        report.honest_folders()
+    (copy / "honest-1/run.json").unlink()
+    with pytest.raises(CrossvalError, match="2 of the honest folds are there"):
+        report.honest_folders()
