@@ -141,7 +141,7 @@ def test_a_passing_failure_of_the_server_is_tried_again(tmp_path, source):
 
 def test_repeated_cuts_end_with_the_mend_and_leave_no_archive(tmp_path, source):
     source.cuts = [1000] * ATTEMPTS
-    with pytest.raises(ArchiveError, match=r"can't be downloaded .*check the network.*MTD_ARCHIVE") as refusal:
+    with pytest.raises(ArchiveError, match=r"can't be downloaded .*the network.*MTD_ARCHIVE") as refusal:
         download(source.url, tmp_path)
     assert source.url in str(refusal.value)
     assert ATTEMPTS == len(source.ranges_asked)
@@ -159,6 +159,25 @@ def test_an_address_without_the_archive_fails_at_once(tmp_path, source):
 def test_a_server_that_is_not_there_ends_with_the_mend(tmp_path):
     with pytest.raises(ArchiveError, match=r"refused.*MTD_ARCHIVE"):
         download("http://127.0.0.1:1/archive.zip", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "not a url", "htp:/x", "http://", "http://[::1", "http://a..b/x", "http://h:port/x", "http://127.0.0.1/ü"],
+)
+def test_a_malformed_address_names_the_key_and_the_way_without_one(tmp_path, url):
+    with pytest.raises(ArchiveError) as refusal:
+        download(url, tmp_path)
+    assert str(refusal.value).startswith(f"{url!r} can't be downloaded (")
+    assert "check data_load.url in params.yaml" in str(refusal.value)
+    assert "name the file in MTD_ARCHIVE" in str(refusal.value)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cant_be_made_is_named_with_the_way_without_one(tmp_path, source):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ArchiveError, match=r"Not a directory: .*/file/download'.*the disk.*MTD_ARCHIVE"):
+        download(source.url, tmp_path / "file" / "download")
 
 
 def test_a_part_that_was_whole_already_is_downloaded_anew(tmp_path, source):

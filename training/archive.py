@@ -38,19 +38,19 @@ def download(url: str, folder: Path) -> Path:
 
     Raises: ArchiveError, after ATTEMPTS cuts.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / "archive.zip", folder / "archive.zip.part"
     if target.exists():
         return target
     for attempt in range(1, ATTEMPTS + 1):
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             _continue_download(url, part)
             break
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: the URL is malformed
             if attempt == ATTEMPTS or (isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500):  # noqa: PLR2004
                 raise ArchiveError(
-                    f"{url} can't be downloaded ({error}): check the network and run again, or download it by hand "
-                    f"and name the file in {ENVIRONMENT_VARIABLE}"
+                    f"{url!r} can't be downloaded ({error}): check data_load.url in params.yaml, the network and the "
+                    f"disk and run again, or download it by hand and name the file in {ENVIRONMENT_VARIABLE}"
                 ) from None
     part.replace(target)
     part.with_suffix(".etag").unlink(missing_ok=True)
