@@ -180,6 +180,17 @@ def test_a_folder_that_cant_be_made_is_named_with_the_way_without_one(tmp_path, 
         download(source.url, tmp_path / "file" / "download")
 
 
+def test_bytes_that_no_etag_names_are_never_joined_to_others(tmp_path, source):
+    source.cuts = [CUT] + [0] * (ATTEMPTS - 1)
+    with pytest.raises(ArchiveError):
+        download(source.url, tmp_path)
+    source.content, source.etag, source.cuts = CONTENT[::-1], None, [CUT] * ATTEMPTS
+    with pytest.raises(ArchiveError):
+        download(source.url, tmp_path)
+    source.content, source.etag = CONTENT, '"one"'
+    assert CONTENT == download(source.url, tmp_path).read_bytes()
+
+
 def test_a_part_that_was_whole_already_is_downloaded_anew(tmp_path, source):
     (tmp_path / "archive.zip.part").write_bytes(CONTENT)
     (tmp_path / "archive.zip.etag").write_text(source.etag)

@@ -72,17 +72,19 @@ def _continue_download(url: str, part: Path) -> None:
         etag_file.unlink()  # `part` was whole, or is of another file: the next attempt starts over
         raise ConnectionError("the server has nothing after what is there") from None
     with response:
-        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            part.unlink(missing_ok=True)
+            etag_file.unlink(missing_ok=True)  # it names the bytes that were there
         if etag := response.headers.get("ETag"):
             etag_file.write_text(etag)
-        _write(response, part, resumed=resumed)
+        _append(response, part)
 
 
-def _write(response: http.client.HTTPResponse, part: Path, *, resumed: bool) -> None:
-    before = part.stat().st_size if resumed else 0
+def _append(response: http.client.HTTPResponse, part: Path) -> None:
+    before = part.stat().st_size if part.exists() else 0
     length = response.headers.get("Content-Length")
     total = before + int(length) if length else None
-    with part.open("ab" if resumed else "wb") as file, _progress(total, before) as bar:
+    with part.open("ab") as file, _progress(total, before) as bar:
         while chunk := response.read(CHUNK_BYTES):
             file.write(chunk)
             bar.update(len(chunk))
