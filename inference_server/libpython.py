@@ -6,14 +6,14 @@ environment, as a user and without installing anything.
 """
 
 import ctypes.util
-import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
-from inference_server.errors import ServingError, UnsupportedMachineError
+from inference_server.errors import UnsupportedMachineError
+from inference_server.machine import exit_status, unsupported
 
 VERSION = ".".join(map(str, sys.version_info[:2]))
 TIMEOUT_S = 120
@@ -30,7 +30,7 @@ def libpython_folder(version: str = VERSION) -> str:
             return str(folder)
     if ctypes.util.find_library(f"python{version}"):
         return ""
-    raise UnsupportedMachineError(f"this Python has no {name} (`apt-get install libpython{version}` brings it)")
+    raise unsupported(f"this Python has no {name} (`apt-get install libpython{version}` brings it)")
 
 
 def _own_folder() -> Path:
@@ -44,37 +44,24 @@ def bring(version: str = VERSION) -> None:
     """
     try:
         libpython_folder(version)
-    except UnsupportedMachineError:
-        if not _extract(version):
-            raise
-
-
-def _extract(version: str) -> bool:
-    package, name = f"libpython{version}", f"libpython{version}.so.1.0"
-    with tempfile.TemporaryDirectory() as folder:
+    except UnsupportedMachineError as missing:
         try:
-            subprocess.run(["apt-get", "-q", "download", package], cwd=folder, check=True, timeout=TIMEOUT_S)
-            for archive in Path(folder).glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", archive, folder], check=True, timeout=TIMEOUT_S)
-        except (OSError, subprocess.SubprocessError):
-            return False
-        for library in Path(folder).rglob(name):
-            aside = _own_folder() / f"{name}.new"
-            shutil.copyfile(library, aside)
-            aside.replace(_own_folder() / name)
-            return True
-    return False
+            _extract(version)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UnsupportedMachineError(f"{missing}; taking it out of that package failed: {error}") from None
 
 
-def main() -> int:
-    """Bring it, or say what does, and return the exit status."""
-    try:
-        bring()
-    except ServingError as error:
-        sys.stderr.write(f"inference_server: {error}\n")
-        return error.exit_status
-    return 0
+def _extract(version: str) -> None:
+    package, name = f"libpython{version}", f"libpython{version}.so.1.0"
+    with tempfile.TemporaryDirectory(dir=_own_folder()) as folder:  # there, so that the library is moved in whole
+        subprocess.run(["apt-get", "-q", "download", package], cwd=folder, check=True, timeout=TIMEOUT_S)
+        for archive in Path(folder).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", archive, folder], check=True, timeout=TIMEOUT_S)
+        library = next(Path(folder).rglob(name), None)
+        if library is None:
+            raise FileNotFoundError(f"it holds no {name}")
+        library.replace(_own_folder() / name)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(bring))

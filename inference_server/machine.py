@@ -1,9 +1,14 @@
 """`python -m inference_server.machine`: can Triton's wheel serve here? Asked before anything is installed."""
 
 import platform
+import re
 import sys
+from typing import TYPE_CHECKING
 
 from inference_server.errors import ServingError, UnsupportedMachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OLDEST_GLIBC = (2, 35)  # the wheel's platform tag is manylinux_2_35
 PYTHONS = ((3, 11), (3, 12))  # the stub wants numpy 1.26, which has no wheel for newer ones
@@ -17,10 +22,9 @@ def refuse_machine() -> None:
     if sys.platform != "linux":
         raise unsupported(f"there is no Triton wheel for {platform.system()}")
     libc, version = platform.libc_ver()
-    if libc != "glibc" or tuple(map(int, version.split("."))) < OLDEST_GLIBC:
-        raise unsupported(
-            f"Triton's wheel needs glibc 2.35 or newer, this machine has {libc or 'another libc'} {version}"
-        )
+    if libc != "glibc" or tuple(map(int, re.findall(r"\d+", version))) < OLDEST_GLIBC:
+        found = f"{libc} {version}" if libc else "another libc"
+        raise unsupported(f"Triton's wheel needs glibc 2.35 or newer, this machine has {found}")
     if sys.version_info[:2] not in PYTHONS:
         raise unsupported(f"Triton's wheel serves under Python 3.11 or 3.12, this is {platform.python_version()}")
 
@@ -30,10 +34,10 @@ def unsupported(reason: str) -> UnsupportedMachineError:
     return UnsupportedMachineError(f"{reason}; `docker compose up` serves here all the same")
 
 
-def main() -> int:
-    """Say why not, if so, and return the exit status."""
+def exit_status(step: "Callable[[], None]") -> int:
+    """Run a step; say why it can't be, if so, and return the exit status."""
     try:
-        refuse_machine()
+        step()
     except ServingError as error:
         sys.stderr.write(f"inference_server: {error}\n")
         return error.exit_status
@@ -41,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(refuse_machine))

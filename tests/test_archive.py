@@ -1,12 +1,16 @@
 """How the archive comes to the pipeline: a local copy, a download that is cut, a zip that nobody vouches for."""
 
+import contextlib
+import struct
 import threading
 import zipfile
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from training_data import sample_members, write_zip
+from hypothesis import given
+from hypothesis import strategies as st
+from training_data import sample_members, unhurried, write_zip
 
 from training.archive import ATTEMPTS, ENVIRONMENT_VARIABLE, download, find_archive, read_members
 from training.errors import ArchiveError
@@ -141,7 +145,7 @@ def test_a_passing_failure_of_the_server_is_tried_again(tmp_path, source):
 
 def test_repeated_cuts_end_with_the_mend_and_leave_no_archive(tmp_path, source):
     source.cuts = [1000] * ATTEMPTS
-    with pytest.raises(ArchiveError, match=r"can't be downloaded .*check the network.*MTD_ARCHIVE") as refusal:
+    with pytest.raises(ArchiveError, match=r"can't be downloaded .*the network.*MTD_ARCHIVE") as refusal:
         download(source.url, tmp_path)
     assert source.url in str(refusal.value)
     assert ATTEMPTS == len(source.ranges_asked)
@@ -159,6 +163,36 @@ def test_an_address_without_the_archive_fails_at_once(tmp_path, source):
 def test_a_server_that_is_not_there_ends_with_the_mend(tmp_path):
     with pytest.raises(ArchiveError, match=r"refused.*MTD_ARCHIVE"):
         download("http://127.0.0.1:1/archive.zip", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "not a url", "htp:/x", "http://", "http://[::1", "http://a..b/x", "http://h:port/x", "http://127.0.0.1/ü"],
+)
+def test_a_malformed_address_names_the_key_and_the_way_without_one(tmp_path, url):
+    with pytest.raises(ArchiveError) as refusal:
+        download(url, tmp_path)
+    assert str(refusal.value).startswith(f"{url!r} can't be downloaded (")
+    assert "check data_load.url in params.yaml" in str(refusal.value)
+    assert "name the file in MTD_ARCHIVE" in str(refusal.value)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cant_be_made_is_named_with_the_way_without_one(tmp_path, source):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ArchiveError, match=r"Not a directory: .*/file/download'.*the disk.*MTD_ARCHIVE"):
+        download(source.url, tmp_path / "file" / "download")
+
+
+def test_bytes_that_no_etag_names_are_never_joined_to_others(tmp_path, source):
+    source.cuts = [CUT] + [0] * (ATTEMPTS - 1)
+    with pytest.raises(ArchiveError):
+        download(source.url, tmp_path)
+    source.content, source.etag, source.cuts = CONTENT[::-1], None, [CUT] * ATTEMPTS
+    with pytest.raises(ArchiveError):
+        download(source.url, tmp_path)
+    source.content, source.etag = CONTENT, '"one"'
+    assert CONTENT == download(source.url, tmp_path).read_bytes()
 
 
 def test_a_part_that_was_whole_already_is_downloaded_anew(tmp_path, source):
@@ -202,21 +236,21 @@ def test_a_member_that_leaves_the_folder_is_refused_by_name(tmp_path, name):
 def test_a_file_that_is_no_zip_says_so(tmp_path):
     path = tmp_path / "a.zip"
     path.write_text("<html>Sign in to the network</html>")
-    with pytest.raises(ArchiveError, match=r"a\.zip is not a whole zip .*delete it and run again"):
+    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip .*delete it and run again"):
         read_members(path)
 
 
 def test_a_zip_that_breaks_off_says_so(tmp_path):
     path = write_zip(tmp_path / "a.zip", sample_members("Crack"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ArchiveError, match=r"a\.zip is not a whole zip"):
+    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip"):
         read_members(path)
 
 
 def test_a_stored_member_with_a_changed_byte_says_so(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"MT_Free/Imgs/1.jpg": b"x" * 1000})
     path.write_bytes(path.read_bytes().replace(b"xxxxx", b"xxyxx", 1))
-    with pytest.raises(ArchiveError, match=r"a\.zip is not a whole zip .*CRC"):
+    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip .*CRC"):
         read_members(path)
 
 
@@ -225,5 +259,83 @@ def test_a_compressed_member_with_changed_bytes_says_so(tmp_path):
     content = bytearray(path.read_bytes())
     content[100:200] = b"\xff" * 100  # in the first member's data
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"a\.zip is not a whole zip"):
+    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip"):
         read_members(path)
+
+
+def with_header_field(path, *, local, central, value):
+    """Overwrite a 16-bit field of the only member's local and central header, at these offsets."""
+    content = bytearray(path.read_bytes())
+    for at in (local, content.index(b"PK\x01\x02") + central):
+        struct.pack_into("<H", content, at, value)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("field", "cause"),
+    [
+        ({"local": 6, "central": 8, "value": 0x01}, "is encrypted"),
+        ({"local": 6, "central": 8, "value": 0x41}, "strong encryption"),
+        ({"local": 8, "central": 10, "value": 9}, "compression method is not supported"),
+    ],
+    ids=["password", "certificate", "deflate64"],
+)
+def test_a_member_that_python_cant_unpack_is_named_with_the_mend(tmp_path, field, cause):
+    path = with_header_field(write_zip(tmp_path / "a.zip", {"MT_Free/Imgs/1.jpg": b"x"}, root=""), **field)
+    with pytest.raises(ArchiveError) as refusal:
+        read_members(path)
+    assert str(refusal.value).startswith(f"{path}: MT_Free/Imgs/1.jpg can't be unpacked (")
+    assert cause in str(refusal.value)
+    assert "zip it again, deflated and without a password, or download it anew" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [".", "./", "/", "MT_Free/Imgs/", "MT_Free/Imgs/."])
+def test_a_member_that_is_a_folder_is_passed_over(tmp_path, name):
+    members = sample_members("Crack")
+    assert members == read_members(write_zip(tmp_path / "a.zip", members | {name: b""}, root=""))
+
+
+def test_what_macos_puts_beside_each_image_is_passed_over(tmp_path):
+    members = {"MT_Free/Imgs/1.jpg": b"jpg", "__MACOSX/MT_Free/Imgs/._1.jpg": b"attributes"}
+    assert {"MT_Free/Imgs/1.jpg": b"jpg"} == read_members(write_zip(tmp_path / "a.zip", members))
+
+
+def test_two_members_that_are_the_same_image_are_refused_by_name(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a/MT_Free/Imgs/1.jpg": b"x", "b/MT_Free/Imgs/1.jpg": b"y"}, root="")
+    with pytest.raises(ArchiveError, match=r"twice, a/MT_Free/Imgs/1\.jpg and b/MT_Free/Imgs/1\.jpg: keep one"):
+        read_members(path)
+
+
+def test_a_zip_without_the_datasets_images_names_where_the_right_one_is_named(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"README.md": b"another project"})
+    with pytest.raises(ArchiveError, match=r"a\.zip holds no MT_<type>/Imgs/.*MTD_ARCHIVE.*data_load\.url"):
+        read_members(path)
+
+
+def test_an_archive_that_cant_be_opened_is_named_with_the_cause(tmp_path):
+    with pytest.raises(ArchiveError, match=rf"^{tmp_path} can't be read as a zip .*Is a directory.*MTD_ARCHIVE"):
+        read_members(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def small_zips(tmp_path_factory):
+    """A zip of each compression, to be damaged."""
+    folder = tmp_path_factory.mktemp("zips")
+    members = {"MT_Free/Imgs/1.jpg": bytes(range(256)) + b"x" * 300, "MT_Free/Imgs/ü.png": b"y" * 100}
+    return [
+        write_zip(folder / f"{compression}.zip", members, compression=compression)
+        for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    ]
+
+
+@unhurried
+@given(which=st.integers(0, 3), bytes_at=st.dictionaries(st.floats(0, 1, exclude_max=True), st.integers(0, 255)))
+def test_whatever_bytes_are_damaged_a_zip_is_read_or_refused(small_zips, which, bytes_at):
+    content = bytearray(small_zips[which].read_bytes())
+    for place, byte in bytes_at.items():
+        content[int(place * len(content))] = byte
+    damaged = small_zips[which].with_suffix(".damaged")
+    damaged.write_bytes(content)
+    with contextlib.suppress(ArchiveError):
+        read_members(damaged)

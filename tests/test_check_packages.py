@@ -72,10 +72,55 @@ def test_a_package_that_is_not_installed_is_told(lock, monkeypatch):
         check_packages(lock)
 
 
+def test_a_package_whose_installation_broke_off_counts_as_not_installed(tmp_path, monkeypatch):
+    (tmp_path / "timm-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed_version("timm") is None
+
+
 def test_a_lock_that_does_not_pin_a_decisive_package_names_it(lock):
     repin(lock, onnx=None, timm=None)
     with pytest.raises(PackagesError, match=r"training\.txt does not pin onnx, timm: make it with `make lock`"):
         check_packages(lock)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy>=2",
+        "numpy",
+        "numpy==2.*",
+        "numpy===2",
+        "numpy @ https://example.org/numpy-2.0.0-py3-none-any.whl",
+        "a-package-that-changes-no-result>=1",
+        "numpy==2.0.0 --hash=sha256:00",
+        "<<<<<<< HEAD",
+    ],
+)
+def test_a_line_that_is_no_pin_is_named_with_the_mend(lock, line):
+    with lock.open("a") as file:
+        file.write(f"{line} \\\n    --hash=sha256:00\n")
+    with pytest.raises(PackagesError) as refusal:
+        locked_versions(lock)
+    assert f"{lock}: `{line}` does not pin a version with `==`: make it with `make lock`" == str(refusal.value)
+
+
+def test_comments_and_options_are_no_pins(lock):
+    wanted = locked_versions()
+    lock.write_text(f"# by hand\n\n--index-url https://example.org/simple\n{lock.read_text()}")
+    assert wanted == locked_versions(lock)
+
+
+def test_a_package_is_found_however_its_name_is_spelled(lock):
+    wanted = locked_versions()
+    lock.write_text(lock.read_text().replace("\nscikit-learn==", "\nScikit_Learn=="))
+    assert wanted == locked_versions(lock)
+
+
+def test_a_locked_cpu_build_counts_as_its_release(lock):
+    wanted = locked_versions()
+    repin(lock, torch=f"{wanted['torch']}+cpu")
+    assert wanted == check_packages(lock)
 
 
 def test_a_missing_lock_says_where_to_run_from(tmp_path):

@@ -109,12 +109,16 @@ def test_an_environment_with_numpy_2_is_told_in_one_line_what_to_install(tmp_pat
     [
         ("sys.platform = 'darwin'; platform.system = lambda: 'Darwin'", "there is no Triton wheel for Darwin"),
         ("platform.libc_ver = lambda: ('glibc', '2.31')", "needs glibc 2.35 or newer, this machine has glibc 2.31"),
-        ("platform.libc_ver = lambda: ('', '')", "needs glibc 2.35 or newer, this machine has another libc"),
+        ("platform.libc_ver = lambda: ('', '')", "needs glibc 2.35 or newer, this machine has another libc;"),
+        ("platform.libc_ver = lambda: ('glibc', '2.31-r1')", "this machine has glibc 2.31-r1;"),
         ("sys.version_info = (3, 13, 0)", "serves under Python 3.11 or 3.12"),
     ],
 )
-def test_a_machine_without_a_wheel_is_told_in_one_line_that_containers_serve(pretend: str, words: str) -> None:
-    program = f"import platform, runpy, sys; {pretend}; runpy.run_module('inference_server', run_name='__main__')"
+@pytest.mark.parametrize("module", ["inference_server", "inference_server.machine"])
+def test_a_machine_without_a_wheel_is_told_in_one_line_that_containers_serve(
+    module: str, pretend: str, words: str
+) -> None:
+    program = f"import platform, runpy, sys; {pretend}; runpy.run_module('{module}', run_name='__main__')"
 
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False

@@ -1,6 +1,7 @@
 """Get the dataset's archive: from a local copy or from its public URL, whole or not at all."""
 
 import http.client
+import lzma
 import os
 import urllib.error
 import urllib.request
@@ -16,6 +17,9 @@ ENVIRONMENT_VARIABLE = "MTD_ARCHIVE"
 ATTEMPTS = 5
 TIMEOUT_S = 60  # without a byte
 CHUNK_BYTES = 1 << 18
+
+# What zipfile and its decompressors raise for a file that is damaged, or no zip.
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, NotImplementedError)
 
 
 def find_archive(url: str, download_folder: Path) -> Path:
@@ -38,19 +42,19 @@ def download(url: str, folder: Path) -> Path:
 
     Raises: ArchiveError, after ATTEMPTS cuts.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / "archive.zip", folder / "archive.zip.part"
     if target.exists():
         return target
     for attempt in range(1, ATTEMPTS + 1):
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             _continue_download(url, part)
             break
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: the URL is malformed
             if attempt == ATTEMPTS or (isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500):  # noqa: PLR2004
                 raise ArchiveError(
-                    f"{url} can't be downloaded ({error}): check the network and run again, or download it by hand "
-                    f"and name the file in {ENVIRONMENT_VARIABLE}"
+                    f"{url!r} can't be downloaded ({error}): check data_load.url in params.yaml, the network and the "
+                    f"disk and run again, or download it by hand and name the file in {ENVIRONMENT_VARIABLE}"
                 ) from None
     part.replace(target)
     part.with_suffix(".etag").unlink(missing_ok=True)
@@ -72,17 +76,19 @@ def _continue_download(url: str, part: Path) -> None:
         etag_file.unlink()  # `part` was whole, or is of another file: the next attempt starts over
         raise ConnectionError("the server has nothing after what is there") from None
     with response:
-        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            part.unlink(missing_ok=True)
+            etag_file.unlink(missing_ok=True)  # it names the bytes that were there
         if etag := response.headers.get("ETag"):
             etag_file.write_text(etag)
-        _write(response, part, resumed=resumed)
+        _append(response, part)
 
 
-def _write(response: http.client.HTTPResponse, part: Path, *, resumed: bool) -> None:
-    before = part.stat().st_size if resumed else 0
+def _append(response: http.client.HTTPResponse, part: Path) -> None:
+    before = part.stat().st_size if part.exists() else 0
     length = response.headers.get("Content-Length")
     total = before + int(length) if length else None
-    with part.open("ab" if resumed else "wb") as file, _progress(total, before) as bar:
+    with part.open("ab") as file, _progress(total, before) as bar:
         while chunk := response.read(CHUNK_BYTES):
             file.write(chunk)
             bar.update(len(chunk))
@@ -97,23 +103,56 @@ def _progress(total: int | None, before: int) -> "tqdm[None]":
 def read_members(archive: Path) -> dict[str, bytes]:
     """Return the archive's images and masks as {"MT_<type>/Imgs/<name>": bytes}, whatever its root folder is called.
 
-    Raises: ArchiveError, for a damaged zip or a member that leaves the folder.
+    Raises: ArchiveError, for a damaged zip, one without images, a member that leaves the folder or is encrypted.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
-            names = [info.filename for info in zipped.infolist() if not info.is_dir()]
-            if outside := [name for name in names if _leaves_the_folder(name)]:
-                raise ArchiveError(f"{archive}: refused, members leave the folder: {', '.join(outside[:5])}")
-            return {"/".join(PurePosixPath(name).parts[-3:]): zipped.read(name) for name in names if _is_image(name)}
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ArchiveError(f"{archive} is not a whole zip ({error}): delete it and run again") from None
+            return {published: _unpack(zipped, name) for published, name in _images(zipped).items()}
+    except DAMAGE as error:
+        raise ArchiveError(
+            f"{archive} can't be read as a zip ({error}): delete it and run again, or name another in "
+            f"{ENVIRONMENT_VARIABLE}"
+        ) from None
+
+
+def _images(zipped: zipfile.ZipFile) -> dict[str, str]:
+    """Return {"MT_<type>/Imgs/<name>": the member's name}."""
+    names = [name for name in zipped.namelist() if not name.endswith("/")]
+    if outside := [name for name in names if _leaves_the_folder(name)]:
+        raise ArchiveError(f"{zipped.filename}: refused, members leave the folder: {', '.join(outside[:5])}")
+    images: dict[str, str] = {}
+    for name in filter(_is_image, names):
+        published = "/".join(PurePosixPath(name).parts[-3:])
+        if published in images:
+            raise ArchiveError(
+                f"{zipped.filename} holds one image twice, {images[published]} and {name}: keep one and zip it again"
+            )
+        images[published] = name
+    if not images:
+        raise ArchiveError(
+            f"{zipped.filename} holds no MT_<type>/Imgs/<name>.jpg or .png: name the dataset's zip in "
+            f"{ENVIRONMENT_VARIABLE}, or its address in data_load.url of params.yaml"
+        )
+    return images
+
+
+def _unpack(zipped: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return zipped.read(name)
+    except RuntimeError as error:  # encrypted, or of a compression that Python does not know
+        raise ArchiveError(
+            f"{zipped.filename}: {name} can't be unpacked ({error}): unpack the archive with another program and zip "
+            "it again, deflated and without a password, or download it anew"
+        ) from None
 
 
 def _leaves_the_folder(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
+    return path.is_absolute() or ".." in path.parts or ":" in next(iter(path.parts), "")
 
 
 def _is_image(name: str) -> bool:
+    """Hidden files are none: macOS puts `._<name>.jpg` beside every image that it zips."""
     parts = PurePosixPath(name).parts
-    return len(parts) >= 3 and parts[-3].startswith("MT_") and parts[-2] == "Imgs" and name.endswith((".jpg", ".png"))  # noqa: PLR2004
+    in_a_types_folder = len(parts) >= 3 and parts[-3].startswith("MT_") and parts[-2] == "Imgs"  # noqa: PLR2004
+    return in_a_types_folder and name.endswith((".jpg", ".png")) and not parts[-1].startswith(".")

@@ -10,8 +10,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import Version
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from training.errors import PackagesError, exit_status
 
@@ -28,28 +30,38 @@ DECISIVE = (
 def locked_versions(lock: Path = LOCK_FILE) -> dict[str, str]:
     """Return {package: version} of the decisive packages, as the lock pins them for this interpreter.
 
-    Raises: PackagesError, when the lock is missing or does not pin one of them.
+    Raises: PackagesError, when the lock is missing, does not pin one of them or has a line that is no pin.
     """
     if not lock.is_file():
         raise PackagesError(f"{lock} is missing: run from the repository root, or make it with `make lock`")
     pins: dict[str, str] = {}
     for line in lock.read_text().splitlines():
-        try:
-            requirement = Requirement(line.removesuffix("\\").strip())
-        except InvalidRequirement:
-            continue  # a hash, a comment or an option
-        if requirement.name in DECISIVE and (requirement.marker is None or requirement.marker.evaluate()):
-            pins[requirement.name] = next(iter(requirement.specifier)).version
+        text = line.removesuffix("\\").strip()
+        if not text or text.startswith(("#", "-")):
+            continue  # a comment, a hash or an option
+        name, pinned, marker = _pin(text, lock)
+        if name in DECISIVE and (marker is None or marker.evaluate()):
+            pins[name] = pinned
     if unpinned := sorted(set(DECISIVE) - set(pins)):
         raise PackagesError(f"{lock} does not pin {', '.join(unpinned)}: make it with `make lock`")
     return dict(sorted(pins.items()))
 
 
+def _pin(text: str, lock: Path) -> tuple[str, str, Marker | None]:
+    """Read `name==version ; marker`."""
+    try:
+        requirement = Requirement(text)
+        (version_text,) = [each.version for each in requirement.specifier if each.operator == "=="]
+        return canonicalize_name(requirement.name), Version(version_text).public, requirement.marker
+    except ValueError:
+        raise PackagesError(f"{lock}: `{text}` does not pin a version with `==`: make it with `make lock`") from None
+
+
 def installed_version(package: str) -> str | None:
     """Return the installed public version (a `+cpu` build counts as its release), or None where it is missing."""
     try:
-        return Version(version(package)).public
-    except PackageNotFoundError:
+        return Version(version(package) or "").public
+    except (PackageNotFoundError, InvalidVersion):  # no version: an installation that broke off
         return None
 
 
