@@ -130,6 +130,7 @@ def overlap(outcomes: Outcomes) -> dict[str, float]:
 def main() -> None:
     """Measure all tables and write both files."""
     metrics = {"honest": honest(), "leaky": leaky()}
+    REPORT_FILE.parent.mkdir(exist_ok=True)
     write_aside(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     write_aside(REPORT_FILE, render(metrics))
 
