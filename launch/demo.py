@@ -44,7 +44,7 @@ class Analysis:
     name: str  # <MT_Type>_<stem>
     true_type: str
     found_type: str | None  # None where nothing was found
-    score: float  # the highest probability of a defect on the tile, 0–1
+    score: float  # of the tile, 0–1
     tile: np.ndarray  # (H, W) uint8
     truth: np.ndarray  # (H, W) bool
     found: np.ndarray  # (H, W) bool
