@@ -102,13 +102,19 @@ def test_the_literatures_frames_have_their_sizes_and_images(project):
         assert {pixels} == {int((r.counts.defect + r.counts.sound).sum()) for r in results}
 
 
-def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
+def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project, tmp_path, monkeypatch):
+    doubtful = tmp_path / "doubtful.csv"
+    monkeypatch.setattr(report, "DOUBTFUL_FILE", doubtful)
+    with pytest.raises(CrossvalError, match=r"doubtful\.csv is missing"):
+        report.main()
+    doubtful.write_text("image,reason\nexp1_num_4944,for the test\n")
     report.main()
     metrics = json.loads((project / "crossval/metrics.json").read_text())
     point = point_of(read_run(project / "crossval/honest-0"))
     expected = measure(outcomes_at(read_results(project / "crossval/honest-0/test.csv"), point))
     assert expected == metrics["honest"]["folds"]["honest-0"]
     assert len(list(SAMPLE_TILES.rglob("*.jpg"))) == metrics["honest"]["all"]["images"]["value"]
+    assert len(list(SAMPLE_TILES.rglob("*.jpg"))) - 1 == metrics["honest"]["without_doubtful"]["images"]["value"]
     low, high = metrics["honest"]["all"]["dice_pooled"]["interval"]
     assert 0 <= low <= high <= 1
     text = (project / "docs/report.md").read_text()

@@ -94,7 +94,12 @@ def honest() -> dict[str, Any]:
 
 
 def doubtful_images() -> Sequence[str]:
-    """Return the images whose labels the audit doubts."""
+    """Return the images whose labels the audit doubts.
+
+    Raises: CrossvalError, when their list is not there.
+    """
+    if not DOUBTFUL_FILE.is_file():
+        raise CrossvalError(f"{DOUBTFUL_FILE} is missing: run `python -m training.audit`, or `git checkout` it")
     with DOUBTFUL_FILE.open(newline="") as file:
         return [row["image"] for row in csv.DictReader(file)]
 
