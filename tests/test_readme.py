@@ -24,6 +24,8 @@ ELSEWHERE = {
     "dvc repro": "test_pipeline.py",
     "dvc exp run -S train.epochs=3": "test_pipeline.py",
     "dvc exp show": "test_pipeline.py",
+    "python -m training.crossval": "test_crossval.py, by its functions",
+    "python -m training.report": "test_crossval.py, by its main",
     "dvc metrics show": "test_pipeline.py",
     "dvc plots show": "test_pipeline.py",
     "dvc remote modify storage url s3://your-bucket/dvc": "test_pipeline.py",
