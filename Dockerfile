@@ -9,7 +9,7 @@ RUN python -m venv .venv-serving \
 RUN apt-get update && .venv-serving/bin/python -m inference_server.libpython
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /app tiles
+RUN useradd --uid 10001 --no-create-home --home-dir /app tiles
 WORKDIR /app
 COPY --from=environment /app/.venv-serving .venv-serving
 COPY tiles tiles
