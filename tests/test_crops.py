@@ -221,3 +221,12 @@ def test_a_crop_lies_on_its_tile_to_the_last_pixel(length):
     images, _ = epoch_of(sampler_of(samples, **unturned, **UNCHANGED), 0)
     slopes = images[:, 0].diff(dim=-1).abs()
     torch.testing.assert_close(torch.ones_like(slopes), slopes, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_every_batch_equally_and_together_see_all_of_it(processes):
+    sampler = sampler_of()
+    shares = [list(sampler.batches(3, process=process, processes=processes)) for process in range(processes)]
+    for number, (images, labels) in enumerate(sampler.batches(3)):
+        for process in range(processes):
+            assert_equal((images[process::processes], labels[process::processes]), shares[process][number])

@@ -24,6 +24,8 @@ ELSEWHERE = {
     "dvc repro": "test_pipeline.py",
     "dvc exp run -S train.epochs=3": "test_pipeline.py",
     "dvc exp show": "test_pipeline.py",
+    "accelerate launch -m training.train": "test_train.py, with two processes on the CPU",
+    "dvc commit train": "by hand, after a change that leaves the weights as they are",
     "python -m training.crossval": "test_crossval.py, by its functions",
     "python -m training.report": "test_crossval.py, by its main",
     "dvc metrics show": "test_pipeline.py",

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from dvclive.live import Live
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from training_data import params_with, unhurried, write_knobs, write_project
+from training_data import ROOT, params_with, unhurried, write_knobs, write_project
 
 from training import train
 from training.checkpoint import RunState, load_model
@@ -84,7 +88,7 @@ class Ledger:
 
 
 def new_trainer(params=PARAMS):
-    return Trainer(params.train, params.base.seed, torch.device("cpu"))
+    return Trainer(params.train, params.base.seed)
 
 
 def train_in(folder, live, params=PARAMS):
@@ -265,3 +269,34 @@ def test_a_resumed_run_adds_its_seconds_and_keeps_the_commit_of_its_first_sittin
 def state_of(folder):
     trainer = new_trainer()
     return RunState(folder).load(trainer.modules, trainer.optimizer)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
+    monkeypatch.setattr(train.Accelerator, "num_processes", 3)
+    with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes can't share it equally"):
+        new_trainer()
+
+
+LARGER = {"train__batch_size": 16, "train__crop_size": 96, "train__epochs": 2, "train__crops_per_epoch": 32}
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does_within_a_tolerance(project, tmp_path):
+    losses = [launched(tmp_path / str(processes), processes, project) for processes in (1, 2)]
+    assert 2 == len(losses[0]) == len(losses[1])
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def launched(folder, processes, project):
+    """Train by accelerate's launcher in a copy of the project; return the loss of each epoch."""
+    shutil.copytree(project / "data", folder / "data")
+    shutil.copytree(ROOT / "requirements", folder / "requirements")
+    write_knobs(folder / "params.yaml", **KNOBS | LARGER)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", f"--num_processes={processes}"]
+    program = [*launch, "--num_machines=1", "--main_process_port=0", "--mixed_precision=no", "-m", "training.train"]
+    done = subprocess.run(
+        program, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stderr[-3000:]
+    lines = (folder / "dvclive/plots/metrics/train/loss.tsv").read_text().splitlines()
+    return [float(line.split("\t")[1]) for line in lines[1:]]

@@ -33,14 +33,15 @@ class CropSampler:
         if FREE not in self._by_type or not self._defects:
             raise DatasetError("training needs images with and without a defect: look into data/split.csv")
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield crops_per_epoch // batch_size batches.
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
 
         Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0–5.
         """
         size = self._params.batch_size
         for first in range(0, self._params.crops_per_epoch - size + 1, size):
-            crops = [self._crop(np.random.default_rng([self._seed, epoch, first + i])) for i in range(size)]
+            numbers = range(first + process, first + size, processes)
+            crops = [self._crop(np.random.default_rng([self._seed, epoch, number])) for number in numbers]
             yield torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
 
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

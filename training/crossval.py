@@ -16,7 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dvclive.live import Live
 from torch import nn
 
 from training.check_packages import check_packages
@@ -31,7 +30,7 @@ from training.params import Params, load_params
 from training.precision import pick_device
 from training.predict import predict
 from training.results import result_of, write_results
-from training.train import RUN_FOLDER, Trainer, configuration, run, run_key
+from training.train import RUN_FOLDER, Trainer, configuration, live_in, run, run_key
 
 FOLDER = Path("crossval")
 RANDOM = "random"
@@ -78,9 +77,9 @@ def train_model(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train, or go on where an interrupted run ended."""
     key = run_key(params, packages, split)
-    trainer = Trainer(params.train, params.base.seed, pick_device())
+    trainer = Trainer(params.train, params.base.seed)
     folder = RUN_FOLDER / key
-    with Live(str(folder / "dvclive"), dvcyaml=None, save_dvc_exp=False) as live:
+    with live_in(str(folder / "dvclive"), trainer) as live:
         meta = run(trainer, params, samples, RunState(folder), live)
     return trainer.average.module, configuration(params, key, meta)
 

@@ -4,6 +4,7 @@ An interrupted run goes on after its last whole epoch. Its state lies outside DV
 the key covers configuration, data, code and packages: a run that would give other weights never picks it up.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from dvclive.live import Live
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -33,7 +35,7 @@ from training.losses import segmentation_loss_with_logits
 from training.metrics import best_threshold, count, dice_image_mean, dice_pooled
 from training.network import build_network
 from training.params import Params, TrainParams, load_params
-from training.precision import autocast, keep_depthwise_in_float32, pick_device
+from training.precision import autocast, keep_depthwise_in_float32
 from training.predict import predict
 from training.provenance import git_commit, machine
 
@@ -71,9 +73,15 @@ class Trainer:
 
     params: TrainParams
     seed: int
-    device: torch.device
 
     def __post_init__(self) -> None:
+        self.accelerator = Accelerator(mixed_precision="no")  # `autocast` says how precisely
+        self.device = self.accelerator.device
+        if self.params.batch_size % self.accelerator.num_processes:
+            raise TrainingError(
+                f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes can't share "
+                "it equally, change either"
+            )
         torch.manual_seed(self.seed)
         network = build_network(self.params).to(self.device).to(memory_format=torch.channels_last)
         self.network: nn.Module = network
@@ -81,15 +89,21 @@ class Trainer:
         self.average = AveragedModel(network, multi_avg_fn=moving_average, use_buffers=True)
         if self.device.type == "cpu":
             keep_depthwise_in_float32(self.network)
-        self.optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
         )
+        self.shared_network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a run state holds beside the optimizer."""
         return {"network": self.network, "average": self.average}
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that validates, saves and reports."""
+        return bool(self.accelerator.is_main_process)
 
     def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
         """Train one epoch and return its mean loss.
@@ -99,8 +113,9 @@ class Trainer:
         self.network.train()
         torch.manual_seed(self.seed * 100_003 + epoch)  # so that dropout, too, depends on the epoch alone
         total = 0.0
-        batches = tqdm(sampler.batches(epoch), total=self.steps_per_epoch, desc=f"epoch {epoch + 1}", leave=False)
-        for index, (image, label) in enumerate(batches):
+        share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
+        bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
+        for index, (image, label) in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
             loss = self._step(epoch * self.steps_per_epoch + index, image, label)
             if not math.isfinite(loss):
                 raise TrainingError(
@@ -115,12 +130,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with autocast(self.device):
-            logits = self.network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
+            logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
         loss = segmentation_loss_with_logits(logits, label.to(self.device), type_weight=self.params.type_weight)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
-        value = loss.item()
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        value = float(self.accelerator.reduce(loss.detach(), "mean"))  # of all processes: they stop together
         if math.isfinite(value):
             self.optimizer.step()
             self.average.update_parameters(self.network)
@@ -140,11 +155,11 @@ class Trainer:
 
 
 def run(
-    trainer: Trainer, params: Params, samples: Mapping[str, list[Sample]], state: RunState, live: Live
+    trainer: Trainer, params: Params, samples: Mapping[str, list[Sample]], state: RunState, live: Live | None
 ) -> dict[str, Any]:
     """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state.
 
-    samples: those of the parts `train` and `validation`.
+    samples: those of the parts `train` and `validation`; live: None in every process but the main one.
     Returns: {"history": figures of each epoch, "seconds": of all sittings, "sources": the first sitting's commit}
     """
     begun = time.monotonic()
@@ -157,20 +172,30 @@ def run(
         started = time.monotonic()
         figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
         figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
-        if (epoch + 1) % params.train.validate_every == 0 or epoch + 1 == params.train.epochs:
+        last = epoch + 1 == params.train.epochs
+        if trainer.is_main and (last or (epoch + 1) % params.train.validate_every == 0):
             figures |= trainer.validate(samples["validation"])
         history.append(figures)
         meta["seconds"] = before + time.monotonic() - begun
-        state.save(trainer.modules, trainer.optimizer, meta)
+        if trainer.is_main:
+            state.save(trainer.modules, trainer.optimizer, meta)
         log(live, figures)
+    trainer.accelerator.wait_for_everyone()
     return meta
 
 
-def log(live: Live, figures: dict[str, float]) -> None:
+def log(live: Live | None, figures: dict[str, float]) -> None:
     """Give one epoch's figures to DVCLive."""
+    if live is None:
+        return
     for name, value in figures.items():
         live.log_metric(name, value)
     live.next_step()  # type: ignore[no-untyped-call]
+
+
+def live_in(folder: str, trainer: Trainer) -> contextlib.AbstractContextManager[Live | None]:
+    """Return DVCLive for the main process and nothing for the others."""
+    return Live(folder, dvcyaml=None, save_dvc_exp=False) if trainer.is_main else contextlib.nullcontext()
 
 
 def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
@@ -193,10 +218,11 @@ def main() -> None:
     params = load_params()
     key = run_key(params, packages, read_split())
     samples = {part: load_part(part, params) for part in ("train", "validation")}
-    trainer = Trainer(params.train, params.base.seed, pick_device())
-    with Live("dvclive", dvcyaml=None, save_dvc_exp=False) as live:
+    trainer = Trainer(params.train, params.base.seed)
+    with live_in("dvclive", trainer) as live:
         meta = run(trainer, params, samples, RunState(RUN_FOLDER / key), live)
-    save_model(trainer.average.module, configuration(params, key, meta))
+    if trainer.is_main:
+        save_model(trainer.average.module, configuration(params, key, meta))
 
 
 if __name__ == "__main__":
