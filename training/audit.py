@@ -1,0 +1,65 @@
+"""The label audit: data/tiles → docs/label_audit.md and training/doubtful_images.csv.
+
+Not a stage of the pipeline: the labels are published and don't change, and the images that it doubts stay in every
+figure but the second line of the scores. Run it again when tile_ids.csv or a rule changes: python -m training.audit
+"""
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tiles import decode_mask, decode_tile
+from training.audit_figures import examine
+from training.audit_report import render
+from training.check_packages import check_packages
+from training.data_load import TILES_FOLDER, Entry
+from training.data_split import read_index
+from training.dataset import Sample
+from training.errors import exit_status
+from training.params import load_params
+
+REPORT_FILE = Path("docs/label_audit.md")
+DOUBTFUL_FILE = Path("training/doubtful_images.csv")
+
+
+def load_samples(entries: Sequence[Entry], max_pixels: int, folder: Path = TILES_FOLDER) -> dict[str, Sample]:
+    """Load every image with its mask.
+
+    Raises: tiles.DecodeError, when data_load's output was damaged since.
+    """
+    samples = {}
+    for entry in entries:
+        tile = decode_tile((folder / "images" / f"{entry.image}.jpg").read_bytes(), max_pixels=max_pixels)
+        mask = decode_mask((folder / "masks" / f"{entry.image}.png").read_bytes(), above=127, max_pixels=max_pixels)
+        samples[entry.image] = Sample(entry, tile, mask)
+    return samples
+
+
+def doubtful_table(doubtful: dict[str, str]) -> str:
+    """Return the CSV table of the doubtful images."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "reason"])
+    writer.writerows(doubtful.items())
+    return table.getvalue()
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write aside and rename: the file is the old one or the whole new one."""
+    aside = path.with_name(f"{path.name}.new")
+    aside.write_text(text)
+    aside.replace(path)
+
+
+def main() -> None:
+    """Audit data/tiles and write both files."""
+    check_packages()
+    audit = examine(load_samples(read_index(), load_params().data_load.max_pixels))
+    replace_file(REPORT_FILE, render(audit))
+    replace_file(DOUBTFUL_FILE, doubtful_table(audit.doubtful))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
