@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from training_data import a_prediction, unhurried
 
+from training.measure import iou_of
 from training.metrics import (
     THRESHOLDS,
     best_threshold,
@@ -17,7 +18,6 @@ from training.metrics import (
     dice,
     dice_image_mean,
     dice_pooled,
-    iou,
     pool,
     precision_recall,
 )
@@ -62,7 +62,7 @@ def test_an_images_figures_are_those_of_plain_counting(prediction, threshold):
     counts, truth, found = count(prediction), prediction.sample.mask, prediction.probability >= threshold
     assert plain_confusion(truth, found) == confusion_at(counts, threshold)
     assert plain_dice(truth, found) == pytest.approx(dice(counts, threshold))
-    assert plain_iou(truth, found) == pytest.approx(iou(counts, threshold))
+    assert plain_iou(truth, found) == pytest.approx(iou_of(dice(counts, threshold)))
 
 
 @unhurried
@@ -102,7 +102,7 @@ def test_sound_images_raise_the_best_threshold_above_their_false_alarms():
     assert 100 < best_threshold([defective, sound]) <= 200
 
 
-@pytest.mark.parametrize("figure", [dice, iou])
+@pytest.mark.parametrize("figure", [dice, lambda *of: iou_of(dice(*of))], ids=["dice", "iou"])
 def test_an_empty_truth_that_is_predicted_empty_is_1_and_one_false_pixel_makes_it_0(figure):
     empty = np.zeros((4, 4), bool)
     one_pixel = np.zeros((4, 4))

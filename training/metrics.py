@@ -48,12 +48,6 @@ def dice(counts: Counts, threshold: int) -> float:
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
 
 
-def iou(counts: Counts, threshold: int) -> float:
-    """Return TP / (TP + FP + FN); 1 where truth and prediction are both empty."""
-    tp, fp, fn = confusion_at(counts, threshold)
-    return tp / (tp + fp + fn) if tp + fp + fn else 1.0
-
-
 def dice_pooled(counts: Sequence[Counts], threshold: int) -> float:
     """Return the Dice of all images' pixels together."""
     return dice(pool(counts), threshold)
