@@ -13,9 +13,14 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from training.data_load import FREE
-from training.dataset import Sample
+from training.dataset import Sample, type_number
 from training.errors import DatasetError
 from training.params import TrainParams
+
+PASTED = ("Blowhole", "Break", "Crack")  # the others are as large as the tile or belong to its edge
+LARGEST_PASTED = 0.05  # share of a crop's pixels
+LARGEST_CONTRAST = 0.25  # standard deviation of the surroundings to their mean
+PASTED_RIM = 8  # pixels, even; about as many around a defect are taken along
 
 
 class CropSampler:
@@ -46,15 +51,43 @@ class CropSampler:
 
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         kind = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
-        exposures = self._by_type[kind][rng.integers(len(self._by_type[kind]))]
-        sample = exposures[rng.integers(len(exposures))]
-        transform = _draw_transform(sample, self._params, rng)
-        label = torch.from_numpy(sample.label.astype(np.float32))
-        tile = torch.from_numpy(sample.tile.astype(np.float32))
-        image = _expose(_warp(tile, transform, self._params.crop_size), self._params, rng)
+        image, mask = self._view(self._draw(kind, rng), rng)
+        if kind in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
+            image = paste(image, mask, self._view(self._draw(FREE, rng), rng)[0])
+        image = _expose(image, self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
-        covered = _warp((label > 0).float(), transform, self._params.crop_size)[0] > 0.5  # noqa: PLR2004 - mostly covered
-        return (image + torch.from_numpy(noise)).clamp(0, 255), covered.long() * int(label.max())
+        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * type_number(kind)
+
+    def _draw(self, kind: str, rng: np.random.Generator) -> Sample:
+        exposures = self._by_type[kind][rng.integers(len(self._by_type[kind]))]
+        return exposures[rng.integers(len(exposures))]
+
+    def _view(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return a crop of the tile, grey values, and of its mask, 0 or 1. Shapes: (1, S, S) float32 both."""
+        transform = _draw_transform(sample, self._params, rng)
+        image, mask = (
+            _warp(torch.from_numpy(array.astype(np.float32)), transform, self._params.crop_size)
+            for array in (sample.tile, sample.mask)
+        )
+        return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
+
+
+def paste(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
+    """Move the defect of one crop onto another, as bright there as its surroundings; its rim fades over a few pixels.
+
+    A small defect looks much the same on any tile, and there are far more tiles without one. But where either crop's
+    surroundings are not plain, as at a tile's edge, a patch would show: there the image stays as it is.
+    Source: Ghiasi et al. 2021 (copy-paste augmentation).
+    Shapes: (1, S, S) float32 all; mask 0 or 1, not empty.
+    """
+    near = nnf.max_pool2d(mask, 2 * PASTED_RIM + 1, stride=1, padding=PASTED_RIM)
+    share = nnf.avg_pool2d(near, PASTED_RIM + 1, stride=1, padding=PASTED_RIM // 2)  # 1 on the defect, 0 well beyond
+    surroundings = (near > 0) & (mask == 0)
+    old, new = image[surroundings], background[surroundings]
+    if max(float(grey.std() / grey.mean().clamp(min=1)) for grey in (old, new)) > LARGEST_CONTRAST:
+        return image
+    ratio = new.mean() / old.mean().clamp(min=1)
+    return background + share * (image * ratio - background)
 
 
 def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:

@@ -30,7 +30,7 @@ from training.params import Params, load_params
 from training.precision import pick_device
 from training.predict import predict
 from training.results import result_of, write_results
-from training.train import RUN_FOLDER, Trainer, configuration, live_in, run, run_key
+from training.train import RUN_FOLDER, Trainer, configuration, identity, live_in, run, run_key
 
 FOLDER = Path("crossval")
 RANDOM = "random"
@@ -63,13 +63,7 @@ def shipped_model(params: Params) -> tuple[nn.Module, dict[str, Any]] | None:
     if not CONFIGURATION_FILE.is_file():
         return None
     network, found = load_model()
-    wanted = {
-        "train": params.train.model_dump(),
-        "seed": params.base.seed,
-        "split": params.data_split.model_dump(),
-        "data_digest": params.data_load.digest,
-    }
-    return (network, found) if wanted.items() <= found.items() else None
+    return (network, found) if identity(params).items() <= found.items() else None
 
 
 def train_model(

@@ -4,37 +4,59 @@ Class 0 is background, class k is DEFECT_TYPES[k - 1]. The softmax over all six 
 and "given a defect, which type?"; losses and the served wrapper both use that factorisation.
 """
 
-import segmentation_models_pytorch as smp
 import torch
+from segmentation_models_pytorch.base import initialization
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 
 from tiles import DEFECT_TYPES
 from training.errors import TrainingError
 from training.params import TrainParams
 
+CLASSES = 1 + len(DEFECT_TYPES)
 
-def build_network(params: TrainParams, *, pretrained: bool = True) -> nn.Module:
-    """Build the U-Net of params.train.
+
+class Segmenter(nn.Module):
+    """A U-Net whose decoder ends at half resolution; its head gives each of those places the logits of four pixels.
+
+    The encoder has no features at full resolution, so a last decoder stage there would cost a quarter of all
+    multiplications to smooth what it can't sharpen.
 
     Shapes: (N, 1, H, W) float32, normalised, H and W multiples of 32 → logits (N, 6, H, W).
-    Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet); weights of timm through the model hub.
+    Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet), Shi et al. 2016 (sub-pixel convolution).
+    """
+
+    def __init__(self, params: TrainParams, weights: bool | str | None) -> None:
+        super().__init__()
+        # The pretrained first layer is summed over its three input channels.
+        self.encoder = get_encoder(params.encoder, in_channels=1, weights=weights, drop_path_rate=params.drop_path)
+        channels = params.decoder_channels
+        self.decoder = UnetDecoder(self.encoder.out_channels, channels, n_blocks=len(channels))
+        self.head = nn.Sequential(nn.Conv2d(channels[-1], 4 * CLASSES, kernel_size=3, padding=1), nn.PixelShuffle(2))
+        initialization.initialize_decoder(self.decoder)
+        initialization.initialize_head(self.head)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment a batch."""
+        features = self.encoder(image)  # at strides 1, 2, 4, 8, 16, 32
+        logits: Tensor = self.head(self.decoder(features))
+        return logits
+
+
+def build_network(params: TrainParams, *, pretrained: bool = True) -> Segmenter:
+    """Build the network of params.train.
+
     Raises: TrainingError, when the pretrained weights can't be had.
     """
     imagenet = True if params.encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
     try:
-        network: nn.Module = smp.Unet(
-            params.encoder,
-            encoder_weights=imagenet if pretrained and params.encoder_weights else None,
-            in_channels=1,  # the pretrained first layer is summed over its three
-            decoder_channels=tuple(params.decoder_channels),
-            classes=1 + len(DEFECT_TYPES),
-        )
+        return Segmenter(params, imagenet if pretrained and params.encoder_weights else None)
     except OSError as error:
         raise TrainingError(
             f"the ImageNet weights of {params.encoder} can't be had from the model hub ({error}): check the network, "
             "point HF_HOME at a cache that holds them, or set train.encoder_weights to null"
         ) from None
-    return network
 
 
 def defect_logit(logits: Tensor) -> Tensor:

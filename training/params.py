@@ -63,14 +63,17 @@ class TrainParams(_Section):
 
     encoder: str
     encoder_weights: Literal["imagenet"] | None
-    decoder_channels: Annotated[list[Positive], Field(min_length=5, max_length=5)]
+    decoder_channels: Annotated[list[Positive], Field(min_length=4, max_length=4)]
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
     epochs: Positive
     crops_per_epoch: Positive
     batch_size: Annotated[int, Field(ge=2)]
     crop_size: Annotated[int, Field(gt=0, multiple_of=32)]
     free_share: Share
     defect_centred_share: Share
+    pasted_share: Share
     learning_rate: Annotated[float, Field(gt=0)]
+    encoder_rate: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     type_weight: Annotated[float, Field(ge=0)]

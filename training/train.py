@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from training.deployed import DeployedSegmenter, normalise
 from training.errors import TrainingError, exit_status
 from training.losses import segmentation_loss_with_logits
 from training.metrics import best_threshold, count, dice_image_mean, dice_pooled
-from training.network import build_network
+from training.network import Segmenter, build_network
 from training.params import Params, TrainParams, load_params
 from training.precision import autocast, keep_depthwise_in_float32
 from training.predict import predict
@@ -54,6 +54,20 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     else:
         low, share = peak / END_DIVISOR, 1 - (step - warm_up) / max(1, steps - warm_up)
     return low + (peak - low) * (1 - math.cos(math.pi * share)) / 2
+
+
+def moving_average(decay: float) -> Callable[..., None]:
+    """Return the exponential moving average for AveragedModel; at first its decay is lower, to forget the start.
+
+    Source: the warm-up (1 + n) / (10 + n) of TensorFlow's ExponentialMovingAverage.
+    """
+
+    def update(averages: Any, currents: Any, count: Tensor) -> None:
+        steps = int(count)
+        warm = min(decay, (1 + steps) / (10 + steps))
+        get_ema_multi_avg_fn(warm)(averages, currents, count)  # type: ignore[no-untyped-call]
+
+    return update
 
 
 def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) -> str:
@@ -85,15 +99,23 @@ class Trainer:
         torch.manual_seed(self.seed)
         network = build_network(self.params).to(self.device).to(memory_format=torch.channels_last)
         self.network: nn.Module = network
-        moving_average = get_ema_multi_avg_fn(self.params.ema_decay)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(network, multi_avg_fn=moving_average, use_buffers=True)
+        self.average = AveragedModel(network, multi_avg_fn=moving_average(self.params.ema_decay), use_buffers=True)
         if self.device.type == "cpu":
             keep_depthwise_in_float32(self.network)
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
-        )
+        optimizer = torch.optim.AdamW(self._parameter_groups(network), weight_decay=self.params.weight_decay)
         self.shared_network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
+
+    def _parameter_groups(self, network: Segmenter) -> list[dict[str, Any]]:
+        """Return the pretrained encoder, which learns more slowly, and the rest."""
+        rest = [*network.decoder.parameters(), *network.head.parameters()]
+        return [
+            {
+                "params": list(network.encoder.parameters()),
+                "peak": self.params.encoder_rate * self.params.learning_rate,
+            },
+            {"params": rest, "peak": self.params.learning_rate},
+        ]
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -126,9 +148,8 @@ class Trainer:
         return total / self.steps_per_epoch
 
     def _step(self, step: int, image: Tensor, label: Tensor) -> float:
-        rate = learning_rate(step, self.params.epochs * self.steps_per_epoch, self.params.learning_rate)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
         with autocast(self.device):
             logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
         loss = segmentation_loss_with_logits(logits, label.to(self.device), type_weight=self.params.type_weight)
@@ -198,13 +219,20 @@ def live_in(folder: str, trainer: Trainer) -> contextlib.AbstractContextManager[
     return Live(folder, dvcyaml=None, save_dvc_exp=False) if trainer.is_main else contextlib.nullcontext()
 
 
-def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
-    """Return what is written beside the weights."""
+def identity(params: Params) -> dict[str, Any]:
+    """Return what tells this configuration's weights from any other's."""
     return {
         "train": params.train.model_dump(),
         "seed": params.base.seed,
         "split": params.data_split.model_dump(),
         "data_digest": params.data_load.digest,
+    }
+
+
+def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written beside the weights."""
+    return {
+        **identity(params),
         "run": key,
         **meta["sources"],
         "machine": machine(),
