@@ -5,6 +5,7 @@ A surface is smooth noise; a photograph is a crop of it, turned and lit as told,
 
 import csv
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from tiles import encode_mask_png
 from training import audit
 from training.audit_figures import examine
 from training.audit_report import render
-from training.data_load import write_index
+from training.data_load import read_tile_ids, write_index
 from training.errors import DatasetError
 from training.label_rules import missing_labels, two_types, votes
-from training.recover_tiles import recover_tiles, sample_pairs
+from training.recover_tiles import frame, recover_tiles, sample_pairs
 from training.registration import Alignment, Registrar, project, running_mean, turn
 
 HEIGHT, WIDTH = 150, 190
@@ -275,14 +276,21 @@ def write_dataset(folder, samples):
     write_index([sample.entry for sample in samples.values()], folder / "index.csv")
 
 
-def test_the_script_writes_the_report_and_the_list_and_leaves_nothing_else(tmp_path, monkeypatch, found):
+def tiles_of(tile_ids):
+    """The images of each tile, as `recover_tiles` gives them."""
+    images = sorted(tile_ids, key=frame)
+    return [[image for image in images if tile_ids[image] == tile] for tile in dict.fromkeys(map(tile_ids.get, images))]
+
+
+def test_the_script_writes_report_list_and_tiles_and_leaves_nothing_else(tmp_path, monkeypatch, found):
     samples, doubtful = a_dataset()
     write_dataset(tmp_path / "data/tiles", samples)
     write_knobs(tmp_path / "params.yaml")
     (tmp_path / "requirements").mkdir()
     shutil.copyfile(ROOT / "requirements/training.txt", tmp_path / "requirements/training.txt")
-    for path in (audit.REPORT_FILE, audit.DOUBTFUL_FILE):
-        (tmp_path / path).parent.mkdir()
+    monkeypatch.setattr(audit, "TILE_IDS_FILE", Path("training/tile_ids.csv"))
+    for path in (audit.REPORT_FILE, audit.DOUBTFUL_FILE, audit.TILE_IDS_FILE):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("old")
     monkeypatch.chdir(tmp_path)
     audit.main()
@@ -291,7 +299,10 @@ def test_the_script_writes_the_report_and_the_list_and_leaves_nothing_else(tmp_p
     assert [["image", "reason"], *map(list, doubtful.items())] == rows
     assert render(found) == audit.REPORT_FILE.read_text()
     assert [audit.REPORT_FILE] == [path.relative_to(tmp_path) for path in (tmp_path / "docs").iterdir()]
-    assert [audit.DOUBTFUL_FILE] == [path.relative_to(tmp_path) for path in (tmp_path / "training").iterdir()]
+    assert {audit.DOUBTFUL_FILE, audit.TILE_IDS_FILE} == {
+        path.relative_to(tmp_path) for path in (tmp_path / "training").iterdir()
+    }
+    assert recovered(samples.values()) == tiles_of(read_tile_ids(audit.TILE_IDS_FILE))
 
 
 @pytest.mark.slow
@@ -301,7 +312,7 @@ def test_the_script_writes_the_report_and_the_list_and_leaves_nothing_else(tmp_p
 )
 def test_the_committed_report_and_list_are_what_the_script_gives_on_the_dataset(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    committed = {name: (ROOT / getattr(audit, name)) for name in ("REPORT_FILE", "DOUBTFUL_FILE")}
+    committed = {name: (ROOT / getattr(audit, name)) for name in ("REPORT_FILE", "DOUBTFUL_FILE", "TILE_IDS_FILE")}
     for name, path in committed.items():
         monkeypatch.setattr(audit, name, tmp_path / path.name)
     audit.main()

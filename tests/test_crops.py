@@ -8,13 +8,13 @@ import torch
 from training_data import a_sample, params_with, real_sample
 
 from tiles import DEFECT_TYPES
-from training.crops import CropSampler
+from training.crops import CropSampler, paste
 from training.errors import DatasetError
 
 SIZE = 64
 SAMPLES = [
     real_sample(name)
-    for name in ("Blowhole/exp1_num_4944", "Break/exp1_num_241889", "Uneven/exp1_num_311809", "Free/exp1_num_11276")
+    for name in ("Blowhole/exp1_num_262480", "Break/exp1_num_271361", "Uneven/exp1_num_109232", "Free/exp1_num_10903")
 ]
 UNCHANGED = {"train__gamma": [1.0, 1.0], "train__gain": [1.0, 1.0], "train__noise": 0.0}
 
@@ -230,3 +230,62 @@ def test_processes_share_every_batch_equally_and_together_see_all_of_it(processe
     for number, (images, labels) in enumerate(sampler.batches(3)):
         for process in range(processes):
             assert_equal((images[process::processes], labels[process::processes]), shares[process][number])
+
+
+def spot_on(grey, *, spot, background, contrast=0.0):
+    """A crop of one grey with a spot, its mask and another crop to paste it onto: (1, S, S) each."""
+    mask = torch.zeros(1, SIZE, SIZE)
+    mask[0, 28:34, 30:36] = 1
+    image = torch.full((1, SIZE, SIZE), grey) + mask * (spot - grey)
+    onto = torch.full((1, SIZE, SIZE), background)
+    onto[:, :, ::2] *= 1 - contrast
+    return image, mask, onto
+
+
+def test_a_pasted_defect_is_as_much_darker_than_its_surroundings_as_it_was():
+    image, mask, background = spot_on(200.0, spot=50.0, background=80.0)
+    pasted = paste(image, mask, background)
+    torch.testing.assert_close(torch.full((36,), 80.0 * 50 / 200), pasted[mask > 0])
+    torch.testing.assert_close(torch.full((SIZE * SIZE - 36,), 80.0), pasted[mask == 0])
+
+
+def test_beyond_its_rim_a_pasted_defect_changes_nothing():
+    image, mask, background = spot_on(200.0, spot=50.0, background=80.0)
+    image[:, :, :8] = 255.0  # far from the spot
+    assert torch.equal(background[:, :, :8], paste(image, mask, background)[:, :, :8])
+
+
+@pytest.mark.parametrize("contrast", [0.2, 0.9])
+def test_a_defect_is_moved_only_where_no_patch_would_show(contrast):
+    image, mask, background = spot_on(200.0, spot=50.0, background=80.0, contrast=contrast)
+    assert (contrast > 0.5) == torch.equal(image, paste(image, mask, background))
+
+
+def test_a_defect_is_pasted_onto_black_without_a_nan():
+    image, mask, background = spot_on(0.0, spot=0.0, background=0.0)
+    assert torch.equal(background, paste(image, mask, background))
+
+
+@pytest.mark.parametrize("kind", ["Blowhole", "Break", "Crack"])
+def test_the_stated_share_of_small_defects_stands_on_a_tile_without_any(kind):
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[30:36, 30:36] = True
+    samples = [a_sample(np.where(mask, 100, 200).astype(np.uint8), mask, kind=kind), plain("Free", grey=80)]
+    knobs = {"train__free_share": 0.0, "train__pasted_share": 0.3, "train__crops_per_epoch": 400, **UNCHANGED}
+    images, labels = epoch_of(sampler_of(samples, **knobs), 0)
+    moved = torch.stack([image[0, 0, 0] for image in images]) < 100
+    assert pytest.approx(0.3, abs=0.08) == moved.float().mean().item()
+    assert (labels[moved] > 0).any(dim=(1, 2)).all()
+
+
+def test_a_large_defect_or_one_that_belongs_to_its_tile_is_not_moved():
+    small = np.zeros((SIZE, SIZE), bool)
+    small[30:36, 30:36] = True
+    samples = [
+        a_sample(np.full(small.shape, 200, np.uint8), small, kind="Uneven", image="1"),
+        a_sample(np.full(small.shape, 200, np.uint8), small, kind="Fray", image="2"),
+        plain("Crack", grey=200, defective=True, image="3"),
+        plain("Free", grey=80),
+    ]
+    images, _ = epoch_of(sampler_of(samples, train__free_share=0.0, train__pasted_share=1.0, **UNCHANGED), 0)
+    assert images.min() > 100

@@ -107,7 +107,7 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project, tmp_
     monkeypatch.setattr(report, "DOUBTFUL_FILE", doubtful)
     with pytest.raises(CrossvalError, match=r"doubtful\.csv is missing"):
         report.main()
-    doubtful.write_text("image,reason\nexp1_num_4944,for the test\n")
+    doubtful.write_text("image,reason\nexp1_num_262480,for the test\n")
     report.main()
     metrics = json.loads((project / "crossval/metrics.json").read_text())
     point = point_of(read_run(project / "crossval/honest-0"))

@@ -17,9 +17,9 @@ from training.data_load import content_digest, read_tile_ids, verify_content, wr
 from training.errors import ArchiveError, DatasetError
 
 PARAMS = params_with().data_load
-CRACK = "MT_Crack/Imgs/exp1_num_339819"
-FREE = "MT_Free/Imgs/exp1_num_11276"
-BREAK = "MT_Break/Imgs/exp1_num_241889"
+CRACK = "MT_Crack/Imgs/exp1_num_342140"
+FREE = "MT_Free/Imgs/exp1_num_10903"
+BREAK = "MT_Break/Imgs/exp1_num_271361"
 
 
 def files_below(folder):
@@ -96,9 +96,9 @@ def test_the_index_has_a_row_for_each_image_ordered_by_image(tmp_path):
     assert 30 == len(rows)
     assert sorted(rows) == rows
     assert {*DEFECT_TYPES, "Free"} == {row[2] for row in rows}
-    assert ["exp1_num_339819", "339819", "Crack", "390", "371", "119"] in rows
-    assert ["exp4_num_339867", "339819", "Crack", "359", "365", "164"] in rows  # the same tile, another exposure
-    assert ["exp1_num_11276", "11276", "Free", "473", "360", "0"] in rows
+    assert ["exp1_num_342140", "342140", "Crack", "421", "372", "303"] in rows
+    assert ["exp4_num_342190", "342140", "Crack", "342", "374", "540"] in rows  # the same tile, another exposure
+    assert ["exp1_num_10903", "10903", "Free", "506", "347", "0"] in rows
 
 
 def test_defect_pixels_follow_the_stated_rule(tmp_path):
@@ -110,29 +110,29 @@ def test_defect_pixels_follow_the_stated_rule(tmp_path):
     for above in (127, 0):
         with (tmp_path / str(above) / "index.csv").open(newline="") as file:
             counts[above] = {row["image"]: int(row["defect_pixels"]) for row in csv.DictReader(file)}
-    assert 119 == counts[127]["exp1_num_339819"]
-    assert 213 == counts[0]["exp1_num_339819"]
+    assert 303 == counts[127]["exp1_num_342140"]
+    assert 511 == counts[0]["exp1_num_342140"]
 
 
 def broken_archive():
     """Members with every kind of fault, and the words that each must be told with."""
     members = sample_members()
-    size = Image.open(io.BytesIO(members["MT_Uneven/Imgs/exp1_num_311809.jpg"])).size
+    size = Image.open(io.BytesIO(members["MT_Uneven/Imgs/exp1_num_109232.jpg"])).size
     members[f"{CRACK}.jpg"] = b"not an image"
     members[f"{FREE}.jpg"] = members[f"{FREE}.jpg"][:9000]
     members[f"{BREAK}.png"] = b"\x89PNG\r\n\x1a\n broken"
-    members["MT_Uneven/Imgs/exp1_num_311809.png"] = png(20, 10)
+    members["MT_Uneven/Imgs/exp1_num_109232.png"] = png(20, 10)
     del members["MT_Fray/Imgs/exp1_num_331149.png"]
-    del members["MT_Blowhole/Imgs/exp1_num_4944.jpg"]
+    del members["MT_Blowhole/Imgs/exp1_num_262480.jpg"]
     members["MT_Scratch/Imgs/exp9_num_2.jpg"] = members[f"{FREE}.png"]
     members["MT_Free/Imgs/exp9_num_1.jpg"] = members[f"{FREE}.png"]
     faults = {
         f"{CRACK}.jpg": "neither a JPEG nor a PNG",
         f"{FREE}.jpg": "truncated",
         f"{BREAK}.png": "neither a JPEG nor a PNG",
-        "MT_Uneven/Imgs/exp1_num_311809.png": f"the mask is (20, 10) pixels, its image {size}",
+        "MT_Uneven/Imgs/exp1_num_109232.png": f"the mask is (20, 10) pixels, its image {size}",
         "MT_Fray/Imgs/exp1_num_331149.jpg": "its mask MT_Fray/Imgs/exp1_num_331149.png is missing",
-        "MT_Blowhole/Imgs/exp1_num_4944.png": "its image MT_Blowhole/Imgs/exp1_num_4944.jpg is missing",
+        "MT_Blowhole/Imgs/exp1_num_262480.png": "its image MT_Blowhole/Imgs/exp1_num_262480.jpg is missing",
         "MT_Scratch/Imgs/exp9_num_2.jpg": "the folder's type Scratch is none of Blowhole, ",
         "MT_Free/Imgs/exp9_num_1.jpg": "tile_ids.csv does not name its physical tile",
     }
@@ -151,9 +151,9 @@ def test_one_error_names_every_bad_file_and_what_is_wrong_with_it(tmp_path):
 
 
 def test_an_image_over_the_pixel_limit_is_named(tmp_path):
-    params = params_with(data_load__max_pixels=390 * 371 - 1).data_load
+    params = params_with(data_load__max_pixels=421 * 372 - 1).data_load
     members = {f"{CRACK}{suffix}": sample_members("Crack")[f"{CRACK}{suffix}"] for suffix in (".jpg", ".png")}
-    with pytest.raises(DatasetError, match=rf"{CRACK}\.jpg: the image has 390 x 371 = 144690 pixels, at most 144689"):
+    with pytest.raises(DatasetError, match=rf"{CRACK}\.jpg: the image has 421 x 372 = 156612 pixels, at most 156611"):
         write_dataset(members, read_tile_ids(), params, tmp_path)
 
 

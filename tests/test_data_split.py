@@ -117,10 +117,10 @@ def published_entries():
     return sorted((an_entry(i, kinds[t], tile=t) for i, t in tiles.items()), key=lambda entry: entry.image)
 
 
-def test_the_shipped_table_names_1344_images_of_227_tiles():
+def test_the_shipped_table_names_1344_images_of_215_tiles():
     tiles = read_tile_ids()
     assert 1344 == len(tiles)
-    assert 227 == len(set(tiles.values()))
+    assert 215 == len(set(tiles.values()))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_the_stage_writes_fold_and_part_of_every_image(project):
     assert all(part_of(int(row["fold"]), BY_TILE) == row["part"] for row in rows)
     assert {row["image"]: row["part"] for row in rows} == read_split()
     parts_of_tiles = {(row["tile"], row["part"]) for row in rows}
-    assert 227 == len(parts_of_tiles)
+    assert 215 == len(parts_of_tiles)
 
 
 def test_the_stage_says_what_each_part_holds_and_by_tile_is_not_called_leaky(project, capsys):
@@ -163,4 +163,4 @@ def test_a_random_split_is_called_leaky_and_is(project, capsys):
     data_split.main()
     assert "leaky" in capsys.readouterr().out
     parts_of_tiles = {(row["tile"], row["part"]) for row in split_rows(project)}
-    assert len(parts_of_tiles) > 227
+    assert len(parts_of_tiles) > 215

@@ -38,11 +38,11 @@ def shifted(name, columns):
 @pytest.fixture(scope="module")
 def sample_predictions():
     return [
-        shifted("Blowhole/exp1_num_4944", 0),
-        shifted("Blowhole/exp4_num_4995", 40),
-        shifted("Break/exp1_num_241889", 3),
-        shifted("Uneven/exp1_num_311809", 1),
-        shifted("Free/exp1_num_11276", 0),
+        shifted("Blowhole/exp1_num_262480", 0),
+        shifted("Blowhole/exp4_num_262626", 40),
+        shifted("Break/exp1_num_271361", 3),
+        shifted("Uneven/exp1_num_109232", 1),
+        shifted("Free/exp1_num_10903", 0),
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_report_holds_the_figures_and_a_row_for_each_image(report):
     assert FIGURES == json.loads((report / "metrics.json").read_text())
     rows = table(report / "images.csv")
     assert 5 == len(rows)
-    assert ("exp1_num_4944", "Blowhole", "1.0") == tuple(rows[0][key] for key in ("image", "found_type", "dice"))
+    assert ("exp1_num_262480", "Blowhole", "1.0") == tuple(rows[0][key] for key in ("image", "found_type", "dice"))
 
 
 def test_the_precision_recall_table_has_a_row_for_each_threshold(report):
@@ -132,15 +132,15 @@ def test_a_prediction_has_its_tiles_size_and_every_pixel_its_place():
 
 
 PARTS = {
-    "train": ["Crack/exp1_num_339819", "Free/exp4_num_13589"],
-    "validation": ["Blowhole/exp1_num_4944", "Free/exp1_num_13526"],
+    "train": ["Crack/exp1_num_342140", "Free/exp4_num_10957"],
+    "validation": ["Blowhole/exp1_num_262480", "Free/exp1_num_13526"],
     "test": [
-        "Blowhole/exp1_num_40410",
-        "Break/exp1_num_241889",
-        "Crack/exp2_num_116527",
+        "Blowhole/exp1_num_317483",
+        "Break/exp1_num_271361",
+        "Crack/exp1_num_3191",
         "Fray/exp1_num_331149",
-        "Uneven/exp1_num_311809",
-        "Free/exp1_num_11276",
+        "Uneven/exp1_num_109232",
+        "Free/exp1_num_10903",
     ],
 }
 

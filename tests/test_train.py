@@ -22,7 +22,7 @@ from training.checkpoint import RunState, load_model
 from training.dataset import load_part
 from training.errors import TrainingError
 from training.params import load_params
-from training.train import Trainer, learning_rate, run, run_key
+from training.train import Trainer, learning_rate, moving_average, run, run_key
 
 KNOBS = {
     "train__encoder_weights": None,
@@ -32,8 +32,8 @@ KNOBS = {
     "train__crop_size": 64,
 }
 PARTS = {
-    "train": ["Blowhole/exp1_num_40410", "Break/exp1_num_241889", "Free/exp1_num_11276"],
-    "validation": ["Blowhole/exp1_num_4944"],
+    "train": ["Blowhole/exp1_num_317483", "Break/exp1_num_271361", "Free/exp1_num_10903"],
+    "validation": ["Blowhole/exp1_num_262480"],
 }
 PARAMS = params_with(**KNOBS)
 PEAK = 0.002
@@ -69,6 +69,26 @@ def test_the_shipped_schedules_last_step_is_within_2_percent_of_a_10_000th():
 
 def test_a_run_of_one_step_has_a_learning_rate():
     assert PEAK / 25 == pytest.approx(learning_rate(0, 1, PEAK))
+
+
+@pytest.mark.parametrize(("steps", "share"), [(0, 0.9), (8, 0.5), (1_000_000, 0.002)])
+def test_the_moving_average_follows_the_weights_closely_at_first_and_as_stated_later(steps, share):
+    average, weights = torch.zeros(1), torch.ones(1)
+    moving_average(0.998)([average], [weights], torch.tensor(steps))
+    assert share == pytest.approx(average.item(), rel=1e-3)
+
+
+def test_the_pretrained_encoder_learns_at_its_own_rate():
+    rates = {
+        "encoder": PARAMS.train.encoder_rate * PARAMS.train.learning_rate,
+        "decoder": PARAMS.train.learning_rate,
+        "head": PARAMS.train.learning_rate,
+    }
+    trainer = new_trainer()
+    peaks = {id(p): group["peak"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    for name, parameter in trainer.network.named_parameters():
+        assert rates[name.split(".")[0]] == peaks.pop(id(parameter))
+    assert {} == peaks
 
 
 class Ledger:
@@ -241,7 +261,7 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
         run_key(params_with(**KNOBS, base__seed=21), PACKAGES, SPLIT),
         run_key(params_with(**KNOBS, data_load__mask_above=0), PACKAGES, SPLIT),
         run_key(PARAMS, {"torch": "2.1"}, SPLIT),
-        run_key(PARAMS, PACKAGES, SPLIT | {"exp1_num_4944": "test"}),
+        run_key(PARAMS, PACKAGES, SPLIT | {"exp1_num_262480": "test"}),
     ]
     assert run_key(PARAMS, PACKAGES, SPLIT) not in others
     assert 5 == len(set(others))

@@ -1,24 +1,25 @@
-"""The label audit: data/tiles → docs/label_audit.md and training/doubtful_images.csv.
+"""The label audit: data/tiles → docs/label_audit.md, training/doubtful_images.csv and training/tile_ids.csv.
 
 Not a stage of the pipeline: the labels are published and don't change, and the images that it doubts stay in every
-figure but the second line of the scores. Run it again when tile_ids.csv or a rule changes: python -m training.audit
+figure but the second line of the scores. Run it again when a rule changes: python -m training.audit
 """
 
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tiles import decode_mask, decode_tile
 from training.audit_figures import examine
 from training.audit_report import render
 from training.check_packages import check_packages
-from training.data_load import TILES_FOLDER, Entry
+from training.data_load import TILE_IDS_FILE, TILES_FOLDER, Entry
 from training.data_split import read_index
 from training.dataset import Sample
 from training.errors import exit_status
 from training.params import load_params
+from training.recover_tiles import frame
 
 REPORT_FILE = Path("docs/label_audit.md")
 DOUBTFUL_FILE = Path("training/doubtful_images.csv")
@@ -37,13 +38,17 @@ def load_samples(entries: Sequence[Entry], max_pixels: int, folder: Path = TILES
     return samples
 
 
-def doubtful_table(doubtful: dict[str, str]) -> str:
-    """Return the CSV table of the doubtful images."""
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a CSV table."""
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "reason"])
-    writer.writerows(doubtful.items())
+    csv.writer(table, lineterminator="\n").writerows([header, *rows])
     return table.getvalue()
+
+
+def tile_ids(tiles: Sequence[Sequence[Sample]]) -> list[tuple[str, int]]:
+    """Return image and tile of every image, by the frame counter; a tile's number is its first frame's."""
+    rows = [(sample.entry.image, frame(tile[0].entry.image)) for tile in tiles for sample in tile]
+    return sorted(rows, key=lambda row: frame(row[0]))
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -54,11 +59,12 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def main() -> None:
-    """Audit data/tiles and write both files."""
+    """Audit data/tiles and write all three files."""
     check_packages()
     audit = examine(load_samples(read_index(), load_params().data_load.max_pixels))
     replace_file(REPORT_FILE, render(audit))
-    replace_file(DOUBTFUL_FILE, doubtful_table(audit.doubtful))
+    replace_file(DOUBTFUL_FILE, csv_table(["image", "reason"], audit.doubtful.items()))
+    replace_file(TILE_IDS_FILE, csv_table(["image", "tile"], tile_ids(audit.tiles)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from training.dataset import Sample
 from training.label_rules import AGREEMENT, LEAST_PIXELS, REGION_MARGIN, SHOWN, Types, Vote, dice_pooled
 from training.recover_tiles import EQUAL_SIZE, SAME_TILE, Difference, exposure
 
-TABLE_RULE = 0.5  # the correlation that tile_ids.csv was made with
+SIMPLE_RULE = 0.5  # the threshold of the simpler measure
 TEMPLATE_FILE = Path(__file__).with_name("label_audit.md.template")
 
 
@@ -23,7 +23,7 @@ def render(audit: Audit) -> str:
     return TEMPLATE_FILE.read_text().format(
         doubtful=len(audit.doubtful),
         same_tile=SAME_TILE,
-        table_rule=TABLE_RULE,
+        simple_rule=SIMPLE_RULE,
         sampled=SAMPLED_PAIRS,
         equal_size=EQUAL_SIZE,
         correlations=_correlations(audit),
@@ -68,10 +68,10 @@ def table(header: str, rows: Iterable[Sequence[object]]) -> str:
 
 
 def _correlations(audit: Audit) -> str:
-    limits = (SAME_TILE, TABLE_RULE)
+    limits = (SAME_TILE, SIMPLE_RULE)
     measures = {"with streaks, not turned": audit.plain, "without streaks, turned": audit.registered}
     return table(
-        f"detail | pairs of | 5 % | median | 95 % | below {SAME_TILE} | below {TABLE_RULE}",
+        f"detail | pairs of | 5 % | median | 95 % | below {SAME_TILE} | below {SIMPLE_RULE}",
         [
             (detail, of, *_percentiles(values), *(sum(value < least for value in values) for least in limits))
             for detail, found in measures.items()

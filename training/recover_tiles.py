@@ -1,4 +1,4 @@
-"""Which photographs show one tile? Recovered from file names, sizes and registration alone, to check tile_ids.csv.
+"""Which photographs show one tile? Recovered from file names, sizes and registration alone, for tile_ids.csv.
 
 A tile's photographs follow one another in the frame counter, exposure by exposure, so neighbours in that order are
 compared first; then the groups' middle photographs, turned as well: neighbours, which may be exposures of a tile that

@@ -1,0 +1,35 @@
+"""The network: what goes in and out, and that it stays small enough for a CPU."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from training_data import params_with
+
+from training.network import build_network
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build_network(params_with(train__encoder_weights=None).train).eval()
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (224, 96)])
+def test_every_pixel_gets_six_logits(network, height, width):
+    with torch.inference_mode():
+        logits = network(torch.zeros(2, 1, height, width))
+    assert (2, 6, height, width) == logits.shape
+
+
+def test_four_pixels_of_one_place_at_half_resolution_have_logits_of_their_own(network):
+    with torch.inference_mode():
+        logits = network(torch.randn(1, 1, 64, 64))
+    blocks = logits.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)  # (1, 6, 32, 32, 4)
+    assert (blocks.std(dim=-1) > 0).all()
+
+
+def test_it_has_less_than_4_million_parameters_and_25_billion_multiply_adds_a_megapixel(network):
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 1, 512, 512))
+    assert 4e6 > sum(parameter.numel() for parameter in network.parameters())
+    assert 25e9 > counter.get_total_flops() / 2 / (512 * 512) * 1e6
