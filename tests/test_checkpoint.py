@@ -1,6 +1,7 @@
 """Weights and run states on disk: restored to the byte, and refused with the mend where they don't fit."""
 
 import json
+import resource
 
 import pytest
 import torch
@@ -196,3 +197,24 @@ def test_a_missing_file_is_named_with_the_mend(path):
     path.unlink()
     with pytest.raises(TrainingError, match=rf"^{path} is missing: run `dvc repro train`, or `git checkout` it"):
         load_model()
+
+
+@pytest.fixture
+def full_disk():
+    """As on a full disk, no file can grow beyond 4096 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_keeps_the_earlier_state_and_says_to_make_room(tmp_path, request):
+    before, after = Run(seed=1), Run(seed=2)
+    after.network = nn.Linear(100, 100)
+    state = RunState(tmp_path)
+    state.save(before.modules, before.optimizer, {"epoch": 1})
+    request.getfixturevalue("full_disk")
+    with pytest.raises(TrainingError, match=r"state\.safetensors can't be written .* make room on its disk"):
+        state.save(after.modules, after.optimizer, {"epoch": 2})
+    assert ["state.safetensors"] == [path.name for path in tmp_path.iterdir()]
+    assert {"epoch": 1} == state.load(before.modules, before.optimizer)

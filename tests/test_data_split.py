@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from training_data import an_entry, params_with, unhurried, write_knobs
 
 from training import data_split
 from training.data_load import TYPES, read_tile_ids, write_index
-from training.data_split import PARTS, assign_folds, part_of, read_index, read_split
+from training.data_split import PARTS, assign_folds, part_of, read_index, read_split, refuse_lacking
 from training.errors import DatasetError
 
 FOLDS = 5
@@ -98,6 +99,27 @@ def test_a_type_with_too_few_for_the_folds_is_named(params, count):
         assign_folds(entries_of({"Fray": [2, 2], "Free": [6] * 5}), params, 0)
 
 
+def test_a_type_that_no_image_shows_is_named_with_every_fold_that_lacks_it():
+    entries = published_entries()
+    folds = assign_folds(entries, BY_TILE, 0)
+    with pytest.raises(
+        DatasetError, match=r"fold 0 has no Fray image with a defect, fold 1 .* lower data_split\.folds"
+    ):
+        refuse_lacking([entry for entry in entries if entry.type != "Fray"], folds)
+    refuse_lacking(entries, folds)
+
+
+def test_a_fold_in_which_every_mask_of_a_type_is_empty_is_named():
+    entries = published_entries()
+    folds = assign_folds(entries, BY_TILE, 0)
+    emptied = [
+        replace(entry, defect_pixels=0) if (folds[entry.image], entry.type) == (2, "Uneven") else entry
+        for entry in entries
+    ]
+    with pytest.raises(DatasetError, match=r"^fold 2 has no Uneven image with a defect: add such tiles"):
+        refuse_lacking(emptied, folds)
+
+
 @pytest.mark.parametrize(("read", "stage"), [(read_index, "data_load"), (read_split, "data_split")])
 def test_a_missing_table_names_the_stage_that_writes_it(tmp_path, read, stage):
     with pytest.raises(DatasetError, match=rf"nowhere\.csv is missing: run `dvc repro {stage}`"):
@@ -114,7 +136,8 @@ def published_entries():
     """The published images as the tile table names them; types are dealt, because the table does not hold them."""
     tiles = read_tile_ids()
     kinds = {tile: TYPES[place % len(TYPES)] for place, tile in enumerate(sorted(set(tiles.values())))}
-    return sorted((an_entry(i, kinds[t], tile=t) for i, t in tiles.items()), key=lambda entry: entry.image)
+    entries = (an_entry(i, kinds[t], tile=t, defect_pixels=int(kinds[t] != "Free")) for i, t in tiles.items())
+    return sorted(entries, key=lambda entry: entry.image)
 
 
 def test_the_shipped_table_names_1344_images_of_215_tiles():

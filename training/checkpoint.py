@@ -28,7 +28,13 @@ def write_aside(path: Path, text: str) -> None:
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
     aside = path.with_name(f"{path.name}.new")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, metadata=meta)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, metadata=meta)
+    except (OSError, SafetensorError) as error:
+        aside.unlink(missing_ok=True)
+        raise TrainingError(
+            f"{path} can't be written ({error}): make room on its disk and run again; what was saved before is kept"
+        ) from None
     aside.replace(path)
 
 

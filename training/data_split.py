@@ -12,7 +12,7 @@ from pathlib import Path
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from training.check_packages import check_packages
-from training.data_load import TILES_FOLDER, Entry
+from training.data_load import FREE, TILES_FOLDER, TYPES, Entry
 from training.errors import DatasetError, exit_status
 from training.params import DataSplitParams, load_params
 
@@ -55,9 +55,28 @@ def _refuse_too_few(entries: list[Entry], params: DataSplitParams, *, by_tile: b
         raise DatasetError(f"{', '.join(few)}: too few for {params.folds} folds, lower data_split.folds")
 
 
+def refuse_lacking(entries: list[Entry], folds: dict[str, int]) -> None:
+    """Check that every fold shows every type; an image of a defect's folder shows it where its mask is not empty.
+
+    Raises: DatasetError, naming each fold and what it lacks.
+    """
+    shown = {(folds[e.image], e.type) for e in entries if e.type == FREE or e.defect_pixels}
+    lacking = [(fold, kind) for fold in sorted(set(folds.values())) for kind in TYPES if (fold, kind) not in shown]
+    if lacking:
+        lines = [f"fold {fold} has no {kind} image{'' if kind == FREE else ' with a defect'}" for fold, kind in lacking]
+        raise DatasetError(
+            f"{', '.join(lines)}: add such tiles, lower data_split.folds or data_load.mask_above, or change base.seed"
+        )
+
+
 def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, str]:
-    """Return {image: part}."""
-    return {image: part_of(fold, params) for image, fold in assign_folds(entries, params, seed).items()}
+    """Return {image: part}.
+
+    Raises: DatasetError, when a type has too few tiles (or images), or a fold lacks one.
+    """
+    folds = assign_folds(entries, params, seed)
+    refuse_lacking(entries, folds)
+    return {image: part_of(fold, params) for image, fold in folds.items()}
 
 
 def part_of(fold: int, params: DataSplitParams) -> str:
@@ -82,6 +101,7 @@ def main() -> None:
     params = load_params()
     entries = read_index()
     folds = assign_folds(entries, params.data_split, params.base.seed)
+    refuse_lacking(entries, folds)
     parts = {image: part_of(fold, params.data_split) for image, fold in folds.items()}
     with SPLIT_FILE.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

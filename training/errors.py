@@ -47,10 +47,13 @@ class ExportError(PipelineError):
 
 
 def exit_status(stage: Callable[[], None]) -> int:
-    """Run a stage's main; print a PipelineError as one message and return the process's exit status."""
+    """Run a stage's main and return the process's exit status.
+
+    A PipelineError is printed as one message, and so is what a disk, full or read-only, refuses: it names its file.
+    """
     try:
         stage()
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:
         print(f"{stage.__module__}: {error}", file=sys.stderr)  # noqa: T201 - the message is the interface
         return 1
     return 0
