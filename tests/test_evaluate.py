@@ -16,7 +16,8 @@ from training import evaluate
 from training.checkpoint import save_model
 from training.dataset import type_number
 from training.deployed import DeployedSegmenter
-from training.evaluate import write_report
+from training.errors import EvaluationError
+from training.evaluate import read_metrics, write_report
 from training.measure import measure, outcomes_at
 from training.network import build_network
 from training.plots import write_gallery
@@ -160,3 +161,9 @@ def test_the_stage_measures_the_test_part_and_a_random_split_calls_it_leaky(tmp_
     assert figures["operating_point"]["threshold"] in THRESHOLDS
     point = OperatingPoint(**figures["operating_point"])
     assert figures[key] == measure(outcomes_at(read_results(tmp_path / "evaluation/results_test.csv"), point))
+
+
+def test_figures_that_are_not_there_name_the_command_that_makes_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EvaluationError, match=r"metrics\.json is missing: run `dvc repro evaluate`, or `git checkout`"):
+        read_metrics()
