@@ -5,10 +5,8 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
-from training_data import a_sample, params_with, real_sample, write_project
+from training_data import GreyIsDefect, a_sample, params_with, real_sample, write_project
 
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
@@ -103,20 +101,6 @@ def test_a_gallery_of_more_rows_than_tiles_shows_them_all(sample_predictions, tm
     assert 3 == len(heights)
     assert 1 == len(set(heights))
     assert heights[0] > sum(p.sample.tile.shape[0] for p in predictions)
-
-
-class GreyIsDefect(nn.Module):
-    """A network without memory: the brighter a pixel, the more likely a Crack."""
-
-    def __init__(self):
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(4.0))
-
-    def forward(self, image):
-        logits = torch.full((image.shape[0], 6, *image.shape[2:]), -20.0)
-        logits[:, 0] = 0
-        logits[:, 3] = self.slope * image[:, 0]
-        return logits
 
 
 GREYS = (np.arange(45 * 70).reshape(45, 70) % 256).astype(np.uint8)  # neither side a multiple of 32
