@@ -33,7 +33,7 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("data_split.method", "by_image"),
         ("data_split.folds", 2),  # no fold would be left to train on
         ("train.encoder_weights", "instagram"),
-        ("train.decoder_channels", [64, 32, 16, 8]),
+        ("train.decoder_channels", [64, 32, 16, 8, 4]),
         ("train.epochs", 0),
         ("train.epochs", True),
         ("train.crop_size", 100),  # not a multiple of 32
