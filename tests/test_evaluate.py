@@ -5,10 +5,8 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
-from training_data import a_sample, params_with, real_sample, write_project
+from training_data import GreyIsDefect, a_sample, params_with, real_sample, write_project
 
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
@@ -16,7 +14,8 @@ from training import evaluate
 from training.checkpoint import save_model
 from training.dataset import type_number
 from training.deployed import DeployedSegmenter
-from training.evaluate import write_report
+from training.errors import EvaluationError
+from training.evaluate import read_metrics, write_report
 from training.measure import measure, outcomes_at
 from training.network import build_network
 from training.plots import write_gallery
@@ -104,20 +103,6 @@ def test_a_gallery_of_more_rows_than_tiles_shows_them_all(sample_predictions, tm
     assert heights[0] > sum(p.sample.tile.shape[0] for p in predictions)
 
 
-class GreyIsDefect(nn.Module):
-    """A network without memory: the brighter a pixel, the more likely a Crack."""
-
-    def __init__(self):
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(4.0))
-
-    def forward(self, image):
-        logits = torch.full((image.shape[0], 6, *image.shape[2:]), -20.0)
-        logits[:, 0] = 0
-        logits[:, 3] = self.slope * image[:, 0]
-        return logits
-
-
 GREYS = (np.arange(45 * 70).reshape(45, 70) % 256).astype(np.uint8)  # neither side a multiple of 32
 
 
@@ -160,3 +145,9 @@ def test_the_stage_measures_the_test_part_and_a_random_split_calls_it_leaky(tmp_
     assert figures["operating_point"]["threshold"] in THRESHOLDS
     point = OperatingPoint(**figures["operating_point"])
     assert figures[key] == measure(outcomes_at(read_results(tmp_path / "evaluation/results_test.csv"), point))
+
+
+def test_figures_that_are_not_there_name_the_command_that_makes_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EvaluationError, match=r"metrics\.json is missing: run `dvc repro evaluate`, or `git checkout`"):
+        read_metrics()

@@ -1,6 +1,8 @@
 """params.yaml: what is accepted, and that every refusal names the key."""
 
 import math
+from functools import reduce
+from operator import getitem
 
 import pytest
 from ruamel.yaml import YAML
@@ -31,7 +33,7 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("data_split.method", "by_image"),
         ("data_split.folds", 2),  # no fold would be left to train on
         ("train.encoder_weights", "instagram"),
-        ("train.decoder_channels", [64, 32, 16, 8]),
+        ("train.decoder_channels", [64, 32, 16, 8, 4]),
         ("train.epochs", 0),
         ("train.epochs", True),
         ("train.crop_size", 100),  # not a multiple of 32
@@ -43,6 +45,11 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("train.gain", [0.0, 1.0]),
         ("train.scale", [1.0]),
         ("evaluate.gallery_tiles", "6"),
+        ("evaluate.robustness.contrast", [0.5]),  # unknown
+        ("evaluate.robustness.blur", 2.0),
+        ("evaluate.robustness.noise", []),
+        ("evaluate.robustness.gain", [1.3, 0.75]),
+        ("evaluate.robustness.rotation", [5.0, 5.0]),
         ("export.opset", 17),
         ("export.max_batch_size", [8]),
     ],
@@ -56,6 +63,24 @@ def test_an_unknown_key_or_a_wrong_value_is_named(tmp_path, key, value):
     (problem,) = problems
     assert problem.strip().startswith(f"{key}"), problem
     assert f"(got {value!r})" in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "levels"),
+    [
+        ("gamma", [0.0]),
+        ("gain", [math.inf]),
+        ("blur", [-1.0]),
+        ("jpeg_quality", [30.5]),
+        ("jpeg_quality", [100]),  # stands for the published file
+        ("noise", ["8"]),
+        ("rotation", [math.nan]),
+    ],
+)
+def test_a_level_that_no_change_has_is_named(tmp_path, change, levels):
+    path = write_knobs(tmp_path / "params.yaml", **{f"evaluate__robustness__{change}": levels})
+    with pytest.raises(ParamsError, match=rf"  evaluate\.robustness\.{change}\.0: .*\(got {levels[0]!r}\)"):
+        load_params(path)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +109,13 @@ def test_several_problems_are_told_at_once(tmp_path):
     )
 
 
-@pytest.mark.parametrize("key", ["train", "base.seed", "train.epochs", "export.max_batch_size"])
+@pytest.mark.parametrize(
+    "key", ["train", "base.seed", "train.epochs", "evaluate.robustness.gamma", "export.max_batch_size"]
+)
 def test_a_missing_section_or_key_is_named(tmp_path, key):
     knobs = shipped_knobs()
-    section, _, name = key.partition(".")
-    (knobs[section] if name else knobs).pop(name or section)
+    *sections, name = key.split(".")
+    reduce(getitem, sections, knobs).pop(name)
     path = tmp_path / "params.yaml"
     YAML(typ="safe").dump(knobs, path)
     with pytest.raises(ParamsError, match=rf"  {key}: Field required"):

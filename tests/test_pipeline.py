@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT, StartTriton, answers
 from tests.s3_server import s3_server
 
-STAGES = ("check_packages", "data_load", "data_split", "train", "evaluate", "export")
+STAGES = ("check_packages", "data_load", "data_split", "train", "evaluate", "robustness", "export", "model_card")
 UP_TO_DATE = "Data and pipelines are up to date."
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -62,6 +62,7 @@ def make_small(folder: Path) -> None:
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 8, "batch_size": 4, "crop_size": 64, "validate_every": 1}
     params["evaluate"]["gallery_tiles"] = 2
+    params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
     images = sorted(file.stem for file in (ROOT / "samples/tiles").rglob("*.jpg"))
     with (folder / "training/tile_ids.csv").open("w", newline="") as file:
@@ -126,7 +127,7 @@ def test_metrics_and_plots_are_there_to_show(pipeline: Path) -> None:
     assert "train" in figures["dvclive/metrics.json"]["data"]
     assert "index.html" in page
     html = (pipeline / "dvc_plots/index.html").read_text()
-    for name in ("precision_recall", "confusion", "worst.png", "train/loss"):
+    for name in ("precision_recall", "confusion", "worst.png", "train/loss", "jpeg_quality.csv"):
         assert name.split("/")[-1] in html
 
 
@@ -134,10 +135,22 @@ def test_an_experiment_with_another_training_knob_reruns_training_and_what_follo
     said = run(pipeline, "dvc", "exp", "run", "--set-param", "train.epochs=3", "--name", "longer")
     shown = run(pipeline, "dvc", "exp", "show", "--csv")
 
-    assert re.findall(r"Running stage '(\w+)'", said) == ["train", "evaluate", "export"]
+    assert sorted(re.findall(r"Running stage '(\w+)'", said)) == sorted(STAGES[STAGES.index("train") :])
     assert "Ran experiment(s): longer" in said
     assert "longer" in shown
     assert json.loads((pipeline / "models/segmenter.json").read_text())["train"]["epochs"] == 3
+
+
+def test_other_levels_of_the_robustness_rerun_it_and_not_the_evaluation(pipeline: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(pipeline, tmp_path / "copy", symlinks=True)
+    yaml, path = YAML(), copy / "params.yaml"
+    params = yaml.load(path)
+    params["evaluate"]["robustness"]["blur"] = [4.0]
+    yaml.dump(params, path)
+
+    said = run(copy, "dvc", "repro", "--dry")
+
+    assert re.findall(r"Running stage '(\w+)'", said) == ["robustness"]  # and then what its new tables change
 
 
 def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: StartTriton) -> None:

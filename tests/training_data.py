@@ -1,13 +1,17 @@
 """What the tests of the pipeline are made of: sample tiles as members, small zips, parameters, predictions."""
 
 import zipfile
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 from ruamel.yaml import YAML
+from torch import nn
 
 from training.data_load import FREE, Entry, read_tile_ids, write_dataset
 from training.dataset import Sample
@@ -27,11 +31,11 @@ def shipped_knobs() -> dict[str, dict[str, Any]]:
 
 
 def knobs_with(**changes: Any) -> dict[str, dict[str, Any]]:
-    """The shipped knobs with some changed: knobs_with(train__epochs=2)."""
+    """The shipped knobs with some changed: knobs_with(train__epochs=2, evaluate__robustness__blur=[1.0])."""
     knobs = shipped_knobs()
     for name, value in changes.items():
-        section, key = name.split("__")
-        knobs[section][key] = value
+        *sections, key = name.split("__")
+        reduce(getitem, sections, knobs)[key] = value
     return knobs
 
 
@@ -51,6 +55,11 @@ def sample_members(*kinds: str) -> dict[str, bytes]:
     chosen = [f"MT_{kind}" for kind in kinds] or ["MT_*"]
     paths = [path for folder in chosen for path in sorted(SAMPLE_TILES.glob(f"{folder}/Imgs/*"))]
     return {path.relative_to(SAMPLE_TILES).as_posix(): path.read_bytes() for path in paths}
+
+
+def sample_names(kind: str) -> list[str]:
+    """The sample tiles of a type as "<type>/<image>", in the order of their images."""
+    return [f"{kind}/{path.stem}" for path in sorted(SAMPLE_TILES.glob(f"MT_{kind}/Imgs/*.jpg"))]
 
 
 def write_zip(
@@ -103,3 +112,17 @@ def write_project(folder: Path, parts: dict[str, list[str]], **knobs: Any) -> No
     write_dataset(chosen_members, read_tile_ids(), params.data_load, folder / "data" / "tiles")
     rows = [f"{name.split('/')[-1]},{part}" for name, part in names.items()]
     (folder / "data" / "split.csv").write_text("\n".join(["image,part", *rows]) + "\n")
+
+
+class GreyIsDefect(nn.Module):
+    """A network without memory: the brighter a pixel, the more likely a Crack."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(4.0))
+
+    def forward(self, image):
+        logits = torch.full((image.shape[0], 6, *image.shape[2:]), -20.0)
+        logits[:, 0] = 0
+        logits[:, 3] = self.slope * image[:, 0]
+        return logits

@@ -6,6 +6,7 @@ PipelineError
 ├── ArchiveError      the archive can't be had, or is not what it should be
 ├── DatasetError      images, masks or splits don't fit together
 ├── TrainingError     the training can't go on
+├── EvaluationError   what was measured is not there
 ├── CrossvalError     the runs don't make one report
 └── ExportError       the exported graph is not what was evaluated
 """
@@ -36,6 +37,10 @@ class DatasetError(PipelineError):
 
 class TrainingError(PipelineError):
     """The training can't go on."""
+
+
+class EvaluationError(PipelineError):
+    """What was measured is not there."""
 
 
 class CrossvalError(PipelineError):

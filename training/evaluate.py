@@ -15,7 +15,7 @@ from training.checkpoint import load_model, write_aside
 from training.data_load import TYPES
 from training.dataset import load_part
 from training.deployed import DeployedSegmenter
-from training.errors import exit_status
+from training.errors import EvaluationError, exit_status
 from training.measure import Outcomes, choose_operating_point, dice_each, measure, outcomes_at
 from training.params import Params, load_params
 from training.plots import write_calibration, write_confusion, write_gallery, write_precision_recall, write_rows
@@ -25,6 +25,17 @@ from training.results import Result, result_of, write_results
 
 FOLDER = Path("evaluation")
 METRICS_FILE = FOLDER / "metrics.json"
+
+
+def read_metrics() -> dict[str, Any]:
+    """Read what this stage measured.
+
+    Raises: EvaluationError, when it is not there.
+    """
+    if not METRICS_FILE.is_file():
+        raise EvaluationError(f"{METRICS_FILE} is missing: run `dvc repro evaluate`, or `git checkout` it")
+    metrics: dict[str, Any] = json.loads(METRICS_FILE.read_text())
+    return metrics
 
 
 def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:

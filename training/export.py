@@ -20,8 +20,8 @@ from training.checkpoint import load_model, write_aside
 from training.contract import refuse_broken_contract
 from training.dataset import load_part
 from training.deployed import DeployedSegmenter
-from training.errors import ExportError, exit_status
-from training.evaluate import METRICS_FILE
+from training.errors import exit_status
+from training.evaluate import read_metrics
 from training.onnx_graph import export_graph
 from training.params import load_params
 from training.parity import compare, refuse_too_far
@@ -32,17 +32,6 @@ CONFIG_FILE = MODEL_FOLDER / "config.pbtxt"
 GRAPH_FILE = MODEL_FOLDER / "1" / "model.onnx"
 PARITY_FILE = Path("export/parity.json")
 TEMPLATE_FILE = Path(__file__).with_name("config.pbtxt.template")
-
-
-def read_metrics() -> dict[str, Any]:
-    """Read what evaluate measured.
-
-    Raises: ExportError, when it is not there.
-    """
-    if not METRICS_FILE.is_file():
-        raise ExportError(f"{METRICS_FILE} is missing: run `dvc repro evaluate`, or `git checkout` it")
-    metrics: dict[str, Any] = json.loads(METRICS_FILE.read_text())
-    return metrics
 
 
 def model_parameters(configuration: dict[str, Any], metrics: dict[str, Any]) -> dict[str, str]:

@@ -24,6 +24,19 @@ def _ordered(bounds: list[float]) -> list[float]:
 Range = Annotated[list[float], AfterValidator(_ordered)]
 
 
+def _ascending(levels: list[float]) -> list[float]:
+    if not levels or sorted(set(levels)) != levels:
+        raise ValueError("expected at least one level, each greater than the one before")
+    return levels
+
+
+Amounts = Annotated[list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], AfterValidator(_ascending)]
+Factors = Annotated[list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], AfterValidator(_ascending)]
+Degrees = Annotated[list[Annotated[float, Field(ge=-180, le=180)]], AfterValidator(_ascending)]
+# Pillow: "Values above 95 should be avoided"; 100 stands for the published file.
+Qualities = Annotated[list[Annotated[int, Field(ge=1, le=95)]], AfterValidator(_ascending)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -91,11 +104,23 @@ class TrainParams(_Section):
         return self
 
 
+class RobustnessParams(_Section):
+    """The levels of each change of the test images; units stand in params.yaml."""
+
+    gamma: Factors
+    gain: Factors
+    blur: Amounts
+    jpeg_quality: Qualities
+    noise: Amounts
+    rotation: Degrees
+
+
 class EvaluateParams(_Section):
     """What the operating point must keep to, and what the evaluation shows beside its figures."""
 
     false_alarm_rate: Share
     gallery_tiles: Positive
+    robustness: RobustnessParams
 
 
 class ExportParams(_Section):

@@ -1,0 +1,214 @@
+"""The model card: every figure that it gives is a file's or the network's, and nothing is left to fill in."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training_data import params_with, sample_names, write_project
+
+from tiles import DEFECT_TYPES
+from training import evaluate, model_card, robustness
+from training.changes import CHANGES
+from training.checkpoint import save_model
+from training.errors import DatasetError, EvaluationError, TrainingError
+from training.measure import Outcomes
+from training.model_card import multiply_adds
+from training.model_card_text import figures_text, misses_text, split_text
+from training.network import build_network
+from training.report import flat
+
+PARTS = {
+    "train": [sample_names(kind)[0] for kind in ("Crack", "Free")],
+    "validation": [sample_names(kind)[1] for kind in ("Blowhole", "Free")],
+    "test": [sample_names(kind)[2] for kind in (*DEFECT_TYPES, "Free")],
+}
+KNOBS = {
+    "train__encoder_weights": None,
+    "evaluate__gallery_tiles": 2,
+    "evaluate__robustness": {name: [2] for name in CHANGES},
+    "evaluate__false_alarm_rate": 0.125,
+}
+PARITY = {
+    "images": 6,
+    "differing_mask_pixels": 3.25e-08,
+    "differing_type_pixels": 0.0,
+    "grey_levels": 1,
+    "dice_torch": 0.812345,
+    "dice_onnxruntime": 0.812346,
+    "dice_difference": 1e-06,
+}
+MACHINE = {"device": "cpu", "threads": 7, "processor": "x86_64", "python": "3.11.7", "torch": "2.14.1"}
+
+
+def write_inputs(folder):
+    """Write what the stages before the card do, by these stages; the export's figures alone are made up."""
+    write_project(folder, PARTS, **KNOBS)
+    params = params_with(**KNOBS)
+    configuration = {
+        "train": params.train.model_dump(),
+        "seed": 4711,
+        "split": params.data_split.model_dump(),
+        "data_digest": "d1ge57",
+        "commit": "c0ffee",
+        "dirty": False,
+        "machine": MACHINE,
+        "seconds": 4321,
+    }
+    torch.manual_seed(0)
+    save_model(build_network(params.train), configuration)
+    evaluate.main()
+    robustness.main()
+    (folder / "export").mkdir()
+    (folder / "export/parity.json").write_text(json.dumps(PARITY))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in (evaluate, robustness, model_card):
+            patch.setattr(stage, "check_packages", dict)  # tested by itself
+        write_inputs(folder)
+        model_card.main()
+        yield folder
+
+
+@pytest.fixture
+def card(project):
+    return (project / "docs/model_card.md").read_text()
+
+
+def cells(card):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line[:1] == "|"]
+
+
+def figures_table(card):
+    return [row for row in cells(card) if len(row) == 3 and row[0] not in ("figure", "---")]
+
+
+def test_the_card_names_every_figure_of_the_metrics_once_in_its_table(project, card):
+    metrics = json.loads((project / "evaluation/metrics.json").read_text())
+    figures = flat(metrics["test"])
+    told = [row[1] for row in figures_table(card)]
+    expected = [str(value) if isinstance(value, int) else f"{value:.3f}" for value in figures.values()]
+    assert sorted(expected) == sorted(told)
+
+
+def test_the_card_tells_the_operating_point_and_the_rate_it_was_chosen_for(project, card):
+    point = json.loads((project / "evaluation/metrics.json").read_text())["operating_point"]
+    for value in point.values():
+        assert f"at least **{value}**" in " ".join(card.split())
+    assert "12.5 % of the validation part's Free images" in card
+
+
+def test_the_card_tells_where_the_weights_come_from_and_how_far_the_export_is(card):
+    rows = {row[0]: row[1] for row in cells(card) if len(row) == 2}
+    assert ("`c0ffee`", "4711", "4321") == tuple(rows[name] for name in ("commit", "seed", "seconds of training"))
+    assert "cpu, 7 threads, x86_64" == rows["device"]
+    assert "0.812346" == rows["Dice of ONNX Runtime"]
+    assert "git checkout c0ffee" in card
+    assert "d1ge57" in card
+
+
+def test_the_card_has_a_row_for_each_level_of_each_change(card):
+    rows = [row for row in cells(card) if len(row) == 6]
+    told = [tuple(row[:2]) for row in rows if row[0] in {change.words for change in CHANGES.values()}]
+    expected = {(change.words, level) for change in CHANGES.values() for level in ("unchanged", "2")}
+    assert expected == {(words, level.removesuffix(".0")) for words, level in told}
+    assert len(expected) == len(told)
+
+
+def test_the_card_counts_the_images_of_each_part(card):
+    rows = {row[0]: row[1:] for row in reversed(cells(card)) if len(row) == 5}  # the first of two such tables
+    images = {part: len(names) for part, names in PARTS.items()}
+    assert [sum(images.values()), *images.values()] == [int(cell.split()[0]) for cell in rows["all"]]
+    assert "1 (1)" == rows["Fray"][3]
+
+
+def test_no_placeholder_is_left_and_nothing_else_is_written(project, card):
+    assert "{" not in card
+    assert "}" not in card
+    assert ["model_card.md"] == [path.name for path in (project / "docs").iterdir()]
+
+
+def test_a_card_of_a_random_split_calls_its_figures_leaky(project, card, tmp_path, monkeypatch):
+    copy = shutil.copytree(project, tmp_path / "copy")
+    metrics, configuration = (copy / "evaluation/metrics.json", copy / "models/segmenter.json")
+    metrics.write_text(metrics.read_text().replace('"test"', '"test_leaky"'))
+    configuration.write_text(configuration.read_text().replace('"by_tile"', '"random"'))
+    monkeypatch.chdir(copy)
+    model_card.main()
+    leaky = (copy / "docs/model_card.md").read_text()
+    assert "the figures are leaky" in leaky
+    assert "leaky" not in card
+    assert figures_table(card) == figures_table(leaky)
+
+
+def test_every_link_leads_somewhere_in_the_repository(card):
+    targets = {part.split(")")[0] for part in card.split("](")[1:]}
+    here = model_card.TEMPLATE_FILE.parent.parent / "docs"
+    assert {t for t in targets if t.startswith("http")} == {"https://doi.org/10.1007/s00371-018-1588-5"}
+    for target in targets - {t for t in targets if t.startswith("http")}:
+        assert (here / target).is_file(), target
+
+
+@pytest.mark.parametrize(
+    ("missing", "error", "command"),
+    [
+        ("models/segmenter.json", TrainingError, "dvc repro train"),
+        ("evaluation/metrics.json", EvaluationError, "dvc repro evaluate"),
+        ("evaluation/results_test.csv", EvaluationError, "dvc repro evaluate"),
+        ("evaluation/plots/robustness/noise.csv", EvaluationError, "dvc repro robustness"),
+        ("export/parity.json", EvaluationError, "dvc repro export"),
+        ("data/tiles/index.csv", DatasetError, "dvc repro data_load"),
+        ("data/split.csv", DatasetError, "dvc repro data_split"),
+    ],
+)
+def test_a_missing_input_names_the_command_that_makes_it_and_keeps_the_old_card(project, card, missing, error, command):
+    path = project / missing
+    away = shutil.move(path, path.with_suffix(".away"))
+    try:
+        with pytest.raises(error, match=rf"{missing} is missing: run `{command}`"):
+            model_card.main()
+    finally:
+        shutil.move(away, path)
+    assert card == (project / "docs/model_card.md").read_text()
+
+
+def test_multiply_adds_are_those_of_the_convolutions_for_a_pixel():
+    network = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)).eval()
+    assert 1 * 9 * 8 + 8 * 2 == multiply_adds(network)
+
+
+def test_a_figure_that_a_part_does_not_have_is_a_dash():
+    assert "| Dice of Fray, pooled | 0.250 | – |" in figures_text({"dice_by_type": {"Fray": 0.25}}, {}, 3)
+
+
+def outcomes_of(true_positive, false_negative):
+    """Outcomes of Break images, each of a tile of its own."""
+    count = len(true_positive)
+    names, zeros = [str(number) for number in range(count)], [0] * count
+    columns = (names, names, ["Break"] * count, true_positive, zeros, false_negative, zeros, zeros)
+    return Outcomes(*map(np.array, columns))
+
+
+@pytest.mark.parametrize(
+    ("true_positive", "false_negative", "expected"),
+    [
+        ([5, 5], [0, 3], "Something is found on every defective image."),
+        ([0, 5, 9], [7, 5, 1], "on 1 of 3 defective images; their defects have a median of 7 pixels, the others' 10."),
+        ([0, 0], [4, 8], "on 2 of 2 defective images; their defects have a median of 6 pixels."),
+    ],
+)
+def test_the_missed_images_are_counted_and_their_defects_sized(true_positive, false_negative, expected):
+    assert misses_text(outcomes_of(true_positive, false_negative)).endswith(expected)
+
+
+def test_the_folds_are_told_by_their_numbers():
+    split = {"method": "by_tile", "folds": 5, "test_fold": 1, "validation_fold": 4}
+    assert "into 5 folds by physical tile" in split_text(split)
+    assert split_text(split).endswith("fold 1 tests, fold 4 chooses the operating point, the other 3 train")

@@ -1,0 +1,164 @@
+"""The model card's tables and sentences, in Markdown; figures come in, nothing is read here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.changes import CHANGES
+from training.data_load import TYPES, Entry
+from training.data_split import PARTS
+from training.measure import Outcomes
+from training.report import flat
+from training.report_text import HEADLINE, table
+
+COUNTS = {
+    "images": "images",
+    "tiles": "physical tiles that they show",
+    "defective_images": "defective images",
+    "found_images": "… of which something is found",
+    "free.images": "Free images",
+    "free.any_pixel": "… with a false alarm",
+    "free.over_20_px": "… of more than 20 pixels",
+}
+SPLITS = {
+    "by_tile": "physical tile, so that no exposure of a test tile is trained on",
+    "random": "image, at random: siblings of nearly every test image are trained on, and the figures are leaky",
+}
+MEGAPIXEL = 1_000_000
+
+
+def network_text(train: Mapping[str, Any], parameters: int, multiply_adds: float) -> str:
+    """Return what the network is made of, and how large it is. multiply_adds: for one pixel."""
+    rows = [
+        ("encoder", f"`{train['encoder']}`, weights at first: {train['encoder_weights'] or 'random'}"),
+        ("channels of the decoder", "-".join(map(str, train["decoder_channels"]))),
+        ("parameters", f"{parameters / 1e6:.2f} million"),
+        ("multiply-adds for a megapixel", f"{multiply_adds * MEGAPIXEL / 1e9:.1f} billion"),
+    ]
+    return table(["", ""], rows)
+
+
+def data_text(entries: Sequence[Entry], parts: Mapping[str, str]) -> str:
+    """Return how many images of how many tiles each part holds of each type."""
+
+    def count(kinds: Sequence[str], chosen: Sequence[str]) -> str:
+        tiles = [entry.tile for entry in entries if entry.type in kinds and parts[entry.image] in chosen]
+        return f"{len(tiles)} ({len(set(tiles))})"
+
+    rows = [(kind, [kind]) for kind in TYPES] + [("all", list(TYPES))]
+    return table(
+        ["type", "all", *PARTS],
+        [[name, count(kinds, PARTS), *(count(kinds, [part]) for part in PARTS)] for name, kinds in rows],
+    )
+
+
+def split_text(split: Mapping[str, Any]) -> str:
+    """Return which folds train, choose and test."""
+    return (
+        f"into {split['folds']} folds by {SPLITS[split['method']]}: fold {split['test_fold']} tests, fold "
+        f"{split['validation_fold']} chooses the operating point, the other {split['folds'] - 2} train"
+    )
+
+
+def figures_text(figures: Mapping[str, Any], certain: Mapping[str, Any], doubtful: int) -> str:
+    """Return every figure of the test part, and beside it the one without the doubtful images."""
+    columns = [flat(dict(found)) for found in (figures, certain)]
+    rows = [[words, *(_figure(column.get(name)) for column in columns)] for name, words in (COUNTS | HEADLINE).items()]
+    return table(["figure", "test part", f"without its {doubtful} doubtful images"], rows)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "–"  # of a type or a kind of image that is not there
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def by_type_text(types: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how many images of each type are found, how right their type is, and how right their mask."""
+    return table(
+        ["type", "defective images", "found", "type right, of these", "Dice"],
+        [
+            (
+                kind,
+                found["defective_images"],
+                found["found_images"],
+                f"{found['type_right_of_found']:.1%}" if found["found_images"] else "–",
+                f"{found['dice_pooled']:.3f}",
+            )
+            for kind, found in types.items()
+        ],
+    )
+
+
+def weakest_text(types: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the type of the lowest Dice."""
+    kind = min(types, key=lambda kind: types[kind]["dice_pooled"])
+    return f"{kind}, with a Dice of {types[kind]['dice_pooled']:.3f}"
+
+
+def misses_text(outcomes: Outcomes) -> str:
+    """Return how many defective images are missed, and how large their defects are."""
+    defective = outcomes.take(outcomes.defective)
+    pixels, missed = defective.true_positive + defective.false_negative, defective.true_positive == 0
+    if not missed.any():
+        return "Something is found on every defective image."
+    text = f"Nothing is found on {missed.sum()} of {len(defective)} defective images; their defects have a median of "
+    others = f", the others' {np.median(pixels[~missed]):.0f}" if not missed.all() else ""
+    return f"{text}{np.median(pixels[missed]):.0f} pixels{others}."
+
+
+def augmentation_text(train: Mapping[str, Any]) -> str:
+    """Return how far the training crops were changed."""
+    gamma, gain = ("–".join(map(str, train[name])) for name in ("gamma", "gain"))
+    return (
+        f"gamma was {gamma}, brightness {gain}, noise up to {train['noise']:g} grey levels and rotation up to "
+        f"{train['rotation']:g}° either way; nothing was blurred or encoded again"
+    )
+
+
+def robustness_text(curves: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """Return the curves, {change: rows of its table}, as one table."""
+    rows = [
+        [CHANGES[name].words, _level(row["level"], CHANGES[name].neutral), *_robustness_figures(row)]
+        for name, curve in curves.items()
+        for row in curve
+    ]
+    return table(["change", "level", "Dice", "mean of types", "found", "false alarms"], rows)
+
+
+def _level(level: str, neutral: float) -> str:
+    return "unchanged" if float(level) == neutral else level
+
+
+def _robustness_figures(row: Mapping[str, str]) -> list[str]:
+    dice = [f"{float(row[name]):.3f}" for name in ("dice_pooled", "dice_type_mean")]
+    return [*dice, *(f"{float(row[name]):.1%}" for name in ("found_share", "false_alarm_share"))]
+
+
+def parity_text(parity: Mapping[str, Any]) -> str:
+    """Return how far ONNX Runtime is from torch."""
+    rows = [
+        ("test images compared", parity["images"]),
+        ("share of pixels whose mask differs", f"{parity['differing_mask_pixels']:.2g}"),
+        ("share of pixels whose type differs", f"{parity['differing_type_pixels']:.2g}"),
+        ("largest difference of a probability, of 255", parity["grey_levels"]),
+        ("Dice of torch", f"{parity['dice_torch']:.6f}"),
+        ("Dice of ONNX Runtime", f"{parity['dice_onnxruntime']:.6f}"),
+        ("difference of the two", f"{parity['dice_difference']:.2g}"),
+    ]
+    return table(["", ""], rows)
+
+
+def provenance_text(configuration: Mapping[str, Any]) -> str:
+    """Return where the weights come from."""
+    machine = configuration["machine"]
+    rows = [
+        ("commit", f"`{configuration['commit']}`{', with changes that were not committed' * configuration['dirty']}"),
+        ("seed", configuration["seed"]),
+        ("epochs", configuration["train"]["epochs"]),
+        ("seconds of training", configuration["seconds"]),
+        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['processor']}"),
+        ("software", f"Python {machine['python']}, torch {machine['torch']}"),
+    ]
+    return table(["", ""], rows)
