@@ -90,16 +90,22 @@ def test_an_unknown_run_is_refused_by_the_names_that_there_are():
         params_of("honest-3", load_params())
 
 
-def test_the_literatures_frames_have_their_sizes_and_images(project):
-    defective = [path for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")]
-    tested = images(project / "crossval/random/test.csv")
-    for name, pixels, expected in (
-        ("centre_crop", 224**2, {path.stem for path in defective} & set(tested)),
-        ("stretched", 256**2, set(tested)),
-    ):
-        results = read_results(project / f"crossval/random/test_{name}.csv")
-        assert expected == {result.image for result in results}
-        assert {pixels} == {int((r.counts.defect + r.counts.sound).sum()) for r in results}
+def pixels(results):
+    return {int((result.counts.defect + result.counts.sound).sum()) for result in results}
+
+
+@pytest.mark.parametrize("run", ["honest-0", "honest-1", "honest-2", "random"])
+def test_every_run_counts_the_centre_crops_of_its_defective_test_images(project, run):
+    defective = {path.stem for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")}
+    results = read_results(project / f"crossval/{run}/test_centre_crop.csv")
+    assert defective & set(images(project / f"crossval/{run}/test.csv")) == {result.image for result in results}
+    assert {224**2} == pixels(results)
+
+
+def test_the_random_run_counts_all_its_test_images_stretched_to_one_size(project):
+    results = read_results(project / "crossval/random/test_stretched.csv")
+    assert set(images(project / "crossval/random/test.csv")) == {result.image for result in results}
+    assert {256**2} == pixels(results)
 
 
 def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from training.data_split import assign_parts, read_index
 from training.dataset import Sample, load_part
 from training.deployed import DeployedSegmenter
 from training.errors import CrossvalError, exit_status
-from training.literature import write_literature_tables
+from training.literature import write_centre_crop, write_literature_tables
 from training.measure import choose_operating_point
 from training.params import Params, load_params
 from training.precision import pick_device
@@ -86,8 +86,9 @@ def write_tables(network: nn.Module, samples: dict[str, list[Sample]], params: P
     predictions = list(predict(segmenter, samples["test"], description="test"))
     write_results(validation, folder / "validation.csv")
     write_results([result_of(prediction) for prediction in predictions], folder / "test.csv")
+    write_centre_crop(predictions, params.data_load, folder)
     if params.data_split.method == "random":
-        write_literature_tables(predictions, point, params.data_load, folder)
+        write_literature_tables(predictions, point, folder)
     return asdict(point)
 
 
