@@ -4,7 +4,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 from ruamel.yaml import YAML
@@ -103,3 +105,9 @@ def write_project(folder: Path, parts: dict[str, list[str]], **knobs: Any) -> No
     write_dataset(chosen_members, read_tile_ids(), params.data_load, folder / "data" / "tiles")
     rows = [f"{name.split('/')[-1]},{part}" for name, part in names.items()]
     (folder / "data" / "split.csv").write_text("\n".join(["image,part", *rows]) + "\n")
+
+
+def without_model_hub(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """No network and an empty cache, wherever the tests run."""
+    patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
