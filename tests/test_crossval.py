@@ -156,6 +156,8 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
     text = (project / "docs/report.md").read_text()
     for words in ("honest-0", "honest-1", "honest-2", "Leaky", f"{metrics['leaky']['stretched']['dice']:.3f}"):
         assert words in text
+    cropped = images(project / "crossval/random/test_centre_crop.csv")
+    assert len(cropped) == metrics["leaky"]["centre_crop"]["images"]
     theirs, ours = (metrics["baseline"]["baseline-1"][name] for name in ("theirs", "ours"))
     assert metrics["honest"]["folds"]["honest-1"] == ours["native"]
     for found in (theirs, ours):
