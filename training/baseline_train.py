@@ -28,7 +28,7 @@ def build_network(encoder: str) -> tuple[nn.Module, str | None]:
     try:
         return smp.Unet(encoder, encoder_weights="imagenet", classes=2), None
     except OSError as error:  # of the model hub: no network, no cache
-        reason = f"not to be had from the model hub: {str(error).splitlines()[0]}"
+        reason = f"not to be had from the model hub: {str(error).splitlines()[0].split('. ')[0]}"
         return smp.Unet(encoder, encoder_weights=None, classes=2), reason
 
 
