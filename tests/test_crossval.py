@@ -2,12 +2,15 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
-from training_data import SAMPLE_TILES, params_with, sample_members, write_knobs, write_zip
+from training_data import SAMPLE_TILES, params_with, sample_members, without_model_hub, write_knobs, write_zip
 
 from tiles import DEFECT_TYPES
-from training import crossval, data_load, report
+from training import baseline, crossval, data_load, report
+from training.baseline_recipe import Recipe
 from training.crossval import params_of, perform, run_names
 from training.errors import CrossvalError
 from training.measure import measure, outcomes_at
@@ -37,6 +40,8 @@ def project(tmp_path_factory):
     tile_ids = {path.stem: path.stem for path in SAMPLE_TILES.rglob("*.jpg")}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        without_model_hub(patch, folder)
+        patch.setattr(baseline, "RECIPE", replace(Recipe(), epochs=1))
         patch.setenv("MTD_ARCHIVE", str(write_zip(folder / "tiles.zip", members)))
         write_knobs(folder / "params.yaml", **KNOBS)
         data_load.write_dataset(members, tile_ids, params_with(**KNOBS).data_load, folder / "data/tiles")
@@ -46,8 +51,11 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(project, monkeypatch):
+def in_the_project(project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
+    monkeypatch.setattr(report, "BOOTSTRAP_SAMPLES", 20)
+    monkeypatch.setattr(report, "DOUBTFUL_FILE", tmp_path / "doubtful.csv")
+    report.DOUBTFUL_FILE.write_text("image,reason\nexp1_num_262480,for the test\n")
 
 
 def images(path):
@@ -66,9 +74,10 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
     params = load_params()
     folds = {name: params_of(name, params).data_split for name in run_names(params)}
     assert [("honest-0", 0, 2), ("honest-1", 1, 0), ("honest-2", 2, 1)] == [
-        (name, split.test_fold, split.validation_fold) for name, split in folds.items() if split.method == "by_tile"
+        (name, split.test_fold, split.validation_fold) for name, split in folds.items() if "honest" in name
     ]
     assert "random" == folds["random"].method
+    assert folds["honest-1"] == folds["baseline-1"]
 
 
 def test_a_run_keeps_all_that_it_comes_from(project):
@@ -82,32 +91,63 @@ def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
     crossval.main()
     assert before == {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
-    assert 4 == capsys.readouterr().out.count("done before")
+    assert 5 == capsys.readouterr().out.count("done before")
 
 
 def test_an_unknown_run_is_refused_by_the_names_that_there_are():
-    with pytest.raises(CrossvalError, match="no run honest-3: choose of honest-0, honest-1, honest-2, random"):
-        params_of("honest-3", load_params())
-
-
-def test_the_literatures_frames_have_their_sizes_and_images(project):
-    defective = [path for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")]
-    tested = images(project / "crossval/random/test.csv")
-    for name, pixels, expected in (
-        ("centre_crop", 224**2, {path.stem for path in defective} & set(tested)),
-        ("stretched", 256**2, set(tested)),
+    with pytest.raises(
+        CrossvalError, match="no run honest-3: choose of honest-0, honest-1, honest-2, random, baseline-1"
     ):
-        results = read_results(project / f"crossval/random/test_{name}.csv")
-        assert expected == {result.image for result in results}
-        assert {pixels} == {int((r.counts.defect + r.counts.sound).sum()) for r in results}
+        params_of("honest-3", load_params())
+    assert 2 == params_of("baseline-2", load_params()).data_split.test_fold
 
 
-def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project, tmp_path, monkeypatch):
-    doubtful = tmp_path / "doubtful.csv"
-    monkeypatch.setattr(report, "DOUBTFUL_FILE", doubtful)
+def pixels(results):
+    return {int((result.counts.defect + result.counts.sound).sum()) for result in results}
+
+
+@pytest.mark.parametrize("run", ["honest-0", "honest-1", "honest-2", "random", "baseline-1"])
+def test_every_run_counts_the_centre_crops_of_its_defective_test_images(project, run):
+    defective = {path.stem for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")}
+    results = read_results(project / f"crossval/{run}/test_centre_crop.csv")
+    assert defective & set(images(project / f"crossval/{run}/test.csv")) == {result.image for result in results}
+    assert {224**2} == pixels(results)
+
+
+def test_the_random_run_counts_all_its_test_images_stretched_to_one_size(project):
+    results = read_results(project / "crossval/random/test_stretched.csv")
+    assert set(images(project / "crossval/random/test.csv")) == {result.image for result in results}
+    assert {256**2} == pixels(results)
+
+
+def test_the_baseline_is_counted_on_the_test_images_and_the_masks_of_the_honest_run(project):
+    for table in ("test", "test_centre_crop"):
+        ours, theirs = (read_results(project / f"crossval/{run}/{table}.csv") for run in ("honest-1", "baseline-1"))
+        assert [(r.image, r.counts.defect.sum()) for r in ours] == [(r.image, r.counts.defect.sum()) for r in theirs]
+
+
+def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_random(project):
+    found = json.loads((project / "crossval/baseline-1/run.json").read_text())
+    assert {"recipe", "seed", "split", "commit", "dirty", "machine", "seconds", "operating_point"} <= found.keys()
+    trained = images(project / "crossval/honest-0/test.csv") + images(project / "crossval/honest-2/test.csv")
+    validation = set(images(project / "crossval/honest-1/validation.csv"))
+    free = {path.stem for path in (SAMPLE_TILES / "MT_Free").rglob("*.jpg")}
+    assert len(set(trained) - validation - free) == found["train_images"]
+    assert found["encoder_weights"] is None
+    assert "not to be had from the model hub" in found["encoder_weights_missing"]
+
+
+def test_the_report_wants_the_list_of_doubtful_images():
+    report.DOUBTFUL_FILE.unlink()
     with pytest.raises(CrossvalError, match=r"doubtful\.csv is missing"):
         report.main()
+<<<<<<< HEAD
     doubtful.write_text("image,reason\nexp1_num_262480,for the test\n")
+=======
+
+
+def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
+>>>>>>> eff44510d872051dbd9f6bec9d0204bc358495f9
     report.main()
     metrics = json.loads((project / "crossval/metrics.json").read_text())
     point = point_of(read_run(project / "crossval/honest-0"))
@@ -120,17 +160,50 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project, tmp_
     text = (project / "docs/report.md").read_text()
     for words in ("honest-0", "honest-1", "honest-2", "Leaky", f"{metrics['leaky']['stretched']['dice']:.3f}"):
         assert words in text
+    cropped = images(project / "crossval/random/test_centre_crop.csv")
+    assert len(cropped) == metrics["leaky"]["centre_crop"]["images"]
+    theirs, ours = (metrics["baseline"]["baseline-1"][name] for name in ("theirs", "ours"))
+    assert metrics["honest"]["folds"]["honest-1"] == ours["native"]
+    for found in (theirs, ours):
+        assert f"Dice {found['centre_crop']['dice']:.3f}, IoU {found['centre_crop']['iou']:.3f}" in text
+    assert "The encoder began with random weights" in text
 
 
-def test_folds_of_different_parameters_and_missing_folds_make_no_report(project, tmp_path, monkeypatch):
-    copy = tmp_path / "crossval"
-    for fold in range(3):
-        found = json.loads((project / f"crossval/honest-{fold}/run.json").read_text())
-        (copy / f"honest-{fold}").mkdir(parents=True)
-        (copy / f"honest-{fold}/run.json").write_text(json.dumps(found | {"seed": fold}))
+def copy_runs(project, folder, *names):
+    """A folder with some of the project's runs."""
+    shutil.copy(project / "params.yaml", folder)
+    for name in names:
+        shutil.copytree(project / "crossval" / name, folder / "crossval" / name)
+
+
+def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0", "honest-2")
+    monkeypatch.chdir(tmp_path)
+    report.main()
+    counted = sum(len(images(project / f"crossval/honest-{fold}/test.csv")) for fold in (0, 2))
+    text = (tmp_path / "docs/report.md").read_text()
+    assert f"2 of 3 folds so far: honest-0, honest-2; {counted} images" in text
+    for name in ("honest-1", "random", "baseline-1"):
+        assert f"`python -m training.crossval {name}`" in text
+
+
+def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0", "baseline-1")
+    monkeypatch.chdir(tmp_path)
+    report.main()
+    assert "Ours is missing: it needs honest-1" in (tmp_path / "docs/report.md").read_text()
+
+
+def test_no_honest_fold_makes_no_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CrossvalError, match=r"no honest fold is there: run `python -m training\.crossval`"):
+        report.honest_folders()
+
+
+def test_folds_of_different_parameters_make_no_report(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0", "honest-1")
+    path = tmp_path / "crossval/honest-1/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 21}))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CrossvalError, match="different parameters"):
-        report.honest_folders()
-    (copy / "honest-1/run.json").unlink()
-    with pytest.raises(CrossvalError, match="2 of the honest folds are there"):
         report.honest_folders()

@@ -6,7 +6,9 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
@@ -126,3 +128,9 @@ class GreyIsDefect(nn.Module):
         logits[:, 0] = 0
         logits[:, 3] = self.slope * image[:, 0]
         return logits
+
+
+def without_model_hub(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """No network and an empty cache, wherever the tests run."""
+    patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))

@@ -3,8 +3,9 @@
     python -m training.crossval              every run that has no tables yet, one after another
     python -m training.crossval honest-3     this one
 
-honest-<k>  five folds by physical tile: fold k tests, another one validates, three train
-random      the literature's leaky random split: siblings of nearly every test image are trained on
+honest-<k>    five folds by physical tile: fold k tests, another one validates, three train
+random        the literature's leaky random split: siblings of nearly every test image are trained on
+baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own
 
 An interrupted run goes on after its last whole epoch. The tables appear whole or not at all.
 """
@@ -18,13 +19,14 @@ from typing import Any
 
 from torch import nn
 
+from training import baseline
 from training.check_packages import check_packages
 from training.checkpoint import CONFIGURATION_FILE, RunState, load_model
 from training.data_split import assign_parts, read_index
 from training.dataset import Sample, load_part
 from training.deployed import DeployedSegmenter
 from training.errors import CrossvalError, exit_status
-from training.literature import write_literature_tables
+from training.literature import write_centre_crop, write_literature_tables
 from training.measure import choose_operating_point
 from training.params import Params, load_params
 from training.precision import pick_device
@@ -33,12 +35,13 @@ from training.results import result_of, write_results
 from training.train import RUN_FOLDER, Trainer, configuration, identity, live_in, run, run_key
 
 FOLDER = Path("crossval")
-RANDOM = "random"
+HONEST, RANDOM, BASELINE = "honest-", "random", "baseline-"
 
 
 def run_names(params: Params) -> list[str]:
-    """Return the names of all runs."""
-    return [*(f"honest-{fold}" for fold in range(params.data_split.folds)), RANDOM]
+    """Return the names of the runs that the report wants."""
+    honest = [f"{HONEST}{fold}" for fold in range(params.data_split.folds)]
+    return [*honest, RANDOM, f"{BASELINE}{params.data_split.test_fold}"]
 
 
 def params_of(name: str, params: Params) -> Params:
@@ -46,13 +49,13 @@ def params_of(name: str, params: Params) -> Params:
 
     Raises: CrossvalError, when there is no run of this name.
     """
-    if name not in run_names(params):
-        raise CrossvalError(f"there is no run {name}: choose of {', '.join(run_names(params))}")
     split = params.data_split
+    if name not in {*run_names(params), *(f"{BASELINE}{fold}" for fold in range(split.folds))}:
+        raise CrossvalError(f"there is no run {name}: choose of {', '.join(run_names(params))}")
     if name == RANDOM:
         changes: dict[str, Any] = {"method": "random"}
     else:
-        fold = int(name.removeprefix("honest-"))
+        fold = int(name.removeprefix(HONEST).removeprefix(BASELINE))
         validation = (fold + split.validation_fold - split.test_fold) % split.folds
         changes = {"method": "by_tile", "test_fold": fold, "validation_fold": validation}
     return params.model_copy(update={"data_split": split.model_copy(update=changes)})
@@ -69,7 +72,9 @@ def shipped_model(params: Params) -> tuple[nn.Module, dict[str, Any]] | None:
 def train_model(
     params: Params, packages: dict[str, str], split: dict[str, str], samples: dict[str, list[Sample]]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Train, or go on where an interrupted run ended."""
+    """Train, or go on where an interrupted run ended, or take the pipeline's own model where it is of this run."""
+    if shipped := shipped_model(params):
+        return shipped
     key = run_key(params, packages, split)
     trainer = Trainer(params.train, params.base.seed)
     folder = RUN_FOLDER / key
@@ -86,8 +91,9 @@ def write_tables(network: nn.Module, samples: dict[str, list[Sample]], params: P
     predictions = list(predict(segmenter, samples["test"], description="test"))
     write_results(validation, folder / "validation.csv")
     write_results([result_of(prediction) for prediction in predictions], folder / "test.csv")
+    write_centre_crop(predictions, params.data_load, folder)
     if params.data_split.method == "random":
-        write_literature_tables(predictions, point, params.data_load, folder)
+        write_literature_tables(predictions, point, folder)
     return asdict(point)
 
 
@@ -96,11 +102,13 @@ def perform(name: str, base: Params, packages: dict[str, str]) -> None:
     params = params_of(name, base)
     split = assign_parts(read_index(), params.data_split, params.base.seed)
     samples = {part: load_part(part, params, split) for part in ("train", "validation", "test")}
-    network, found = shipped_model(params) or train_model(params, packages, split, samples)
+    ours, theirs = (train_model, write_tables), (baseline.train_model, baseline.write_tables)
+    train, write = theirs if name.startswith(BASELINE) else ours
+    network, found = train(params, packages, split, samples)
     aside = FOLDER / f"{name}.new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    point = write_tables(network, samples, params, aside)
+    point = write(network, samples, params, aside)
     (aside / "run.json").write_text(json.dumps(found | {"operating_point": point}, indent=2) + "\n")
     aside.replace(FOLDER / name)
 

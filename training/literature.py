@@ -27,12 +27,21 @@ CLASSES = ("Background", *DEFECT_TYPES)
 
 def centre_crop(prediction: Prediction) -> Prediction:
     """Scale the shorter side to 224 and crop the centre."""
-    height, width = prediction.probability.shape
-    scale = CENTRE_CROP / min(height, width)
-    scaled = _resized(prediction, round(height * scale), round(width * scale))
-    top, left = ((side - CENTRE_CROP) // 2 for side in scaled.probability.shape)
-    window = np.s_[top : top + CENTRE_CROP, left : left + CENTRE_CROP]
+    size = scaled_size(*prediction.probability.shape)
+    scaled, window = _resized(prediction, *size), centre_window(*size)
     return _with(prediction, scaled.probability[window], scaled.type[window], scaled.sample.mask[window])
+
+
+def scaled_size(height: int, width: int) -> tuple[int, int]:
+    """Return the height and width at which the shorter side is 224."""
+    scale = CENTRE_CROP / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
+def centre_window(height: int, width: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the centre's 224 × 224 pixels."""
+    top, left = ((side - CENTRE_CROP) // 2 for side in (height, width))
+    return slice(top, top + CENTRE_CROP), slice(left, left + CENTRE_CROP)
 
 
 def stretched(prediction: Prediction) -> Prediction:
@@ -41,29 +50,33 @@ def stretched(prediction: Prediction) -> Prediction:
 
 
 def _resized(prediction: Prediction, height: int, width: int) -> Prediction:
-    def resize(array: np.ndarray, how: Image.Resampling) -> np.ndarray:
-        return np.asarray(Image.fromarray(array).resize((width, height), how))
-
-    mask = resize(prediction.sample.mask.astype(np.uint8) * 255, Image.Resampling.BILINEAR)
+    mask = resize(prediction.sample.mask.astype(np.uint8) * 255, height, width)
     return _with(
         prediction,
-        resize(prediction.probability, Image.Resampling.BILINEAR),
-        resize(prediction.type, Image.Resampling.NEAREST),
+        resize(prediction.probability, height, width),
+        resize(prediction.type, height, width, Image.Resampling.NEAREST),
         mask > 127,  # noqa: PLR2004 - mostly covered
     )
+
+
+def resize(array: np.ndarray, height: int, width: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    """Resize as Pillow does, smoothly where it shrinks. Shapes: (H, W) uint8 → (height, width) uint8."""
+    return np.asarray(Image.fromarray(array).resize((width, height), how))
 
 
 def _with(prediction: Prediction, probability: np.ndarray, types: np.ndarray, mask: np.ndarray) -> Prediction:
     return Prediction(replace(prediction.sample, mask=mask), probability, types)
 
 
-def write_literature_tables(
-    predictions: Sequence[Prediction], point: OperatingPoint, params: DataLoadParams, folder: Path
-) -> None:
-    """Write test_centre_crop.csv (defective images alone, masks > 0), test_stretched.csv and test_classes.csv."""
+def write_centre_crop(predictions: Sequence[Prediction], params: DataLoadParams, folder: Path) -> None:
+    """Write test_centre_crop.csv: defective images alone, masks > 0."""
     masks = read_masks(params, above=0)
-    defective = [_with_mask(p, masks[p.sample.entry.image]) for p in predictions if p.sample.entry.type != FREE]
+    defective = [with_mask(p, masks[p.sample.entry.image]) for p in predictions if p.sample.entry.type != FREE]
     write_results([result_of(centre_crop(prediction)) for prediction in defective], folder / "test_centre_crop.csv")
+
+
+def write_literature_tables(predictions: Sequence[Prediction], point: OperatingPoint, folder: Path) -> None:
+    """Write test_stretched.csv and test_classes.csv."""
     write_results([result_of(stretched(prediction)) for prediction in predictions], folder / "test_stretched.csv")
     _write_classes(predictions, point, folder / "test_classes.csv")
 
@@ -76,7 +89,8 @@ def read_masks(params: DataLoadParams, *, above: int) -> Mapping[str, np.ndarray
     return {image: decode_mask(content, above=above, max_pixels=params.max_pixels) for image, content in masks.items()}
 
 
-def _with_mask(prediction: Prediction, mask: np.ndarray) -> Prediction:
+def with_mask(prediction: Prediction, mask: np.ndarray) -> Prediction:
+    """Return the prediction with another truth. Shape: mask (H, W) bool."""
     return replace(prediction, sample=replace(prediction.sample, mask=mask))
 
 

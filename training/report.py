@@ -14,10 +14,11 @@ import numpy as np
 
 from tiles.operating_point import OperatingPoint
 from training.checkpoint import write_aside
-from training.crossval import FOLDER, RANDOM
+from training.crossval import BASELINE, FOLDER, HONEST, RANDOM, run_names
 from training.errors import CrossvalError, exit_status
 from training.literature import CLASSES, mean_iou
 from training.measure import Outcomes, bootstrap, dice_pooled, interval, iou_of, join, measure, outcomes_at
+from training.params import load_params
 from training.report_text import render
 from training.results import read_results
 
@@ -46,15 +47,14 @@ def point_of(run: dict[str, Any]) -> OperatingPoint:
 
 
 def honest_folders() -> list[Path]:
-    """Return the folders of the honest runs.
+    """Return the folders of the honest runs that there are.
 
-    Raises: CrossvalError, when a fold is missing or two folds were trained in different ways.
+    Raises: CrossvalError, when there is none or two folds were trained in different ways.
     """
-    folders = sorted(path for path in FOLDER.glob("honest-*") if (path / "run.json").is_file())
+    folders = sorted(path.parent for path in FOLDER.glob(f"{HONEST}*/run.json"))
+    if not folders:
+        raise CrossvalError("no honest fold is there: run `python -m training.crossval`")
     runs = [read_run(folder) for folder in folders]
-    folds = runs[0]["split"]["folds"] if runs else 0
-    if not runs or len(runs) < folds:
-        raise CrossvalError(f"{len(runs)} of the honest folds are there: run `python -m training.crossval`")
     if len({json.dumps([run["train"], run["seed"]], sort_keys=True) for run in runs}) > 1:
         raise CrossvalError("the honest folds were trained with different parameters: delete those that are outdated")
     return folders
@@ -104,9 +104,14 @@ def doubtful_images() -> Sequence[str]:
         return [row["image"] for row in csv.DictReader(file)]
 
 
-def leaky() -> dict[str, Any]:
-    """Return the literature's scores of the random run; the operating point is that of its validation part."""
+def leaky() -> dict[str, Any] | None:
+    """Return the literature's scores of the random run, None where it was not done.
+
+    The operating point is that of its validation part.
+    """
     folder = FOLDER / RANDOM
+    if not (folder / "run.json").is_file():
+        return None
     run = read_run(folder)
     point = point_of(run)
     native, stretched, cropped = (
@@ -118,12 +123,36 @@ def leaky() -> dict[str, Any]:
     return {
         "run": run,
         "native": measure(native),
-        "centre_crop": overlap(cropped.take(cropped.defective)),
+        "centre_crop": overlap(cropped),  # with those whose defect the crop loses, as they counted
         "stretched": overlap(stretched),
         "native_with_free": overlap(native),
         "mean_iou": mean_iou(confusion, with_background=False),
         "mean_iou_with_background": mean_iou(confusion, with_background=True),
     }
+
+
+def baselines() -> dict[str, Any]:
+    """Return {run: its figures and, where they are there, those of our own run on the same fold}."""
+    found = {}
+    for path in sorted(FOLDER.glob(f"{BASELINE}*/run.json")):
+        ours = FOLDER / f"{HONEST}{path.parent.name.removeprefix(BASELINE)}"
+        counted = all((ours / name).is_file() for name in ("run.json", "test_centre_crop.csv"))
+        found[path.parent.name] = {
+            "run": read_run(path.parent),
+            "theirs": scorings(path.parent),
+            "ours": scorings(ours) if counted else None,
+            "ours_run": ours.name,
+        }
+    return found
+
+
+def scorings(folder: Path) -> dict[str, Any]:
+    """Score a run as the first public project scores, and as we do."""
+    point = point_of(read_run(folder))
+    native, cropped = (
+        outcomes_at(read_results(folder / f"{name}.csv"), point) for name in ("test", "test_centre_crop")
+    )
+    return {"centre_crop": overlap(cropped), "native": measure(native)}
 
 
 def overlap(outcomes: Outcomes) -> dict[str, float]:
@@ -134,10 +163,10 @@ def overlap(outcomes: Outcomes) -> dict[str, float]:
 
 def main() -> None:
     """Measure all tables and write both files."""
-    metrics = {"honest": honest(), "leaky": leaky()}
+    metrics = {"honest": honest(), "leaky": leaky(), "baseline": baselines()}
     REPORT_FILE.parent.mkdir(exist_ok=True)
     write_aside(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    write_aside(REPORT_FILE, render(metrics))
+    write_aside(REPORT_FILE, render(metrics, run_names(load_params())))
 
 
 if __name__ == "__main__":

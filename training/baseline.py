@@ -1,0 +1,112 @@
+"""The first public project's recipe (baseline_recipe.py), trained and tested on one of our honest folds.
+
+Where this differs from the original: segmentation-models-pytorch's U-Net stands for fastai's DynamicUnet. Both have the
+ResNet-34 encoder; theirs has two more convolutions at its bottom, upsamples by learned pixel shuffle, has wider decoder
+blocks, and a residual block at full resolution that sees the image itself once more. It trains on the fold's train part
+(theirs: 80 % of the images, of which a tenth only served to watch), and where ImageNet weights can't be had on random
+ones. run.json says which.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from tiles.operating_point import OperatingPoint
+from training.baseline_images import BaselineCrops, normalise
+from training.baseline_recipe import Recipe
+from training.baseline_train import BaselineTrainer
+from training.checkpoint import RunState
+from training.data_load import FREE
+from training.dataset import Sample
+from training.literature import centre_crop, centre_window, read_masks, resize, scaled_size, with_mask
+from training.params import Params
+from training.predict import Prediction
+from training.provenance import machine
+from training.results import result_of, write_results
+from training.train import run_key
+
+RECIPE = Recipe()
+RUN_FOLDER = Path(".run/baseline")
+CODE = ("baseline_images", "baseline_recipe", "baseline_train", "literature")  # beside what train.run_key covers
+
+
+def train_model(
+    params: Params, packages: dict[str, str], split: dict[str, str], samples: Mapping[str, list[Sample]]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train, or go on where an interrupted run ended; return the network and what run.json says of it."""
+    crops = BaselineCrops(samples["train"], read_masks(params.data_load, above=0), RECIPE, params.base.seed)
+    trainer = BaselineTrainer(RECIPE, params.base.seed, crops)
+    key = baseline_key(run_key(params, packages, split), trainer)
+    meta = trainer.train(RunState(RUN_FOLDER / key))
+    return trainer.network, {
+        "recipe": asdict(RECIPE),
+        "encoder_weights": None if trainer.weights_missing else "imagenet",
+        "encoder_weights_missing": trainer.weights_missing,
+        "train_images": len(crops),
+        "train_loss": meta["losses"],
+        "seed": params.base.seed,
+        "split": params.data_split.model_dump(),
+        "data_digest": params.data_load.digest,
+        "run": key,
+        **meta["sources"],
+        "machine": machine(),
+        "seconds": round(meta["seconds"]),
+    }
+
+
+def baseline_key(fold_key: str, trainer: BaselineTrainer) -> str:
+    """Return a digest of everything that the weights depend on, the machine aside. fold_key: of the same data."""
+    pretrained = trainer.weights_missing is None
+    digest = hashlib.sha256(json.dumps([fold_key, asdict(trainer.recipe), pretrained]).encode())
+    for name in CODE:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.inference_mode()
+def predict_centre(network: nn.Module, tile: np.ndarray) -> np.ndarray:
+    """Return P(defect) · 255 on the centre crop of the scaled tile. Shapes: (H, W) uint8 → (224, 224) uint8."""
+    network.eval()
+    size = scaled_size(*tile.shape)
+    crop = torch.from_numpy(resize(tile, *size)[centre_window(*size)].astype(np.float32) / 255)
+    logits: Tensor = network(normalise(crop.unsqueeze(0).to(next(network.parameters()).device)))
+    return torch.round(255 * logits.softmax(dim=1)[0, 1]).to(torch.uint8).cpu().numpy()
+
+
+def place_back(probability: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a centre crop's probabilities on the whole tile, 0 outside of it. Shapes: (224, 224) → (height, width)."""
+    size = scaled_size(height, width)
+    rows, columns = (
+        slice(round(window.start * native / scaled), round(window.stop * native / scaled))
+        for window, native, scaled in zip(centre_window(*size), (height, width), size, strict=True)
+    )
+    whole = np.zeros((height, width), np.uint8)
+    whole[rows, columns] = resize(probability, *whole[rows, columns].shape)
+    return whole
+
+
+def write_tables(
+    network: nn.Module, samples: Mapping[str, list[Sample]], params: Params, folder: Path
+) -> dict[str, Any]:
+    """Predict the test part, write its tables as the honest runs do, and return the recipe's operating point."""
+    masks = read_masks(params.data_load, above=0)
+    native, cropped = [], []
+    for sample in tqdm(samples["test"], desc="test", unit="tile", leave=False):
+        centre = predict_centre(network, sample.tile)
+        whole = place_back(centre, *sample.tile.shape)
+        prediction = Prediction(sample, whole, np.zeros_like(whole))  # it knows no types
+        native.append(result_of(prediction))
+        if sample.entry.type != FREE:
+            frame = centre_crop(with_mask(prediction, masks[sample.entry.image]))
+            cropped.append(result_of(replace(frame, probability=centre)))
+    write_results(native, folder / "test.csv")
+    write_results(cropped, folder / "test_centre_crop.csv")
+    return asdict(OperatingPoint(RECIPE.threshold, 0.0))
