@@ -141,13 +141,9 @@ def test_the_report_wants_the_list_of_doubtful_images():
     report.DOUBTFUL_FILE.unlink()
     with pytest.raises(CrossvalError, match=r"doubtful\.csv is missing"):
         report.main()
-<<<<<<< HEAD
-    doubtful.write_text("image,reason\nexp1_num_262480,for the test\n")
-=======
 
 
 def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
->>>>>>> eff44510d872051dbd9f6bec9d0204bc358495f9
     report.main()
     metrics = json.loads((project / "crossval/metrics.json").read_text())
     point = point_of(read_run(project / "crossval/honest-0"))
