@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SCORE_PIXELS = 64  # of 1, 16, 32, 64, 128, 256 the one that told validation tiles apart best (docs/experiments.md)
+SCORE_PIXELS = 32  # of 1, 8, 16, 32, 64, 128, 256 the one that told validation tiles apart best (docs/experiments.md)
 
 
 @dataclass(frozen=True)
