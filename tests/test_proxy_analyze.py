@@ -45,7 +45,7 @@ async def test_pred_is_the_thresholded_probability_as_high_and_wide_as_the_uploa
     assert (height, width) == (answer["height"], answer["width"])
     assert int(mask.sum()) == answer["defect_pixels"] == sum(answer["types"].values())
     assert bool(mask.any()) is answer["defective"]
-    highest = np.sort(probability, axis=None)[-64:]
+    highest = np.sort(probability, axis=None)[-32:]
     assert pytest.approx(highest.mean() / 255, abs=1e-4) == answer["score"]
     counts = np.bincount(kind[mask], minlength=6)[1:].tolist()
     assert counts == list(answer["types"].values())

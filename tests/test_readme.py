@@ -27,7 +27,7 @@ ELSEWHERE = {
     "accelerate launch -m training.train": "test_train.py, with two processes on the CPU",
     "dvc commit train": "by hand, after a change that leaves the weights as they are",
     "python -m training.crossval": "test_crossval.py, by its functions",
-    "python -m training.crossval baseline-1": "test_crossval.py, by its functions",
+    "python -m training.crossval baseline-4": "test_crossval.py, by its functions",
     "python -m training.report": "test_crossval.py, by its main",
     "dvc metrics show": "test_pipeline.py",
     "dvc plots show": "test_pipeline.py",
