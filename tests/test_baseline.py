@@ -18,7 +18,7 @@ from training.literature import CENTRE_CROP
 
 PLAIN = replace(Recipe(), rotation=0.0, warp=0.0, lighting=0.0)
 SMALL = replace(Recipe(), batch_size=2, epochs=2)
-TILES = ("Break/exp1_num_116934", "Uneven/exp1_num_124236", "Free/exp1_num_10903")
+TILES = ("Break/exp1_num_271361", "Uneven/exp1_num_270128", "Free/exp1_num_10903")
 
 
 def crops(recipe):

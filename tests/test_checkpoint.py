@@ -1,5 +1,6 @@
 """Weights and run states on disk: restored to the byte, and refused with the mend where they don't fit."""
 
+import contextlib
 import json
 import resource
 
@@ -199,22 +200,26 @@ def test_a_missing_file_is_named_with_the_mend(path):
         load_model()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """As on a full disk, no file can grow beyond 4096 bytes."""
+    """As on a full disk, no file can grow beyond 4096 bytes; not even the one that this test's output may go to."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_keeps_the_earlier_state_and_says_to_make_room(tmp_path, request):
+def test_a_full_disk_keeps_the_earlier_state_and_says_to_make_room(tmp_path):
     before, after = Run(seed=1), Run(seed=2)
     after.network = nn.Linear(100, 100)
     state = RunState(tmp_path)
     state.save(before.modules, before.optimizer, {"epoch": 1})
-    request.getfixturevalue("full_disk")
-    with pytest.raises(TrainingError, match=r"state\.safetensors can't be written .* make room on its disk"):
+    with (
+        pytest.raises(TrainingError, match=r"state\.safetensors can't be written .* make room on its disk"),
+        full_disk(),
+    ):
         state.save(after.modules, after.optimizer, {"epoch": 2})
     assert ["state.safetensors"] == [path.name for path in tmp_path.iterdir()]
     assert {"epoch": 1} == state.load(before.modules, before.optimizer)

@@ -11,8 +11,9 @@ from training_data import SAMPLE_TILES, params_with, sample_members, without_mod
 from tiles import DEFECT_TYPES
 from training import baseline, crossval, data_load, report
 from training.baseline_recipe import Recipe
+from training.changes import CHANGES
 from training.crossval import params_of, perform, run_names
-from training.errors import CrossvalError
+from training.errors import CrossvalError, EvaluationError
 from training.measure import measure, outcomes_at
 from training.params import load_params
 from training.report import point_of, read_run
@@ -30,6 +31,7 @@ KNOBS = {
     "train__crop_size": 64,
 }
 PACKAGES = {"torch": "2.0"}
+COLUMNS = "change,level,dice_pooled,dice_type_mean,found_share,false_alarm_share"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,10 @@ def project(tmp_path_factory):
         data_load.write_dataset(members, tile_ids, params_with(**KNOBS).data_load, folder / "data/tiles")
         for name in run_names(load_params()):
             perform(name, load_params(), PACKAGES)
+    (folder / "evaluation/plots/robustness").mkdir(parents=True)
+    for name, change in CHANGES.items():
+        row = f"{name},{change.neutral},0.75,0.5,0.9,0.1\n"
+        (folder / f"evaluation/plots/robustness/{name}.csv").write_text(f"{COLUMNS}\n{row}{row}")
     return folder
 
 
@@ -143,6 +149,18 @@ def test_the_report_wants_the_list_of_doubtful_images():
         report.main()
 
 
+def test_the_report_wants_the_robustness_and_draws_a_curve_of_each_change(project):
+    path = project / "evaluation/plots/robustness/blur.csv"
+    path.rename(path.with_suffix(".away"))
+    with pytest.raises(EvaluationError, match=r"blur\.csv is missing: run `dvc repro robustness`"):
+        report.main()
+    path.with_suffix(".away").rename(path)
+    report.main()
+    text = report.REPORT_FILE.read_text()
+    assert len(CHANGES) == text.count("xychart-beta") == text.count("line [0.750, 0.750]")
+    assert text.count('x-axis ["unchanged", "unchanged"]') == len(CHANGES)
+
+
 def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
     report.main()
     metrics = json.loads((project / "crossval/metrics.json").read_text())
@@ -166,8 +184,9 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
 
 
 def copy_runs(project, folder, *names):
-    """A folder with some of the project's runs."""
+    """A folder with some of the project's runs, and the shipped model's robustness."""
     shutil.copy(project / "params.yaml", folder)
+    shutil.copytree(project / "evaluation", folder / "evaluation")
     for name in names:
         shutil.copytree(project / "crossval" / name, folder / "crossval" / name)
 

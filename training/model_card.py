@@ -3,7 +3,6 @@
 The words stand in model_card.md.template and model_card_text.py.
 """
 
-import csv
 import json
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from tiles import DEFECT_TYPES
 from tiles.canvas import STRIDE
 from tiles.operating_point import SCORE_PIXELS, OperatingPoint
-from training.changes import CHANGES
 from training.check_packages import check_packages
 from training.checkpoint import load_model, write_aside
 from training.data_split import read_index, read_split
@@ -36,14 +34,13 @@ from training.model_card_text import (
     network_text,
     parity_text,
     provenance_text,
-    robustness_text,
     split_text,
     weakest_text,
 )
 from training.params import load_params
 from training.report import doubtful_images
 from training.results import read_results
-from training.robustness import FOLDER as ROBUSTNESS_FOLDER
+from training.robustness_text import read_curves, table_text
 
 CARD_FILE = Path("docs/model_card.md")
 TEMPLATE_FILE = Path(__file__).with_name("model_card.md.template")
@@ -51,14 +48,13 @@ RESULTS_FILE = EVALUATION_FOLDER / "results_test.csv"
 INPUTS = {
     METRICS_FILE: "evaluate",
     RESULTS_FILE: "evaluate",
-    **{ROBUSTNESS_FOLDER / f"{name}.csv": "robustness" for name in CHANGES},
     PARITY_FILE: "export",
 }
 MACS_SIDE = 256  # pixels, of the image on which multiply-adds are counted; a multiple of STRIDE
 
 
 def refuse_missing() -> None:
-    """Look for what evaluate, robustness and export write.
+    """Look for what evaluate and export write.
 
     Raises: EvaluationError, naming the file and the command that makes it.
     """
@@ -72,12 +68,6 @@ def multiply_adds(network: nn.Module) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 1, MACS_SIDE, MACS_SIDE))
     return float(counter.get_total_flops()) / 2 / MACS_SIDE**2  # a multiplication and an addition count as two
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a CSV table."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def figures_by_type(outcomes: Outcomes) -> dict[str, dict[str, Any]]:
@@ -112,7 +102,7 @@ def render(network: nn.Module, configuration: Mapping[str, Any], false_alarm_rat
         weakest=weakest_text(types),
         misses=misses_text(outcomes),
         augmentation=augmentation_text(configuration["train"]),
-        robustness=robustness_text({name: read_rows(ROBUSTNESS_FOLDER / f"{name}.csv") for name in CHANGES}),
+        robustness=table_text(read_curves()),
         parity=parity_text(json.loads(PARITY_FILE.read_text())),
         commit=configuration["commit"],
         provenance=provenance_text(configuration),

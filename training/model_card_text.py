@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from training.changes import CHANGES
 from training.data_load import TYPES, Entry
 from training.data_split import PARTS
 from training.measure import Outcomes
@@ -115,25 +114,6 @@ def augmentation_text(train: Mapping[str, Any]) -> str:
         f"gamma was {gamma}, brightness {gain}, noise up to {train['noise']:g} grey levels and rotation up to "
         f"{train['rotation']:g}° either way; nothing was blurred or encoded again"
     )
-
-
-def robustness_text(curves: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """Return the curves, {change: rows of its table}, as one table."""
-    rows = [
-        [CHANGES[name].words, _level(row["level"], CHANGES[name].neutral), *_robustness_figures(row)]
-        for name, curve in curves.items()
-        for row in curve
-    ]
-    return table(["change", "level", "Dice", "mean of types", "found", "false alarms"], rows)
-
-
-def _level(level: str, neutral: float) -> str:
-    return "unchanged" if float(level) == neutral else level
-
-
-def _robustness_figures(row: Mapping[str, str]) -> list[str]:
-    dice = [f"{float(row[name]):.3f}" for name in ("dice_pooled", "dice_type_mean")]
-    return [*dice, *(f"{float(row[name]):.1%}" for name in ("found_share", "false_alarm_share"))]
 
 
 def parity_text(parity: Mapping[str, Any]) -> str:

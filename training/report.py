@@ -1,4 +1,6 @@
-"""docs/report.md and crossval/metrics.json, from the tables in crossval/ alone: nothing is trained or predicted here.
+"""docs/report.md and crossval/metrics.json, from tables alone: nothing is trained or predicted here.
+
+The tables are those in crossval/ and, of the shipped model, those of the stage robustness.
 
 python -m training.report
 """
@@ -21,6 +23,7 @@ from training.measure import Outcomes, bootstrap, dice_pooled, interval, iou_of,
 from training.params import load_params
 from training.report_text import render
 from training.results import read_results
+from training.robustness_text import curves_text, read_curves
 
 METRICS_FILE = FOLDER / "metrics.json"
 REPORT_FILE = Path("docs/report.md")
@@ -166,7 +169,7 @@ def main() -> None:
     metrics = {"honest": honest(), "leaky": leaky(), "baseline": baselines()}
     REPORT_FILE.parent.mkdir(exist_ok=True)
     write_aside(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    write_aside(REPORT_FILE, render(metrics, run_names(load_params())))
+    write_aside(REPORT_FILE, render(metrics, run_names(load_params()), curves_text(read_curves())))
 
 
 if __name__ == "__main__":
