@@ -202,6 +202,6 @@ def weights_text(run: Mapping[str, Any]) -> str:
         return "The encoder began with ImageNet weights, as theirs."
     return (
         f"**The encoder began with random weights**, theirs with ImageNet's ({run['encoder_weights_missing']}): so all "
-        "layers learn at the decoder's rate and none is frozen. The recipe counts on pretrained weights; without them this "
-        "table says little about it, and is no fair comparison."
+        "layers learn at the decoder's rate and none is frozen. The recipe counts on pretrained weights; without them "
+        "this table says little about it, and is no fair comparison."
     )
