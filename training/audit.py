@@ -14,6 +14,7 @@ from tiles import decode_mask, decode_tile
 from training.audit_figures import examine
 from training.audit_report import render
 from training.check_packages import check_packages
+from training.checkpoint import write_aside
 from training.data_load import TILE_IDS_FILE, TILES_FOLDER, Entry
 from training.data_split import read_index
 from training.dataset import Sample
@@ -51,20 +52,13 @@ def tile_ids(tiles: Sequence[Sequence[Sample]]) -> list[tuple[str, int]]:
     return sorted(rows, key=lambda row: frame(row[0]))
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write aside and rename: the file is the old one or the whole new one."""
-    aside = path.with_name(f"{path.name}.new")
-    aside.write_text(text)
-    aside.replace(path)
-
-
 def main() -> None:
     """Audit data/tiles and write all three files."""
     check_packages()
     audit = examine(load_samples(read_index(), load_params().data_load.max_pixels))
-    replace_file(REPORT_FILE, render(audit))
-    replace_file(DOUBTFUL_FILE, csv_table(["image", "reason"], audit.doubtful.items()))
-    replace_file(TILE_IDS_FILE, csv_table(["image", "tile"], tile_ids(audit.tiles)))
+    write_aside(REPORT_FILE, render(audit))
+    write_aside(DOUBTFUL_FILE, csv_table(["image", "reason"], audit.doubtful.items()))
+    write_aside(TILE_IDS_FILE, csv_table(["image", "tile"], tile_ids(audit.tiles)))
 
 
 if __name__ == "__main__":
