@@ -242,28 +242,29 @@ def spot_on(grey, *, spot, background, contrast=0.0):
     return image, mask, onto
 
 
-def test_a_pasted_defect_is_as_much_darker_than_its_surroundings_as_it_was():
+@pytest.mark.parametrize(("strength", "grey"), [(1.0, 80.0 * 50 / 200), (0.5, 50.0), (2.0, 0.0)])
+def test_a_pasted_defect_is_as_much_darker_than_its_surroundings_as_asked(strength, grey):
     image, mask, background = spot_on(200.0, spot=50.0, background=80.0)
-    pasted = paste(image, mask, background)
-    torch.testing.assert_close(torch.full((36,), 80.0 * 50 / 200), pasted[mask > 0])
+    pasted = paste(image, mask, background, strength=strength)
+    torch.testing.assert_close(torch.full((36,), grey), pasted[mask > 0])
     torch.testing.assert_close(torch.full((SIZE * SIZE - 36,), 80.0), pasted[mask == 0])
 
 
 def test_beyond_its_rim_a_pasted_defect_changes_nothing():
     image, mask, background = spot_on(200.0, spot=50.0, background=80.0)
     image[:, :, :8] = 255.0  # far from the spot
-    assert torch.equal(background[:, :, :8], paste(image, mask, background)[:, :, :8])
+    assert torch.equal(background[:, :, :8], paste(image, mask, background, strength=1.0)[:, :, :8])
 
 
 @pytest.mark.parametrize("contrast", [0.2, 0.9])
 def test_a_defect_is_moved_only_where_no_patch_would_show(contrast):
     image, mask, background = spot_on(200.0, spot=50.0, background=80.0, contrast=contrast)
-    assert (contrast > 0.5) == torch.equal(image, paste(image, mask, background))
+    assert (contrast > 0.5) == torch.equal(image, paste(image, mask, background, strength=1.0))
 
 
 def test_a_defect_is_pasted_onto_black_without_a_nan():
     image, mask, background = spot_on(0.0, spot=0.0, background=0.0)
-    assert torch.equal(background, paste(image, mask, background))
+    assert torch.equal(background, paste(image, mask, background, strength=1.0))
 
 
 @pytest.mark.parametrize("kind", ["Blowhole", "Break", "Crack"])

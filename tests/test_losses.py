@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_data import unhurried
 
-from training.losses import defect_loss_with_logits, segmentation_loss_with_logits, type_loss_with_logits
+from training.losses import (
+    defect_loss_with_logits,
+    image_loss_with_logits,
+    segmentation_loss_with_logits,
+    type_loss_with_logits,
+)
 from training.network import defect_logit, type_logits
 
 SHAPE = (2, 16, 16)  # N, H, W
@@ -33,12 +38,13 @@ def random_logits(spread=1.0, seed=0):
 
 
 def total_loss(logits, label):
-    return segmentation_loss_with_logits(logits, label, type_weight=0.3)
+    return segmentation_loss_with_logits(logits, label, type_weight=0.3, image_weight=0.2)
 
 
 LOSSES = {
     "segmentation": total_loss,
     "defect": lambda logits, label: defect_loss_with_logits(defect_logit(logits), (label > 0).float()),
+    "image": lambda logits, label: image_loss_with_logits(defect_logit(logits), (label > 0).float()),
     "type": lambda logits, label: type_loss_with_logits(type_logits(logits), label),
 }
 
@@ -113,10 +119,30 @@ def test_the_type_loss_is_averaged_over_the_defective_images_alone():
     torch.testing.assert_close(expected, type_loss_with_logits(type_logits(more), torch.cat([label, sound])))
 
 
-def test_the_type_weight_scales_the_types_part_alone():
+def test_each_weight_scales_its_own_part():
     label, logits = some_label(), random_logits()
-    expected = LOSSES["defect"](logits, label) + 0.7 * LOSSES["type"](logits, label)
-    torch.testing.assert_close(expected, segmentation_loss_with_logits(logits, label, type_weight=0.7))
+    defect, kind, image = (LOSSES[part](logits, label) for part in ("defect", "type", "image"))
+    whole = segmentation_loss_with_logits(logits, label, type_weight=0.7, image_weight=0.2)
+    torch.testing.assert_close(defect + 0.7 * kind + 0.2 * image, whole)
+
+
+def test_an_image_is_told_by_its_32_highest_pixels():
+    logit = torch.full((1, 16, 16), -9.0)
+    logit[0, 3:5] = torch.arange(32).view(2, 16) / 16 - 1
+    expected = torch.nn.functional.softplus(logit[0, 3:5].mean())  # of a sound image, were it called defective
+    torch.testing.assert_close(expected, image_loss_with_logits(logit, torch.zeros(1, 16, 16)))
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_defective_image_is_told_by_its_defect_alone(rows):
+    mask = torch.zeros(1, 16, 16)
+    mask[0, :rows] = 1  # fewer pixels than the 32, and more
+    logit = torch.where(mask > 0, -1.0, 5.0).requires_grad_()
+    loss = image_loss_with_logits(logit, mask)
+    torch.testing.assert_close(torch.nn.functional.softplus(torch.tensor(1.0)), loss)
+    loss.backward()
+    assert (logit.grad[mask == 0] == 0).all()
+    assert min(32, 16 * rows) == (logit.grad[mask > 0] < 0).sum()
 
 
 @unhurried

@@ -21,8 +21,10 @@ from training import train
 from training.checkpoint import RunState, load_model
 from training.dataset import load_part
 from training.errors import TrainingError
+from training.losses import segmentation_loss_with_logits
 from training.params import load_params
-from training.train import Trainer, learning_rate, moving_average, run, run_key
+from training.train import run, run_key
+from training.trainer import Trainer, learning_rate, moving_average
 
 KNOBS = {
     "train__encoder_weights": None,
@@ -201,13 +203,13 @@ def test_another_seed_trains_other_weights(uninterrupted, tmp_path):
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_epoch(uninterrupted, tmp_path, monkeypatch):
     _, ledger, weights = uninterrupted
-    good_loss, calls = train.segmentation_loss_with_logits, []
+    good_loss, calls = segmentation_loss_with_logits, []
 
     def loss_that_fails_once(logits, label, **options):
         calls.append(1)
         return good_loss(logits, label, **options) * (math.nan if len(calls) == 4 else 1)
 
-    monkeypatch.setattr(train, "segmentation_loss_with_logits", loss_that_fails_once)
+    monkeypatch.setattr("training.trainer.segmentation_loss_with_logits", loss_that_fails_once)
     failed = Ledger()
     with pytest.raises(TrainingError, match=r"the loss is nan at epoch 2, batch 2: lower train\.learning_rate"):
         train_in(tmp_path, failed)
@@ -292,7 +294,7 @@ def state_of(folder):
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
-    monkeypatch.setattr(train.Accelerator, "num_processes", 3)
+    monkeypatch.setattr("training.trainer.Accelerator.num_processes", 3)
     with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes can't share it equally"):
         new_trainer()
 

@@ -20,6 +20,7 @@ from training.params import TrainParams
 PASTED = ("Blowhole", "Break", "Crack")  # the others are as large as the tile or belong to its edge
 LARGEST_PASTED = 0.05  # share of a crop's pixels
 LARGEST_CONTRAST = 0.25  # standard deviation of the surroundings to their mean
+PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast to its surroundings
 PASTED_RIM = 8  # pixels, even; about as many around a defect are taken along
 
 
@@ -53,7 +54,8 @@ class CropSampler:
         kind = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
         image, mask = self._view(self._draw(kind, rng), rng)
         if kind in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
-            image = paste(image, mask, self._view(self._draw(FREE, rng), rng)[0])
+            background = self._view(self._draw(FREE, rng), rng)[0]
+            image = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
         image = _expose(image, self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
         return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * type_number(kind)
@@ -72,13 +74,13 @@ class CropSampler:
         return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
 
 
-def paste(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
+def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -> Tensor:
     """Move the defect of one crop onto another, as bright there as its surroundings; its rim fades over a few pixels.
 
     A small defect looks much the same on any tile, and there are far more tiles without one. But where either crop's
     surroundings are not plain, as at a tile's edge, a patch would show: there the image stays as it is.
     Source: Ghiasi et al. 2021 (copy-paste augmentation).
-    Shapes: (1, S, S) float32 all; mask 0 or 1, not empty.
+    Shapes: (1, S, S) float32 all; mask 0 or 1, not empty. strength: times the defect's contrast.
     """
     near = nnf.max_pool2d(mask, 2 * PASTED_RIM + 1, stride=1, padding=PASTED_RIM)
     share = nnf.avg_pool2d(near, PASTED_RIM + 1, stride=1, padding=PASTED_RIM // 2)  # 1 on the defect, 0 well beyond
@@ -86,8 +88,9 @@ def paste(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     old, new = image[surroundings], background[surroundings]
     if max(float(grey.std() / grey.mean().clamp(min=1)) for grey in (old, new)) > LARGEST_CONTRAST:
         return image
-    ratio = new.mean() / old.mean().clamp(min=1)
-    return background + share * (image * ratio - background)
+    contrast = image / old.mean().clamp(min=1) - 1
+    moved = new.mean() * (1 + strength * contrast).clamp(min=0)
+    return background + share * (moved - background)
 
 
 def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:

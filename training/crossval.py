@@ -32,7 +32,8 @@ from training.params import Params, load_params
 from training.precision import pick_device
 from training.predict import predict
 from training.results import result_of, write_results
-from training.train import RUN_FOLDER, Trainer, configuration, identity, live_in, run, run_key
+from training.train import RUN_FOLDER, configuration, identity, live_in, run, run_key
+from training.trainer import Trainer
 
 FOLDER = Path("crossval")
 HONEST, RANDOM, BASELINE = "honest-", "random", "baseline-"

@@ -1,28 +1,31 @@
-"""What training minimises: the defect's own loss (cross-entropy and Dice) and the type's, kept apart.
+"""What training minimises: the defect's loss (cross-entropy and Dice), the image's and the type's, kept apart.
 
 Per-pixel cross-entropy over six classes does not learn the types of small defects, whose pixels hardly weigh. So the
 defect is learned against background, and the type over the defect pixels of each image with equal weight per image.
+A false alarm of 30 pixels hardly weighs either, but costs a whole image: the image's loss sees the few pixels by which
+an image is told defective.
 """
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from tiles.operating_point import SCORE_PIXELS
 from training.network import defect_logit, type_logits
 
 SMOOTH = 1.0  # pixels: keeps the Dice of a nearly empty mask from jumping
 
 
-def segmentation_loss_with_logits(logits: Tensor, label: Tensor, *, type_weight: float) -> Tensor:
+def segmentation_loss_with_logits(logits: Tensor, label: Tensor, *, type_weight: float, image_weight: float) -> Tensor:
     """Return the scalar loss of a batch.
 
     Shapes: logits (N, 6, H, W) float; label (N, H, W) int64, 0 background, 1–5 defect type.
     """
     logits = logits.float()
     mask = (label > 0).float()
-    return defect_loss_with_logits(defect_logit(logits), mask) + type_weight * type_loss_with_logits(
-        type_logits(logits), label
-    )
+    defect = defect_logit(logits)
+    pixels = defect_loss_with_logits(defect, mask) + type_weight * type_loss_with_logits(type_logits(logits), label)
+    return pixels + image_weight * image_loss_with_logits(defect, mask)
 
 
 def defect_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
@@ -39,6 +42,20 @@ def defect_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
     defective = mask.amax(dim=(1, 2))
     image_mean = (each * defective).sum() / defective.sum().clamp(min=1)
     return cross_entropy + 0.5 * (pooled + image_mean)
+
+
+def image_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
+    """Return the cross-entropy of "is there a defect?", told by the mean logit of the pixels that a tile's score is of.
+
+    In a defective image these are taken from the defect alone, so that nothing beside it is raised.
+    Shapes: logit (N, H, W) float, mask (N, H, W) float 0 or 1.
+    """
+    defective = mask.amax(dim=(1, 2))
+    elsewhere = (mask == 0) & (defective > 0)[:, None, None]
+    highest = logit.masked_fill(elsewhere, -torch.inf).flatten(1).topk(min(SCORE_PIXELS, logit[0].numel())).values
+    taken = highest.isfinite()
+    mean = torch.where(taken, highest, 0).sum(dim=1) / taken.sum(dim=1)
+    return nnf.binary_cross_entropy_with_logits(mean, defective)
 
 
 def type_loss_with_logits(logits: Tensor, label: Tensor) -> Tensor:

@@ -90,6 +90,7 @@ class TrainParams(_Section):
     weight_decay: Annotated[float, Field(ge=0)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     type_weight: Annotated[float, Field(ge=0)]
+    image_weight: Annotated[float, Field(ge=0)]
     validate_every: Positive
     gamma: Range
     gain: Range

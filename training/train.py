@@ -7,20 +7,13 @@ the key covers configuration, data, code and packages: a run that would give oth
 import contextlib
 import hashlib
 import json
-import math
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import Accelerator
 from dvclive.live import Live
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 import tiles
 from training.check_packages import check_packages
@@ -29,45 +22,13 @@ from training.crops import CropSampler
 from training.data_load import TILES_FOLDER
 from training.data_split import read_split
 from training.dataset import Sample, load_part
-from training.deployed import DeployedSegmenter, normalise
-from training.errors import TrainingError, exit_status
-from training.losses import segmentation_loss_with_logits
-from training.metrics import best_threshold, count, dice_image_mean, dice_pooled
-from training.network import Segmenter, build_network
-from training.params import Params, TrainParams, load_params
-from training.precision import autocast, keep_depthwise_in_float32
-from training.predict import predict
+from training.errors import exit_status
+from training.params import Params, load_params
 from training.provenance import git_commit, machine
+from training.trainer import Trainer
 
 RUN_FOLDER = Path(".run/train")
-CODE = ("crops", "dataset", "deployed", "losses", "network", "precision", "train")  # what the weights depend on
-WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
-START_DIVISOR, END_DIVISOR = 25, 10_000  # of the peak learning rate; the usual one-cycle ends (Smith & Topin 2018)
-MAX_GRADIENT_NORM = 5.0
-
-
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Return the one-cycle learning rate: up from peak / 25 and down to peak / 10,000, both along a half cosine."""
-    warm_up = max(1, round(WARM_UP_SHARE * steps))
-    if step < warm_up:
-        low, share = peak / START_DIVISOR, step / warm_up
-    else:
-        low, share = peak / END_DIVISOR, 1 - (step - warm_up) / max(1, steps - warm_up)
-    return low + (peak - low) * (1 - math.cos(math.pi * share)) / 2
-
-
-def moving_average(decay: float) -> Callable[..., None]:
-    """Return the exponential moving average for AveragedModel; at first its decay is lower, to forget the start.
-
-    Source: the warm-up (1 + n) / (10 + n) of TensorFlow's ExponentialMovingAverage.
-    """
-
-    def update(averages: Any, currents: Any, count: Tensor) -> None:
-        steps = int(count)
-        warm = min(decay, (1 + steps) / (10 + steps))
-        get_ema_multi_avg_fn(warm)(averages, currents, count)  # type: ignore[no-untyped-call]
-
-    return update
+CODE = ("crops", "dataset", "deployed", "losses", "network", "precision", "trainer")  # what the weights depend on
 
 
 def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) -> str:
@@ -79,100 +40,6 @@ def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) 
     for path in (TILES_FOLDER / "index.csv", *code):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-@dataclass
-class Trainer:
-    """One run: the network, its moving average and the optimizer, and the epochs behind it."""
-
-    params: TrainParams
-    seed: int
-
-    def __post_init__(self) -> None:
-        self.accelerator = Accelerator(mixed_precision="no")  # `autocast` says how precisely
-        self.device = self.accelerator.device
-        if self.params.batch_size % self.accelerator.num_processes:
-            raise TrainingError(
-                f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes can't share "
-                "it equally, change either"
-            )
-        torch.manual_seed(self.seed)
-        network = build_network(self.params).to(self.device).to(memory_format=torch.channels_last)
-        self.network: nn.Module = network
-        self.average = AveragedModel(network, multi_avg_fn=moving_average(self.params.ema_decay), use_buffers=True)
-        if self.device.type == "cpu":
-            keep_depthwise_in_float32(self.network)
-        optimizer = torch.optim.AdamW(self._parameter_groups(network), weight_decay=self.params.weight_decay)
-        self.shared_network, self.optimizer = self.accelerator.prepare(network, optimizer)
-        self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
-
-    def _parameter_groups(self, network: Segmenter) -> list[dict[str, Any]]:
-        """Return the pretrained encoder, which learns more slowly, and the rest."""
-        rest = [*network.decoder.parameters(), *network.head.parameters()]
-        return [
-            {
-                "params": list(network.encoder.parameters()),
-                "peak": self.params.encoder_rate * self.params.learning_rate,
-            },
-            {"params": rest, "peak": self.params.learning_rate},
-        ]
-
-    @property
-    def modules(self) -> dict[str, nn.Module]:
-        """What a run state holds beside the optimizer."""
-        return {"network": self.network, "average": self.average}
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process is the one that validates, saves and reports."""
-        return bool(self.accelerator.is_main_process)
-
-    def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
-        """Train one epoch and return its mean loss.
-
-        Raises: TrainingError, when a loss is not finite.
-        """
-        self.network.train()
-        torch.manual_seed(self.seed * 100_003 + epoch)  # so that dropout, too, depends on the epoch alone
-        total = 0.0
-        share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
-        bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
-        for index, (image, label) in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
-            loss = self._step(epoch * self.steps_per_epoch + index, image, label)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
-                    "the state after the last whole epoch is kept"
-                )
-            total += loss
-        return total / self.steps_per_epoch
-
-    def _step(self, step: int, image: Tensor, label: Tensor) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
-        with autocast(self.device):
-            logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
-        loss = segmentation_loss_with_logits(logits, label.to(self.device), type_weight=self.params.type_weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
-        value = float(self.accelerator.reduce(loss.detach(), "mean"))  # of all processes: they stop together
-        if math.isfinite(value):
-            self.optimizer.step()
-            self.average.update_parameters(self.network)
-        return value
-
-    def validate(self, samples: list[Sample]) -> dict[str, float]:
-        """Measure the moving average on whole tiles, at its best threshold there (an optimistic figure)."""
-        segmenter = DeployedSegmenter(self.average.module).to(self.device)
-        counts = [count(prediction) for prediction in predict(segmenter, samples, description="validation")]
-        threshold = best_threshold(counts)
-        defective = [c for c, sample in zip(counts, samples, strict=True) if sample.mask.any()]
-        return {
-            "validation/dice_pooled": dice_pooled(defective, threshold),
-            "validation/dice_image_mean": dice_image_mean(defective, threshold),
-            "validation/threshold": threshold,
-        }
 
 
 def run(
