@@ -223,6 +223,34 @@ def test_a_crop_lies_on_its_tile_to_the_last_pixel(length):
     torch.testing.assert_close(torch.ones_like(slopes), slopes, rtol=0, atol=1e-3)
 
 
+def crops_of_ramp(length, *, scale=1.0):
+    """The greys along one row of each crop of a tile that is one grey level brighter each pixel to the right."""
+    tile = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
+    samples = [a_sample(tile, np.ones(tile.shape, bool), kind="Fray"), plain("Free")]
+    unturned = {"train__scale": [scale, scale], "train__rotation": 0.0, "train__free_share": 0.0}
+    images, _ = epoch_of(sampler_of(samples, train__crops_per_epoch=64, **unturned, **UNCHANGED), 0)
+    return images[:, 0, SIZE // 2].sort(dim=1).values
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.6])
+def test_crops_of_a_large_tile_reach_its_ends_and_no_further(scale):
+    crops = crops_of_ramp(200, scale=scale)
+    end = 0.5 / scale - 0.5  # the centre of a crop's pixel whose edge is the tile's
+    assert pytest.approx(max(0, end), abs=1e-2) == crops.min()
+    assert pytest.approx(199 - max(0, end), abs=1e-2) == crops.max()
+    slopes = crops.diff(dim=1)
+    torch.testing.assert_close(torch.full_like(slopes[:, 1:-1], 1 / scale), slopes[:, 1:-1], rtol=0, atol=1e-2)
+
+
+def test_a_crop_longer_than_its_tile_begins_at_one_end_or_less_than_a_stride_before():
+    crops = crops_of_ramp(20)  # of 64 pixels: 44 to spare
+    before = torch.minimum((crops < 0.5).sum(dim=1), (crops > 18.5).sum(dim=1)) - 1
+    assert 0.3 < (before == 0).float().mean() < 0.7
+    assert 10 < before.max() <= 32
+    first_end_spared = (crops < 0.5).sum(dim=1) > (crops > 18.5).sum(dim=1)
+    assert 0.3 < first_end_spared.float().mean() < 0.7
+
+
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_every_batch_equally_and_together_see_all_of_it(processes):
     sampler = sampler_of()
@@ -248,6 +276,13 @@ def test_a_pasted_defect_is_as_much_darker_than_its_surroundings_as_asked(streng
     pasted = paste(image, mask, background, strength=strength)
     torch.testing.assert_close(torch.full((36,), grey), pasted[mask > 0])
     torch.testing.assert_close(torch.full((SIZE * SIZE - 36,), 80.0), pasted[mask == 0])
+
+
+def test_a_defect_at_the_crops_edge_is_pasted_whole():
+    image, mask, background = spot_on(200.0, spot=50.0, background=80.0)
+    moved = [part.roll(-28, dims=1) for part in (image, mask)]
+    pasted = paste(*moved, background, strength=1.0)
+    torch.testing.assert_close(torch.full((36,), 80.0 * 50 / 200), pasted[moved[1] > 0])
 
 
 def test_beyond_its_rim_a_pasted_defect_changes_nothing():

@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from tiles.canvas import STRIDE
 from training.data_load import FREE
 from training.dataset import Sample, type_number
 from training.errors import DatasetError
 from training.params import TrainParams
 
+TURNED_SHARE = 0.5  # of the crops; the rest stands upright, as nearly every tile does
 PASTED = ("Blowhole", "Break", "Crack")  # the others are as large as the tile or belong to its edge
 LARGEST_PASTED = 0.05  # share of a crop's pixels
 LARGEST_CONTRAST = 0.25  # standard deviation of the surroundings to their mean
@@ -83,7 +85,8 @@ def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -
     Shapes: (1, S, S) float32 all; mask 0 or 1, not empty. strength: times the defect's contrast.
     """
     near = nnf.max_pool2d(mask, 2 * PASTED_RIM + 1, stride=1, padding=PASTED_RIM)
-    share = nnf.avg_pool2d(near, PASTED_RIM + 1, stride=1, padding=PASTED_RIM // 2)  # 1 on the defect, 0 well beyond
+    # 1 on the defect, 0 well beyond
+    share = nnf.avg_pool2d(near, PASTED_RIM + 1, stride=1, padding=PASTED_RIM // 2, count_include_pad=False)
     surroundings = (near > 0) & (mask == 0)
     old, new = image[surroundings], background[surroundings]
     if max(float(grey.std() / grey.mean().clamp(min=1)) for grey in (old, new)) > LARGEST_CONTRAST:
@@ -110,29 +113,40 @@ def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:
 
 def _draw_transform(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
     """Return the (2, 3) matrix from the crop's pixel offsets (x, y from its centre) to the tile's pixels."""
-    angle = np.deg2rad(rng.uniform(-params.rotation, params.rotation))
+    angle = np.deg2rad(rng.uniform(-params.rotation, params.rotation)) * (rng.random() < TURNED_SHARE)
     scale = np.exp(rng.uniform(*np.log(params.scale)))
     mirror = np.diag(rng.choice([-1, 1], size=2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    centre = _draw_centre(sample, params, rng)
+    centre = _draw_centre(sample, params.crop_size / scale / 2, params.defect_centred_share, rng)
     return np.column_stack([turn @ mirror / scale, centre])
 
 
-def _draw_centre(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
-    """Return (x, y) of the crop's centre, in pixels from the first pixel's: by a defect or anywhere, kept inside."""
+def _draw_centre(sample: Sample, half: float, defect_centred_share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return (x, y) of the crop's centre, in pixels from the first pixel's: by a defect or anywhere.
+
+    half: of the crop's side, in pixels of the tile.
+    """
     height, width = sample.mask.shape
-    half = params.crop_size / 2
-    if sample.mask.any() and rng.random() < params.defect_centred_share:
+    if sample.mask.any() and rng.random() < defect_centred_share:
         pixels = np.flatnonzero(sample.mask)
         y, x = divmod(int(pixels[rng.integers(len(pixels))]), width)
         x, y = x + rng.uniform(-half, half) * 0.75, y + rng.uniform(-half, half) * 0.75
     else:
         x, y = rng.uniform(0, width - 1), rng.uniform(0, height - 1)
-    return np.array([_inside(x, half, width), _inside(y, half, height)])
+    return np.array([_place(x, half, width, rng), _place(y, half, height, rng)])
 
 
-def _inside(position: float, half: float, length: int) -> float:
-    return min(max(position, half - 0.5), length - half - 0.5) if length > 2 * half else (length - 1) / 2
+def _place(position: float, half: float, length: int, rng: np.random.Generator) -> float:
+    """Return the crop's centre along one side: inside the tile or, where the crop is longer, at one of the tile's ends.
+
+    Many defects lie at an end. A canvas begins where its tile does and goes on for less than a stride after it, and so
+    do these crops, of which half begin exactly there.
+    """
+    if length > 2 * half:
+        return min(max(position, half - 0.5), length - half - 0.5)
+    margin = min(rng.uniform(0, STRIDE), 2 * half - length) * (rng.random() < 0.5)  # noqa: PLR2004 - half of them
+    centre = half - 0.5 - margin
+    return centre if rng.random() < 0.5 else length - 1 - centre  # noqa: PLR2004 - either end
 
 
 def _expose(image: Tensor, params: TrainParams, rng: np.random.Generator) -> Tensor:
