@@ -1,9 +1,11 @@
 """The first public project's recipe: its crops, its schedule, its resume and its way back to the whole tile."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 from training_data import real_sample, without_model_hub
@@ -11,7 +13,7 @@ from training_data import real_sample, without_model_hub
 from training.baseline import baseline_key, place_back
 from training.baseline_images import BaselineCrops, Scaled, normalise, scale, view, warped_places
 from training.baseline_recipe import Recipe
-from training.baseline_train import BaselineTrainer
+from training.baseline_train import BaselineTrainer, build_network, layer_groups
 from training.checkpoint import RunState
 from training.errors import DatasetError, TrainingError
 from training.literature import CENTRE_CROP
@@ -57,6 +59,36 @@ def test_every_parameter_is_in_one_group(trainer):
     built = trainer()
     grouped = [id(p) for group in built.optimizer.param_groups for p in group["params"]]
     assert sorted(id(p) for p in built.network.parameters()) == sorted(grouped)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "first", "last"),
+    [
+        ("resnet34", ("conv1", "layer2"), ("layer3", "layer4")),
+        ("tu-tf_efficientnet_lite0", ("model.conv_stem", "model.blocks.2"), ("model.blocks.3", "model.blocks.6")),
+    ],
+)
+def test_the_encoder_is_split_between_strides_8_and_16(encoder, first, last):
+    network = smp.Unet(encoder, encoder_weights=None, classes=2)
+    groups = [{id(p) for p in group} for group in layer_groups(network)]
+    of_modules = [
+        {id(p) for name in names for p in network.encoder.get_submodule(name).parameters()} for names in (first, last)
+    ]
+    assert all(some <= group for some, group in zip(of_modules, groups, strict=False))
+    assert {id(p) for p in network.decoder.parameters()} < groups[2]
+    assert len({id(p) for p in network.parameters()}) == sum(map(len, groups))
+
+
+def test_another_pretrained_encoder_stands_in_for_one_that_cannot_be_had(monkeypatch):
+    def unet(encoder, encoder_weights, classes):
+        if encoder_weights and encoder == Recipe().encoder:
+            raise OSError("no such repository")
+        return smp.Unet(encoder, encoder_weights=None, classes=classes)
+
+    monkeypatch.setattr("training.baseline_train.smp", SimpleNamespace(Unet=unet))
+    _, found = build_network(Recipe())
+    assert ("tu-tf_efficientnet_lite0", "imagenet") == (found["encoder"], found["encoder_weights"])
+    assert "no such repository" in found["weights_missing"]
 
 
 def test_an_undistorted_crop_is_a_window_of_the_scaled_tile():

@@ -12,6 +12,7 @@ from tiles import DEFECT_TYPES
 from training import baseline, crossval, data_load, report
 from training.baseline_recipe import Recipe
 from training.changes import CHANGES
+from training.comparison_text import weights_text
 from training.crossval import params_of, perform, run_names
 from training.errors import CrossvalError, EvaluationError
 from training.measure import measure, outcomes_at
@@ -140,7 +141,7 @@ def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_
     free = {path.stem for path in (SAMPLE_TILES / "MT_Free").rglob("*.jpg")}
     assert len(set(trained) - validation - free) == found["train_images"]
     assert found["encoder_weights"] is None
-    assert "not to be had from the model hub" in found["encoder_weights_missing"]
+    assert "not to be had from the model hub" in found["weights_missing"]
 
 
 def test_the_report_wants_the_list_of_doubtful_images():
@@ -207,6 +208,15 @@ def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, 
     monkeypatch.chdir(tmp_path)
     report.main()
     assert "Ours is missing: it needs honest-1" in (tmp_path / "docs/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said"),
+    [("tu-tf_efficientnet_lite0", "in place of `resnet34`"), ("resnet34", "began with ImageNet weights, as theirs")],
+)
+def test_the_report_says_which_pretrained_encoder_the_baseline_began_with(encoder, said):
+    run = {"encoder": encoder, "encoder_weights": "imagenet", "weights_missing": "not to be had"}
+    assert said in weights_text(run | {"recipe": {"encoder": "resnet34"}})
 
 
 def test_no_honest_fold_makes_no_report(tmp_path, monkeypatch):

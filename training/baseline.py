@@ -3,8 +3,8 @@
 Where this differs from the original: segmentation-models-pytorch's U-Net stands for fastai's DynamicUnet. Both have the
 ResNet-34 encoder; theirs has two more convolutions at its bottom, upsamples by learned pixel shuffle, has wider decoder
 blocks, and a residual block at full resolution that sees the image itself once more. It trains on the fold's train part
-(theirs: 80 % of the images, of which a tenth only served to watch), and where ImageNet weights can't be had on random
-ones. run.json says which.
+(theirs: 80 % of the images, of which a tenth only served to watch). Where ResNet-34's ImageNet weights can't be had, an
+encoder whose can takes its place; run.json says which.
 """
 
 import hashlib
@@ -48,8 +48,7 @@ def train_model(
     meta = trainer.train(RunState(RUN_FOLDER / key))
     return trainer.network, {
         "recipe": asdict(RECIPE),
-        "encoder_weights": None if trainer.weights_missing else "imagenet",
-        "encoder_weights_missing": trainer.weights_missing,
+        **trainer.encoder,
         "train_images": len(crops),
         "train_loss": meta["losses"],
         "seed": params.base.seed,
@@ -64,8 +63,7 @@ def train_model(
 
 def baseline_key(fold_key: str, trainer: BaselineTrainer) -> str:
     """Return a digest of everything that the weights depend on, the machine aside. fold_key: of the same data."""
-    pretrained = trainer.weights_missing is None
-    digest = hashlib.sha256(json.dumps([fold_key, asdict(trainer.recipe), pretrained]).encode())
+    digest = hashlib.sha256(json.dumps([fold_key, asdict(trainer.recipe), trainer.encoder]).encode())
     for name in CODE:
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:16]

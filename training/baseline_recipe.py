@@ -36,7 +36,8 @@ class Recipe:
     """The published choices.
 
     Attributes:
-        encoder: of the U-Net; loss: cross-entropy of two classes, unweighted (fastai's for masks).
+        encoder: of the U-Net; other_encoder: ours, in its place where its ImageNet weights can't be had.
+        loss: cross-entropy of two classes, unweighted (fastai's for masks).
         base_rate: that of fine_tune itself. Their params.yaml says 0.01 (elsewhere 0.001), but hands it to
             unet_learner, and fine_tune never reads it there.
         rate_range: how many times the decoder's learning rate is that of the first layers, once all learn.
@@ -46,6 +47,7 @@ class Recipe:
     """
 
     encoder: str = "resnet34"
+    other_encoder: str = "tu-tf_efficientnet_lite0"
     loss: str = "cross-entropy"
     batch_size: int = 4
     frozen_epochs: int = 1

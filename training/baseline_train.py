@@ -16,30 +16,37 @@ from training.baseline_images import BaselineCrops, normalise
 from training.baseline_recipe import END_DIVISOR, EPSILON, MOMENTUM, SQUARE_DECAY, WEIGHT_DECAY, Phase, Recipe
 from training.checkpoint import RunState
 from training.errors import TrainingError
-from training.precision import autocast, pick_device
+from training.precision import autocast, keep_depthwise_in_float32, pick_device
 from training.provenance import git_commit
 
 
-def build_network(encoder: str) -> tuple[nn.Module, str | None]:
-    """Return the U-Net, and why its encoder's weights are random; None where they are ImageNet's.
+def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
+    """Return the U-Net, and what run.json says of its encoder: which, its first weights, why not the recipe's own.
 
+    Where the weights of the recipe's encoder can't be had, another one with ImageNet weights takes its place; where
+    those can't be had either, it is the recipe's own with random ones.
     Shapes: (N, 3, H, W) float32 → logits (N, 2, H, W), background and defect.
     """
-    try:
-        return smp.Unet(encoder, encoder_weights="imagenet", classes=2), None
-    except OSError as error:  # of the model hub: no network, no cache
-        reason = f"not to be had from the model hub: {str(error).splitlines()[0].split('. ')[0]}"
-        return smp.Unet(encoder, encoder_weights=None, classes=2), reason
+    reason = None
+    for encoder in (recipe.encoder, recipe.other_encoder):
+        imagenet: Any = True if encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
+        try:
+            network = smp.Unet(encoder, encoder_weights=imagenet, classes=2)
+        except OSError as error:  # of the model hub: no network, no cache
+            reason = reason or f"not to be had from the model hub: {str(error).splitlines()[0].split('. ')[0]}"
+        else:
+            return network, {"encoder": encoder, "encoder_weights": "imagenet", "weights_missing": reason}
+    network = smp.Unet(recipe.encoder, encoder_weights=None, classes=2)
+    return network, {"encoder": recipe.encoder, "encoder_weights": None, "weights_missing": reason}
 
 
 def layer_groups(network: nn.Module) -> list[list[nn.Parameter]]:
-    """Return the encoder's first layers, its last ones, and the rest, as fastai splits a ResNet."""
+    """Return the encoder's first layers, its last ones (strides 16 and 32), and the rest, as fastai splits a ResNet."""
     encoder: Any = network.encoder
-    last = [p for layer in (encoder.layer3, encoder.layer4) for p in layer.parameters()]
-    known = {id(p) for p in last}
-    first = [p for p in encoder.parameters() if id(p) not in known]
-    known |= {id(p) for p in first}
-    return [first, last, [p for p in network.parameters() if id(p) not in known]]
+    resnet = hasattr(encoder, "layer3")
+    last = nn.ModuleList([encoder.layer3, encoder.layer4] if resnet else encoder.model.blocks[3:])
+    group_of = {id(p): number for number, group in enumerate((network, encoder, last)) for p in group.parameters()}
+    return [[p for p in network.parameters() if group_of[id(p)] == number] for number in (1, 2, 0)]
 
 
 class BaselineTrainer:
@@ -48,8 +55,10 @@ class BaselineTrainer:
     def __init__(self, recipe: Recipe, seed: int, crops: BaselineCrops) -> None:
         torch.manual_seed(seed)
         self.recipe, self.crops, self.device = recipe, crops, pick_device()
-        network, self.weights_missing = build_network(recipe.encoder)
+        network, self.encoder = build_network(recipe)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type == "cpu":
+            keep_depthwise_in_float32(self.network)
         groups = [
             {"params": [p for p in group if (p.ndim > 1) == decays], "weight_decay": WEIGHT_DECAY if decays else 0.0}
             for group in layer_groups(self.network)
@@ -67,7 +76,7 @@ class BaselineTrainer:
         new = {"losses": [], "seconds": 0.0, "sources": git_commit(), "schedule": None}
         meta: dict[str, Any] = state.load({"network": self.network}, self.optimizer) or new
         before, done, scheduler = meta["seconds"], len(meta["losses"]), None
-        phases = self.recipe.phases(pretrained=self.weights_missing is None)
+        phases = self.recipe.phases(pretrained=self.encoder["encoder_weights"] is not None)
         epochs = [(phase, index) for phase in phases for index in range(phase.epochs)]
         for epoch, (phase, index) in list(enumerate(epochs))[done:]:
             if scheduler is None or index == 0:

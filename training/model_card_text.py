@@ -7,9 +7,10 @@ import numpy as np
 
 from training.data_load import TYPES, Entry
 from training.data_split import PARTS
+from training.markdown import table
 from training.measure import Outcomes
 from training.report import flat
-from training.report_text import HEADLINE, table
+from training.report_text import HEADLINE
 
 COUNTS = {
     "images": "images",

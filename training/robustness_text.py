@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.changes import CHANGES
 from training.errors import EvaluationError
-from training.report_text import table
+from training.markdown import table
 from training.robustness import FOLDER
 
 Curves = Mapping[str, Sequence[Mapping[str, str]]]  # {change: the rows of its table}
