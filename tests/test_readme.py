@@ -153,3 +153,19 @@ def test_the_figures_are_the_measured_ones() -> None:
         "Free images with a false alarm": f"{free['any_pixel']} of {free['images']}",
         "… of more than 20 pixels": f"{free['over_20_px']} of {free['images']}",
     }
+
+
+def test_the_comparison_is_the_measured_one() -> None:
+    (found,) = json.loads((ROOT / "crossval/metrics.json").read_text())["baseline"].values()
+    both = [found["theirs"], found["ours"]]
+    assert table_after("checked against crossval/metrics.json by tests/test_readme.py -->") == [
+        [
+            "its own scoring: defective images, centre crop, Dice",
+            *(f"{one['centre_crop']['dice']:.3f}" for one in both),
+        ],
+        [
+            "whole images, Dice pooled over the defective ones",
+            *(f"{one['native']['dice_pooled']:.3f}" for one in both),
+        ],
+        ["defective or not, AUROC", *(f"{one['native']['auroc']:.3f}" for one in both)],
+    ]

@@ -1,5 +1,6 @@
 """The report's comparisons with what others published, in Markdown."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,15 +73,17 @@ def one_baseline_text(name: str, found: Mapping[str, Any]) -> str:
     rows = [[SCORING, overlap_text(theirs["centre_crop"]), overlap_text(ours["centre_crop"]) if ours else "–"]]
     rows += [[f"(ii) {words}", native(theirs, key), native(ours, key)] for key, words in NATIVE.items()]
     there = f"{found['ours_run']}, whose table test_centre_crop.csv is counted, too"
+    differences = f"""Trained on {run["train_images"]} images, seed {run["seed"]}, commit {run["commit"][:12]},
+{run["seconds"] / 60:.0f} min. {weights_text(run)} Where else it differs from the original:
+segmentation-models-pytorch's U-Net stands for fastai's DynamicUnet, which has more convolutions in its decoder and
+upsamples by learned pixel shuffle; they trained on 80 % of the images, drawn at random with siblings of the test images
+among them, and watched a tenth of these."""
     lacking = "" if ours else f"\n\nOurs is missing: it needs {there}; delete an older folder and run it again."
     return f"""### {name}
 
 {table(["figure", "their recipe", "ours"], rows)}{lacking}
 
-Trained on {run["train_images"]} images, seed {run["seed"]}, commit {run["commit"][:12]}, {run["seconds"] / 60:.0f} min.
-{weights_text(run)} Where else it differs from the original: segmentation-models-pytorch's U-Net stands for fastai's
-DynamicUnet, which has more convolutions in its decoder and upsamples by learned pixel shuffle; they trained on 80 % of
-the images, drawn at random with siblings of the test images among them, and watched a tenth of these."""
+{textwrap.fill(differences, 120, break_on_hyphens=False)}"""
 
 
 def native(scorings: Mapping[str, Any] | None, key: str) -> str:
