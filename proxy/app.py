@@ -57,10 +57,12 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     settings, telemetry = app[handlers.SETTINGS], app[TELEMETRY]
     segmenter = Segmenter(url=settings.triton_url, model_name=settings.model_name, timeout_s=settings.triton_timeout_s)
     readiness = Readiness(
-        segmenter, interval_s=settings.check_interval_s, on_contract=lambda contract: _fit(batcher, settings, contract)
+        segmenter,
+        interval_s=settings.check_interval_s,
+        on_contract=lambda contract: _fit(batcher, settings, contract),
+        telemetry=telemetry,
     )
     batcher = Batcher(readiness.infer, queue_limit=settings.queue_limit, telemetry=telemetry)
-    telemetry.ready.set_function(readiness.is_ready)
     app[handlers.READINESS], app[handlers.BATCHER] = readiness, batcher
     watch = asyncio.create_task(readiness.watch())
     try:
