@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,7 +32,7 @@ def make_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[attend])
     app[handlers.SETTINGS] = settings
     app[handlers.ANTEROOM] = Anteroom(settings.queue_limit)
-    app[TELEMETRY] = Telemetry()
+    app[TELEMETRY] = Telemetry(shared=settings.proxy_workers > 1)
     app.add_routes(
         [
             web.post("/analyze", handlers.analyze),
@@ -97,11 +97,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    with binding(settings):
+        await web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.proxy_workers > 1).start()
+    host, port = runner.addresses[0][:2]
+    log.info(event("listening", url=f"http://{host}:{port}", triton=settings.triton_url, model=settings.model_name))
+
+
+@contextlib.contextmanager
+def binding(settings: Settings) -> Iterator[None]:
+    """Say what is wrong with the address that is bound inside.
+
+    Raises: ListenError.
+    """
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        yield
     except OSError as error:
         raise ListenError(
             f"cannot listen on {settings.host} port {settings.port} ({error.strerror}): set PORT or HOST to a free one"
         ) from None
-    host, port = runner.addresses[0][:2]
-    log.info(event("listening", url=f"http://{host}:{port}", triton=settings.triton_url, model=settings.model_name))
