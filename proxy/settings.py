@@ -60,7 +60,9 @@ class Settings:
         "address to listen on; 0.0.0.0 answers the whole network",
     )
     proxy_workers: int = _setting(
-        1, _whole(1, 64), "processes that share the port, each with a queue, limits and threads of its own as set below"
+        1,
+        _whole(1, 64),
+        "processes that share the port; one fills about one core. Limits and threads are each one's own",
     )
     triton_url: str = _setting(
         "127.0.0.1:8000",
