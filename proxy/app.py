@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,7 +32,7 @@ def make_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[attend])
     app[handlers.SETTINGS] = settings
     app[handlers.ANTEROOM] = Anteroom(settings.queue_limit)
-    app[TELEMETRY] = Telemetry()
+    app[TELEMETRY] = Telemetry(shared=settings.proxy_workers > 1)
     app.add_routes(
         [
             web.post("/analyze", handlers.analyze),
@@ -57,10 +57,12 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     settings, telemetry = app[handlers.SETTINGS], app[TELEMETRY]
     segmenter = Segmenter(url=settings.triton_url, model_name=settings.model_name, timeout_s=settings.triton_timeout_s)
     readiness = Readiness(
-        segmenter, interval_s=settings.check_interval_s, on_contract=lambda contract: _fit(batcher, settings, contract)
+        segmenter,
+        interval_s=settings.check_interval_s,
+        on_contract=lambda contract: _fit(batcher, settings, contract),
+        telemetry=telemetry,
     )
     batcher = Batcher(readiness.infer, queue_limit=settings.queue_limit, telemetry=telemetry)
-    telemetry.ready.set_function(readiness.is_ready)
     app[handlers.READINESS], app[handlers.BATCHER] = readiness, batcher
     watch = asyncio.create_task(readiness.watch())
     try:
@@ -95,11 +97,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    with binding(settings):
+        await web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.proxy_workers > 1).start()
+    host, port = runner.addresses[0][:2]
+    log.info(event("listening", url=f"http://{host}:{port}", triton=settings.triton_url, model=settings.model_name))
+
+
+@contextlib.contextmanager
+def binding(settings: Settings) -> Iterator[None]:
+    """Say what is wrong with the address that is bound inside.
+
+    Raises: ListenError.
+    """
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        yield
     except OSError as error:
         raise ListenError(
             f"cannot listen on {settings.host} port {settings.port} ({error.strerror}): set PORT or HOST to a free one"
         ) from None
-    host, port = runner.addresses[0][:2]
-    log.info(event("listening", url=f"http://{host}:{port}", triton=settings.triton_url, model=settings.model_name))

@@ -48,8 +48,6 @@ class Batcher:
         self._telemetry = telemetry
         self._clock = asyncio.get_running_loop().time
         self._running: set[asyncio.Future[Segmentation]] = set()
-        telemetry.waiting_tiles.set_function(lambda: len(self._queue))
-        telemetry.batches_in_flight.set_function(lambda: self._queue.in_flight)
 
     def resize(self, *, places: int, max_batch_size: int) -> None:
         """Take another number of batches in flight and another size of them, from the next batch on."""
@@ -75,6 +73,7 @@ class Batcher:
             ) from None
         finally:
             self._queue.leave(ticket)
+            self._tell()
 
     async def close(self) -> None:
         """Give up what is still in flight."""
@@ -88,6 +87,11 @@ class Batcher:
             running = asyncio.ensure_future(self._infer(np.stack([ticket.canvas for ticket in batch])))
             self._running.add(running)
             running.add_done_callback(partial(self._settle, batch, self._clock()))
+        self._tell()
+
+    def _tell(self) -> None:
+        self._telemetry.waiting_tiles.set(len(self._queue))
+        self._telemetry.batches_in_flight.set(self._queue.in_flight)
 
     def _settle(self, batch: list[Ticket], sent: float, ended: asyncio.Future[Segmentation]) -> None:
         """Hand the batch's end, whichever it was, to its members, and let the next batch go."""

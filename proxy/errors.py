@@ -3,7 +3,8 @@
 ProxyError
 ├── StartError                      ends the process
 │   ├── SettingsError               exit 2  an environment variable has a wrong value
-│   └── ListenError                 exit 1  the address cannot be listened on
+│   ├── ListenError                 exit 1  the address cannot be listened on
+│   └── WorkerError                 exit 1  a worker ends whenever it is started
 ├── EmptyUploadError                400     no body, or nothing in it
 ├── MalformedUploadError            400     the body breaks the rules of HTTP or multipart
 ├── NotAcceptableError              406     no answer fits the Accept header
@@ -47,6 +48,10 @@ class SettingsError(StartError):
 
 class ListenError(StartError):
     """The address is taken or not ours."""
+
+
+class WorkerError(StartError):
+    """One of several workers ends soon after each of its starts."""
 
 
 class EmptyUploadError(ProxyError):

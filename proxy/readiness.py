@@ -9,7 +9,7 @@ import numpy as np
 from proxy.contract import ModelContract
 from proxy.errors import NotReadyError, ProxyError, SegmenterAwayError
 from proxy.segmenter import Segmentation, Segmenter
-from proxy.telemetry import event
+from proxy.telemetry import Telemetry, event
 
 FIRST_RETRY_S = 0.1  # doubled after each look that fails, up to the interval
 log = logging.getLogger(__name__)
@@ -19,11 +19,17 @@ class Readiness:
     """Holds the contract while there is one, and the reason while there is none."""
 
     def __init__(
-        self, segmenter: Segmenter, *, interval_s: float, on_contract: Callable[[ModelContract], None]
+        self,
+        segmenter: Segmenter,
+        *,
+        interval_s: float,
+        on_contract: Callable[[ModelContract], None],
+        telemetry: Telemetry,
     ) -> None:
         self._segmenter = segmenter
         self._interval_s = interval_s
         self._on_contract = on_contract
+        self._telemetry = telemetry
         self._contract: ModelContract | None = None
         self._reason = "Triton has not been asked yet"
         self._look_now = asyncio.Event()
@@ -73,10 +79,12 @@ class Readiness:
         if contract != self._contract:
             log.info(event("ready", model=contract.name, version=contract.version, commit=contract.commit))
         self._contract = contract
+        self._telemetry.ready.set(1)
         self._on_contract(contract)
 
     def _lose(self, error: ProxyError) -> None:
         if self._contract is not None or str(error) != self._reason:
             log.warning(event("not_ready", reason=error))
         self._contract = None
+        self._telemetry.ready.set(0)
         self._reason = str(error)

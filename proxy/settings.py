@@ -59,6 +59,11 @@ class Settings:
         _matching(r"\S+", "an address of this machine, such as 127.0.0.1 or 0.0.0.0"),
         "address to listen on; 0.0.0.0 answers the whole network",
     )
+    proxy_workers: int = _setting(
+        1,
+        _whole(1, 64),
+        "processes that share the port; one fills about one core. Limits and threads are each one's own",
+    )
     triton_url: str = _setting(
         "127.0.0.1:8000",
         _matching(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "host:port without http://"),

@@ -1,6 +1,7 @@
 """What a running proxy tells of itself: Prometheus metrics, the stages' times, log lines.
 
-One `Telemetry` belongs to one application, with a registry of its own, so that many can live in one process.
+One `Telemetry` belongs to one application, with a registry of its own, so that many can live in one process. Among
+several workers it is shared: each writes its numbers into files, and whichever is asked adds up all.
 """
 
 import json
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector
 
 STAGES = ("read", "decode", "queue", "infer", "encode")
 # From the hand-over of a small tile up to the default deadline.
@@ -21,30 +23,44 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
 
 
 class Telemetry:
-    """The metrics behind GET /metrics."""
+    """The metrics behind GET /metrics.
 
-    def __init__(self) -> None:
+    `shared` adds up what all processes write into the folder that PROMETHEUS_MULTIPROC_DIR named when this one started.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+        if shared:
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+        else:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+        own = None if shared else self.registry  # shared metrics are read from the files alone
         self.requests = Counter(
             "proxy_requests", "Requests by route and status; 499: the client left", ["route", "status"],
-            registry=self.registry,
+            registry=own,
         )  # fmt: skip
         self.stage_seconds = Histogram(
             "proxy_stage_seconds", "Seconds of one request by stage", ["stage"],
-            buckets=SECONDS_BUCKETS, registry=self.registry,
+            buckets=SECONDS_BUCKETS, registry=own,
         )  # fmt: skip
         self.analyze_seconds = Histogram(
             "proxy_analyze_seconds", "Seconds from arrival to a mask, of POST /analyze",
-            buckets=SECONDS_BUCKETS, registry=self.registry,
+            buckets=SECONDS_BUCKETS, registry=own,
         )  # fmt: skip
         self.batch_tiles = Histogram(
-            "proxy_batch_tiles", "Tiles in one batch sent to Triton", buckets=BATCH_BUCKETS, registry=self.registry
+            "proxy_batch_tiles", "Tiles in one batch sent to Triton", buckets=BATCH_BUCKETS, registry=own
         )
-        self.waiting_tiles = Gauge("proxy_waiting_tiles", "Tiles waiting for Triton", registry=self.registry)
-        self.batches_in_flight = Gauge("proxy_batches_in_flight", "Batches at Triton", registry=self.registry)
-        self.ready = Gauge("proxy_ready", "1 while the served model can be asked", registry=self.registry)
+        self.waiting_tiles = Gauge(
+            "proxy_waiting_tiles", "Tiles waiting for Triton", registry=own, multiprocess_mode="livesum"
+        )
+        self.batches_in_flight = Gauge(
+            "proxy_batches_in_flight", "Batches at Triton", registry=own, multiprocess_mode="livesum"
+        )
+        self.ready = Gauge(
+            "proxy_ready", "1 while the served model can be asked, by every worker",
+            registry=own, multiprocess_mode="livemin",
+        )  # fmt: skip
         for stage in STAGES:
             self.stage_seconds.labels(stage)
 
@@ -75,10 +91,11 @@ class StageTimes:
         return ", ".join(f"{name};dur={1000 * value:.2f}" for name, value in seconds.items())
 
 
-def configure_logs(level: str) -> None:
-    """Send log lines to stdout: time, level, who, event, then key=value."""
+def configure_logs(level: str, worker: str = "") -> None:
+    """Send log lines to stdout: time, level, who, event, then key=value; a worker's end with its number."""
     handler = logging.StreamHandler(sys.stdout)
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    line = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s" + (f" worker={worker}" if worker else "")
+    formatter = logging.Formatter(line, "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])

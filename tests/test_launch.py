@@ -75,10 +75,11 @@ def has_a_batch_at_triton(url: str) -> bool:
         return "proxy_batches_in_flight 1.0" in response.read().decode()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stop_signal_ends_both_with_status_0_after_the_requests_under_way_are_answered(
-    start_launch: Callable[..., tuple[Service, str]],
+    start_launch: Callable[..., tuple[Service, str]], workers: str
 ) -> None:
-    service, url = start_launch()
+    service, url = start_launch(PROXY_WORKERS=workers)
     processes = descendants(service.pid)
 
     with ThreadPoolExecutor(1) as pool:

@@ -22,6 +22,7 @@ WRONG_SETTINGS = [
     ("PORT", "", "a whole number"),
     ("PORT", "٨", "a whole number"),
     ("HOST", "", "an address"),
+    ("PROXY_WORKERS", "0", "a whole number from 1 to 64"),
     ("TRITON_URL", "http://127.0.0.1:8000", "host:port without http://"),
     ("TRITON_URL", "127.0.0.1", "host:port"),
     ("MODEL_NAME", "../segmenter", "a name"),
@@ -52,7 +53,7 @@ def test_an_empty_environment_gives_the_defaults_and_answers_loopback_only():
 
 def test_every_setting_is_read_from_the_variable_that_the_help_names():
     environment = {
-        "PORT": "0", "HOST": "::1", "TRITON_URL": "triton:8001", "MODEL_NAME": "m-2",
+        "PORT": "0", "HOST": "::1", "PROXY_WORKERS": "3", "TRITON_URL": "triton:8001", "MODEL_NAME": "m-2",
         "MAX_UPLOAD_BYTES": "5", "MAX_PIXELS": "2048", "QUEUE_LIMIT": "7", "DEADLINE_S": "1.5",
         "TRITON_TIMEOUT_S": "2", "IN_FLIGHT_BATCHES": "3", "DECODE_THREADS": "4", "CHECK_INTERVAL_S": "0.5",
         "SHUTDOWN_GRACE_S": "0", "LOG_LEVEL": "DEBUG",
