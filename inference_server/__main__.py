@@ -6,6 +6,7 @@ import sys
 from inference_server.child import first_of, stop_signals
 from inference_server.errors import ServingError
 from inference_server.launcher import running
+from inference_server.processor import advice
 from inference_server.settings import Settings
 
 
@@ -15,6 +16,8 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
         with stop_signals() as stop, running(settings, stop=stop) as server:
             _say(f"serving {settings.description}")
+            if warning := advice(settings.model_repository):
+                _say(warning)
             _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
             if first_of([stop, server]) is stop:
                 return 0

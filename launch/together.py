@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from inference_server.child import Child, Waitable, child, first_of
 from inference_server.errors import ServingError, StartError, StopAskedError
 from inference_server.launcher import POLL_S, Server, is_ready, refuse_port_in_use, running
+from inference_server.processor import advice
 from inference_server.settings import Settings, whole_number
 
 
@@ -55,6 +56,8 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
     started_s = time.monotonic()
     say(f"starting Triton with {settings.description}")
     with running(settings, stop=stop) as triton:
+        if warning := advice(settings.model_repository):
+            say(warning)
         say(f"Triton is ready after {time.monotonic() - started_s:.1f} s; starting the proxy")
         proxy_environment = {**environment, "HOST": host, "PORT": str(port), "TRITON_URL": triton.address}
         with child([sys.executable, "-m", "proxy"], grace_s=stop_s, environment=proxy_environment) as proxy:

@@ -40,11 +40,32 @@ PARITY = {
     "dice_onnxruntime": 0.812346,
     "dice_difference": 1e-06,
 }
+PRECISIONS = {
+    "served": {"cpu": "int8", "gpu": "fp16"},
+    **{
+        name: {
+            "bytes": size,
+            "operating_point": {"threshold": 80, "alarm_score": alarm_score},
+            "test": {
+                "dice_pooled": dice,
+                "dice_by_type": {"Crack": dice},
+                "auroc": 0.9,
+                "free": {"any_pixel_share": 0.25},
+            },
+        }
+        | speed
+        for name, size, alarm_score, dice, speed in (
+            ("fp32", 15_300_000, 0.5, 0.8123, {}),
+            ("int8", 4_100_000, 0.4321, 0.8113, {"speed_up": 1.93}),
+            ("fp16", 7_700_000, 0.5, 0.8122, {}),
+        )
+    },
+}
 MACHINE = {"device": "cpu", "threads": 7, "processor": "x86_64", "python": "3.11.7", "torch": "2.14.1"}
 
 
 def write_inputs(folder):
-    """Write what the stages before the card do, by these stages; the export's figures alone are made up."""
+    """Write what the stages before the card do, by these stages; those of export and quantize alone are made up."""
     write_project(folder, PARTS, **KNOBS)
     params = params_with(**KNOBS)
     configuration = {
@@ -63,6 +84,7 @@ def write_inputs(folder):
     robustness.main()
     (folder / "export").mkdir()
     (folder / "export/parity.json").write_text(json.dumps(PARITY))
+    (folder / "export/precisions.json").write_text(json.dumps(PRECISIONS))
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +125,16 @@ def test_the_card_tells_the_operating_point_and_the_rate_it_was_chosen_for(proje
     for value in point.values():
         assert f"at least **{value}**" in " ".join(card.split())
     assert "12.5 % of the validation part's Free images" in card
+
+
+def test_the_card_tells_which_precision_is_served_and_what_each_finds(card):
+    rows = {row[0]: row[1:] for row in cells(card) if len(row) == 4}
+    assert ["fp32", "int8", "fp16"] == rows["on the test part"]
+    assert ["–", "CPUs", "GPUs"] == rows["served on"]
+    assert ["–", "1.93", "–"] == rows["times as fast on one core"]
+    assert ["0.5", "0.4321", "0.5"] == rows["alarm score"]
+    assert ["0.812", "0.811", "0.812"] == rows["Dice of Crack, pooled"]
+    assert ["0.250"] * 3 == rows["Free images with a false alarm"]
 
 
 def test_the_card_tells_where_the_weights_come_from_and_how_far_the_export_is(card):
@@ -164,6 +196,7 @@ def test_every_link_leads_somewhere_in_the_repository(card):
         ("evaluation/results_test.csv", EvaluationError, "dvc repro evaluate"),
         ("evaluation/plots/robustness/noise.csv", EvaluationError, "dvc repro robustness"),
         ("export/parity.json", EvaluationError, "dvc repro export"),
+        ("export/precisions.json", EvaluationError, "dvc repro quantize"),
         ("data/tiles/index.csv", DatasetError, "dvc repro data_load"),
         ("data/split.csv", DatasetError, "dvc repro data_split"),
     ],

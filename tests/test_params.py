@@ -52,6 +52,11 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("evaluate.robustness.rotation", [5.0, 5.0]),
         ("export.opset", 17),
         ("export.max_batch_size", [8]),
+        ("quantize.serve", "fp16"),
+        ("quantize.format", "qdq"),
+        ("quantize.excluded_nodes", "head"),
+        ("quantize.max_dice_loss", -0.01),
+        ("quantize.min_speed_up", 0.0),
     ],
 )
 def test_an_unknown_key_or_a_wrong_value_is_named(tmp_path, key, value):

@@ -17,7 +17,17 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT, StartTriton, answers
 from tests.s3_server import s3_server
 
-STAGES = ("check_packages", "data_load", "data_split", "train", "evaluate", "robustness", "export", "model_card")
+STAGES = (
+    "check_packages",
+    "data_load",
+    "data_split",
+    "train",
+    "evaluate",
+    "robustness",
+    "export",
+    "quantize",
+    "model_card",
+)
 UP_TO_DATE = "Data and pipelines are up to date."
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.errors import TrainingError
-from training.network import build_network
+from training.network import Segmenter, build_network
 from training.params import TrainParams
 
 MODEL_FOLDER = Path("models")
@@ -45,7 +45,7 @@ def save_model(network: nn.Module, configuration: dict[str, Any]) -> None:
     write_aside(CONFIGURATION_FILE, json.dumps(configuration, indent=2) + "\n")
 
 
-def load_model() -> tuple[nn.Module, dict[str, Any]]:
+def load_model() -> tuple[Segmenter, dict[str, Any]]:
     """Build the network that the configuration names and load its weights, in evaluation mode on the CPU.
 
     Raises: TrainingError, when a file is missing or the weights are of another network.

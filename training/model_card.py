@@ -33,11 +33,13 @@ from training.model_card_text import (
     misses_text,
     network_text,
     parity_text,
+    precisions_text,
     provenance_text,
     split_text,
     weakest_text,
 )
 from training.params import load_params
+from training.quantize import PRECISIONS_FILE
 from training.report import doubtful_images
 from training.results import read_results
 from training.robustness_text import read_curves, table_text
@@ -49,12 +51,13 @@ INPUTS = {
     METRICS_FILE: "evaluate",
     RESULTS_FILE: "evaluate",
     PARITY_FILE: "export",
+    PRECISIONS_FILE: "quantize",
 }
 MACS_SIDE = 256  # pixels, of the image on which multiply-adds are counted; a multiple of STRIDE
 
 
 def refuse_missing() -> None:
-    """Look for what evaluate and export write.
+    """Look for what evaluate, export and quantize write.
 
     Raises: EvaluationError, naming the file and the command that makes it.
     """
@@ -104,6 +107,7 @@ def render(network: nn.Module, configuration: Mapping[str, Any], false_alarm_rat
         augmentation=augmentation_text(configuration["train"]),
         robustness=table_text(read_curves()),
         parity=parity_text(json.loads(PARITY_FILE.read_text())),
+        precisions=precisions_text(json.loads(PRECISIONS_FILE.read_text())),
         commit=configuration["commit"],
         provenance=provenance_text(configuration),
     )

@@ -131,6 +131,24 @@ def parity_text(parity: Mapping[str, Any]) -> str:
     return table(["", ""], rows)
 
 
+def precisions_text(found: Mapping[str, Any]) -> str:
+    """Return what each precision finds on the test part, and what it costs; found: export/precisions.json."""
+    precisions = [name for name in found if name != "served"]
+    served = {name: [kind for kind, chosen in found["served"].items() if chosen == name] for name in precisions}
+    parts = {name: found[name].get("test") or found[name]["test_leaky"] for name in precisions}
+    rows: dict[str, list[str]] = {
+        "served on": [", ".join(f"{kind.upper()}s" for kind in served[name]) or "–" for name in precisions],
+        "megabytes": [f"{found[name]['bytes'] / 1e6:.1f}" for name in precisions],
+        "times as fast on one core": [str(found[name].get("speed_up", "–")) for name in precisions],
+        "alarm score": [str(found[name]["operating_point"]["alarm_score"]) for name in precisions],
+        "threshold": [str(found[name]["operating_point"]["threshold"]) for name in precisions],
+    }
+    figures = {name: flat(parts[name]) for name in precisions}
+    words = {name: text for name, text in HEADLINE.items() if name in figures["fp32"]}
+    rows |= {text: [_figure(figures[name].get(figure)) for name in precisions] for figure, text in words.items()}
+    return table(["on the test part", *precisions], [[name, *values] for name, values in rows.items()])
+
+
 def provenance_text(configuration: Mapping[str, Any]) -> str:
     """Return where the weights come from."""
     machine = configuration["machine"]

@@ -8,6 +8,7 @@ end) and is then stopped from outside.
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -15,8 +16,8 @@ import torch
 
 from tiles import STRIDE
 from training.checkpoint import load_model
-from training.deployed import DeployedSegmenter
 from training.errors import ExportError, exit_status
+from training.exported import ExportedSegmenter
 from training.params import load_params
 
 EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # a batch of 2, because the exporter takes 1 for a constant
@@ -24,7 +25,7 @@ INPUT, OUTPUTS = "image", ("probability", "type")
 
 
 def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
-    """Export the network of models/ to `path` and return the graph.
+    """Export the network of models/ to `path` and return the graph, tidied.
 
     Raises: ExportError, when the exporter fails or takes longer than `timeout_s`.
     """
@@ -39,18 +40,35 @@ def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
         raise ExportError(
             f"torch could not export the network (status {error.returncode}): its words stand above"
         ) from None
-    return onnx.load(path)
+    return tidied(onnx.load(path))
+
+
+def tidied(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove what torch notes beside each node, and name nodes by what they do: conv_0, conv_1, … in their order.
+
+    Torch notes source lines, with the paths of the machine that exported, and its names change from export to export.
+    """
+    values = (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer)
+    for noted in (graph.graph, *graph.graph.node, *values):
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
+    counts: Counter[str] = Counter()
+    for node in graph.graph.node:
+        kind = node.op_type.lower()
+        node.name = f"{kind}_{counts[kind]}"
+        counts[kind] += 1
+    return graph
 
 
 def write_graph(path: Path, opset: int) -> None:
-    """Trace the deployed network and write the graph, weights included.
+    """Trace the network in its exported form and write the graph, weights included.
 
     Source: torch.onnx.export, the exporter on torch.export (dynamo=True).
     """
     network, _ = load_model()
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height_32", "width_32"))
     torch.onnx.export(
-        DeployedSegmenter(network).eval(),
+        ExportedSegmenter(network).eval(),
         (torch.zeros(EXAMPLE, dtype=torch.uint8),),
         path,
         input_names=[INPUT],

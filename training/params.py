@@ -135,6 +135,21 @@ class ExportParams(_Section):
     max_grey_level_difference: Annotated[int, Field(ge=0, le=255)]
 
 
+class QuantizeParams(_Section):
+    """Which precision the model repository serves, how int8 is made, and what it may cost."""
+
+    serve: Literal["int8", "fp32"]
+    format: Literal["QDQ", "QOperator"]
+    calibration_method: Literal["minmax", "percentile", "entropy"]
+    calibration_tiles: Positive
+    reduce_range: bool
+    excluded_nodes: list[str]
+    max_dice_loss: Share
+    max_dice_loss_of_type: Share
+    min_speed_up: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    timed_tiles: Positive
+
+
 class Params(_Section):
     """All of params.yaml."""
 
@@ -144,6 +159,7 @@ class Params(_Section):
     train: TrainParams
     evaluate: EvaluateParams
     export: ExportParams
+    quantize: QuantizeParams
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

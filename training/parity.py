@@ -1,22 +1,17 @@
 """Is the exported graph the network that was evaluated? Every test image is segmented by both and compared."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it reports to its makers unless told not to
-import onnxruntime
-
-from tiles import crop, pad
 from tiles.operating_point import OperatingPoint
 from training.dataset import Sample
 from training.deployed import DeployedSegmenter
 from training.errors import ExportError
 from training.measure import dice_pooled, outcomes_at
-from training.onnx_graph import INPUT, OUTPUTS
+from training.onnx_session import open_session, predict_onnx
 from training.params import ExportParams
 from training.predict import Prediction, predict
 from training.results import result_of
@@ -45,9 +40,8 @@ class Parity:
 
 def compare(segmenter: DeployedSegmenter, graph: Path, samples: list[Sample], point: OperatingPoint) -> Parity:
     """Segment every sample in torch and in ONNX Runtime."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     torch_predictions = list(predict(segmenter, samples, description="torch"))
-    onnx_predictions = [_infer(session, sample) for sample in samples]
+    onnx_predictions = predict_onnx(open_session(graph), samples, description="ONNX Runtime")
     pairs = list(zip(torch_predictions, onnx_predictions, strict=True))
     pixels = sum(sample.tile.size for sample in samples)
     masks = sum(int((point.mask(a.probability) != point.mask(b.probability)).sum()) for a, b in pairs)
@@ -60,12 +54,6 @@ def compare(segmenter: DeployedSegmenter, graph: Path, samples: list[Sample], po
         dice_torch=_dice(torch_predictions, point),
         dice_onnxruntime=_dice(onnx_predictions, point),
     )
-
-
-def _infer(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:
-    outputs = session.run(list(OUTPUTS), {INPUT: pad(sample.tile)[np.newaxis]})
-    probability, defect_type = (crop(output[0], *sample.tile.shape) for output in outputs)
-    return Prediction(sample, probability, defect_type)
 
 
 def _dice(predictions: Sequence[Prediction], point: OperatingPoint) -> float:

@@ -1,0 +1,133 @@
+"""The published model repository: what the configurations say to Triton, and that all of it is replaced or nothing."""
+
+import re
+
+import onnx
+import pytest
+from google.protobuf import json_format
+from tiny_graph import tiny_graph
+from training_data import ROOT, an_entry
+
+from training import repository
+from training.contract import parse_config
+from training.errors import ExportError
+from training.repository import label, model_parameters, publish, render_config, render_gpu_configs
+
+PARAMETERS = {"model.threshold": "88", "model.types": "Blowhole,Break,Crack,Fray,Uneven"}
+QUALITY = {
+    "operating_point": {"threshold": 88, "alarm_score": 0.52},
+    "test": {
+        "dice_pooled": 0.88812,
+        "dice_type_mean": 0.7,
+        "auroc": 0.97,
+        "type_right_of_found": 0.94,
+        "free": {"any_pixel_share": 0.0725},
+    },
+}
+CONFIGURATION = {"commit": "c0ffee", "dirty": False, "data_digest": "d1ge57"}
+
+
+def entries():
+    """Three images, narrowest 103 x 380 and widest 500 x 222 pixels."""
+    sizes = [(103, 380), (300, 330), (500, 222)]
+    kept = [an_entry(str(place), "Free") for place in range(len(sizes))]
+    return [
+        type(entry)(**(vars(entry) | {"width": width, "height": height}))
+        for entry, (width, height) in zip(kept, sizes, strict=True)
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").mkdir()
+    return tmp_path
+
+
+def graph(path, **options):
+    onnx.save(tiny_graph(**options), path)
+    return path
+
+
+def gpu_configs():
+    return {name: parse_config(text) for name, text in render_gpu_configs(PARAMETERS, 8, entries()).items()}
+
+
+def test_the_parameters_tell_precision_operating_point_origin_and_figures():
+    parameters = model_parameters(CONFIGURATION, "int8", QUALITY)
+    expected = {
+        "model.precision": "int8",
+        "model.threshold": "88",
+        "model.alarm_score": "0.52",
+        "model.commit": "c0ffee",
+        "model.commit_dirty": "false",
+        "model.data_digest": "d1ge57",
+        "model.test.dice_pooled": "0.8881",
+        "model.test.free_images_with_an_alarm": "0.0725",
+    }
+    assert expected.items() <= parameters.items()
+
+
+def test_a_leaky_test_is_called_so():
+    leaky = {("test_leaky" if name == "test" else name): value for name, value in QUALITY.items()}
+    names = model_parameters(CONFIGURATION, "int8", leaky).keys()
+    assert "model.test_leaky.dice_pooled" in names
+    assert not [name for name in names if name.startswith("model.test.")]
+
+
+def test_gpus_are_served_their_own_graph_by_the_same_contract():
+    cpu = parse_config(render_config(PARAMETERS, 8))
+    for config in gpu_configs().values():
+        assert ("model.onnx", "model_gpu.onnx") == (cpu.default_model_filename, config.default_model_filename)
+        assert (cpu.name, cpu.max_batch_size) == (config.name, config.max_batch_size)
+        assert list(cpu.input) == list(config.input)
+        assert list(cpu.output) == list(config.output)
+        assert "KIND_GPU" == json_format.MessageToDict(config)["instanceGroup"][0]["kind"]
+        assert "1" == config.parameters["cudnn_conv_algo_search"].string_value  # HEURISTIC
+
+
+def test_tensorrt_is_optional_and_its_profile_spans_the_datasets_canvases():
+    configs = gpu_configs()
+    assert not configs["gpu"].HasField("optimization")
+    (accelerator,) = configs["tensorrt"].optimization.execution_accelerators.gpu_execution_accelerator
+    assert "tensorrt" == accelerator.name
+    assert {
+        "precision_mode": "FP16",
+        "trt_engine_cache_enable": "1",
+        "trt_profile_min_shapes": "image:1x1x224x128",
+        "trt_profile_opt_shapes": "image:1x1x352x320",
+        "trt_profile_max_shapes": "image:8x1x384x512",
+    }.items() <= accelerator.parameters.items()
+
+
+def test_publishing_writes_graphs_and_configurations(folder):
+    cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx", layers=2)
+    configs = render_gpu_configs(PARAMETERS, 8, entries())
+    publish(cpu, render_config(PARAMETERS, 8), gpu, configs)
+    assert cpu.read_bytes() == repository.CPU_GRAPH_FILE.read_bytes()
+    assert gpu.read_bytes() == repository.GPU_GRAPH_FILE.read_bytes()
+    assert render_config(PARAMETERS, 8) == repository.CONFIG_FILE.read_text()
+    assert configs == {name: path.read_text() for name, path in repository.GPU_CONFIG_FILES.items()}
+    assert not [*folder.rglob("*.new")]
+
+
+def test_nothing_is_replaced_where_one_of_them_breaks_the_contract(folder):
+    cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx")
+    configs = render_gpu_configs(PARAMETERS, 8, entries())
+    broken = configs | {"tensorrt": configs["tensorrt"].replace('"probability"', '"chance"')}
+    with pytest.raises(ExportError, match="output chance"):
+        publish(cpu, render_config(PARAMETERS, 8), gpu, broken)
+    assert not repository.FOLDER.exists()
+
+
+def test_a_label_replaces_what_the_metadata_said(folder):
+    path = graph(folder / "export/int8.onnx")
+    for parameters in ({"model.threshold": "1", "model.old": "x"}, PARAMETERS):
+        label(path, parameters)
+    assert PARAMETERS == {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model_gpu.onnx"])
+def test_no_published_graph_tells_where_it_was_made(name):
+    content = (ROOT / "model_repository/segmenter/1" / name).read_bytes()
+    assert not re.findall(rb"stack_trace|/[\w./-]+\.py\b|line \d+, in ", content)
