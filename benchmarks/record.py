@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -42,9 +43,15 @@ def write_record(name: str, *, command: str, figures: Mapping[str, Any], setting
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    aside.write_text(json.dumps(record, indent=1, ensure_ascii=False, default=str) + "\n")
     aside.replace(path)
     return path
+
+
+def made_by(target: str) -> str:
+    """Return the command of a benchmark that `make` started with the running process's arguments."""
+    arguments = shlex.join(sys.argv[1:])
+    return f"make {target}" + (f" ARGS={shlex.quote(arguments)}" if arguments else "")
 
 
 def read_record(name: str) -> dict[str, Any] | None:
