@@ -63,8 +63,8 @@ def line(
 
 def bars(axis: Any, groups: Mapping[str, Mapping[str, float]]) -> None:
     """Draw upright bars, {name: {place: value}}: the names' bars stand side by side at each place."""
-    places = list(next(iter(groups.values())))
-    width = BARS_WIDTH / len(groups)
+    places = list(dict.fromkeys(place for values in groups.values() for place in values))
+    width = BARS_WIDTH / max(1, len(groups))
     for number, (name, values) in enumerate(groups.items()):
         left = [place + (number - (len(groups) - 1) / 2) * width for place in range(len(places))]
         axis.bar(left, [values[place] for place in places], width * 0.92, label=name, color=COLOURS[number])

@@ -143,8 +143,8 @@ def draw_memory(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
 def draw_train(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
     """One step, and images a second."""
     training = figures["training"]
-    axes[0].barh([""], [training["loader_ms"]], color=COLOURS[1], label="the crops")
-    axes[0].barh([""], [training["step_ms"] - training["loader_ms"]], left=training["loader_ms"], label="the network")
+    parts = {"the network": training["step_ms"] - training["loader_ms"], "making the crops": training["loader_ms"]}
+    axes[0].barh(list(parts), list(parts.values()), color=COLOURS[0])
     speeds = {"training, crops": training["images_s"], "prediction, tiles": figures["prediction"]["images_s"]}
     axes[1].barh(list(speeds), list(speeds.values()), color=COLOURS[0])
     finish(axes[0], "a training step, ms", "")

@@ -66,8 +66,10 @@ def overload_text(record: Record) -> str:
     for point in figures["open_loop"]:
         arrived = max(1, sum(point[kind] for kind in ("answered", "refused", "failed")))
         lost = [share(point[kind] / arrived) for kind in ("refused", "failed")]
-        rows.append((f"{point['share']:g}", rate(point["rate_s"]), rate(point["answered_s"]), *lost, *latencies(point)))
+        times = [*latencies(point), milliseconds(point["refusal_ms"].get("p50"))]
+        rows.append((f"{point['share']:g}", rate(point["rate_s"]), rate(point["answered_s"]), *lost, *times))
     header = ["times the capacity", "arrivals/s", "answers/s", "refused", "failed", "p50, ms", "p95, ms", "p99, ms"]
+    header.append("a refusal's p50, ms")
     words = "Answers, refusals and latency against the rate of arrivals"
     capacity = f"The capacity, from the closed loops: {rate(figures['capacity_s'])} images/s."
     return "\n\n".join([capacity, picture("overload", words), table(header, rows), source(record)])
