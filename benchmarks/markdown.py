@@ -35,6 +35,11 @@ def latencies(point: Mapping[str, Any]) -> list[str]:
     return [milliseconds(point["latency_ms"].get(name)) for name in PERCENTILES]
 
 
+def left_out(figures: Mapping[str, Any]) -> list[str]:
+    """Say what could not be measured, and why."""
+    return [f"Left out: {name}, because {reason}." for name, reason in figures["left_out"].items()]
+
+
 def milliseconds(value: float | None) -> str:
     """Return a time with as many digits as it is worth."""
     if value is None:

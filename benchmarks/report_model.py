@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.inference import ALONE, SATURATED
-from benchmarks.markdown import latencies, milliseconds, picture, rate, share, source, table
+from benchmarks.markdown import latencies, left_out, milliseconds, picture, rate, share, source, table
 
 Record = Mapping[str, Any]
 MEGAPIXEL = 1_000_000
@@ -93,8 +93,7 @@ def peers_text(record: Record) -> str:
         parts.append(
             f"This project, PNG out, beside the fastest peer, {best['peer']}: {_spread(best)} times its images/s."
         )
-    parts += [f"Left out: {name}, because {reason}." for name, reason in figures["left_out"].items()]
-    return "\n\n".join([*parts, source(record)])
+    return "\n\n".join([*parts, *left_out(figures), source(record)])
 
 
 def _spread(found: Mapping[str, float]) -> str:

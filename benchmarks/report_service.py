@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.answers import JSON, PNG
-from benchmarks.markdown import latencies, milliseconds, picture, rate, share, source, table
+from benchmarks.markdown import latencies, left_out, milliseconds, picture, rate, share, source, table
 
 Record = Mapping[str, Any]
 STAGES = ("read", "decode", "queue", "infer", "encode", "total")
@@ -72,7 +72,8 @@ def overload_text(record: Record) -> str:
     header.append("a refusal's p50, ms")
     words = "Answers, refusals and latency against the rate of arrivals"
     capacity = f"The capacity, from the closed loops: {rate(figures['capacity_s'])} images/s."
-    return "\n\n".join([capacity, picture("overload", words), table(header, rows), source(record)])
+    parts = [capacity, picture("overload", words), table(header, rows), *left_out(figures), source(record)]
+    return "\n\n".join(parts)
 
 
 def batching_text(record: Record) -> str:

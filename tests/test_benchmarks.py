@@ -215,11 +215,14 @@ SHARED_OUT = {"instances": 2, "threads": 1, "max_batch_size": 4}
 CONTENDER = {"variant": {"workers": 2}, "clients": 8, "differing_pixels": 0.0, "latency_ms": LATENCY}
 BATCHED = {"traffic": "mixture", "clients": 16, "latency_ms": LATENCY}
 OPENED = {"traffic": "one size", "rate_s": 29.2, "latency_ms": LATENCY}
+CEILING = {"requests_s_per_core": 400.0, "cpu_us": 2500.0}
 FIGURES = {
+    "proxy": {"png": CEILING, "json": CEILING, "stages_us": {"encode_png": 65.0}},
     "analyze": {
         "closed_loop": {"image/png": CLOSED, "application/json": CLOSED},
         "capacity_s": 30.0,
         "open_loop": [{"share": 3.0, "rate_s": 90.0, **POINT}],
+        "left_out": {},
     },
     "triton": {
         "sizes": {"small": {"canvas": [320, 128], "points": [MEASURED]}},
@@ -284,6 +287,8 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
     page = report.render({name: record_of(name) for name in FIGURES})
 
     for line in (
+        "| PNG | 400 | 2.50 |",
+        "| encode png | 0.07 |",
         "| infer | 4.2 | 4.2 |",
         "| JSON, 4 | 30.0 | 4.2 | 50 | 60 | 10 |",
         "| 3 | 90.0 | 30.0 | 9.0 % | 1.0 % | 4.2 | 50 | 60 | – |",

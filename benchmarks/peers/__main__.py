@@ -71,8 +71,7 @@ def choose_all(
         try:
             chosen[contender.name] = choose(contender, clients, expected)
         except BenchmarkError as error:
-            left_out[contender.name] = str(error)
-            say(f"{contender.name} is left out: {error}")
+            leave_out(contender, error, left_out)
     return chosen, left_out
 
 
@@ -107,11 +106,17 @@ def run_rounds(
                 with contender.start(choice.variant) as running:
                     result = running.measure(choice.clients, cycles)
             except BenchmarkError as error:
-                left_out[contender.name] = str(error)
+                leave_out(contender, error, left_out)
                 continue
             say(f"round {number + 1} of {rounds}: {contender.name}: {result.images_s:.2f} images/s")
             results[contender.name].append(result)
     return {name: found for name, found in results.items() if len(found) == rounds}
+
+
+def leave_out(contender: Contender, error: BenchmarkError, left_out: dict[str, str]) -> None:
+    """Note why, without this machine's paths."""
+    left_out[contender.name] = str(error).replace(f"{Path.cwd()}/", "")
+    say(f"{contender.name} is left out: {error}")
 
 
 def summarize(
