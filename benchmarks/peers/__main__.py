@@ -66,7 +66,8 @@ def choose_all(
     """Return each contender's best settings, and why others are left out."""
     segmenter = LocalSegmenter(graph, usable_cores())
     expected = [segmenter.mask(path.read_bytes()) for path in tile_files()]
-    chosen, left_out = {}, {}
+    chosen: dict[str, Choice] = {}
+    left_out: dict[str, str] = {}
     for contender in asked:
         try:
             chosen[contender.name] = choose(contender, clients, expected)
