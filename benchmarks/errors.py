@@ -47,7 +47,7 @@ def exit_status(benchmark: Callable[[], None]) -> int:
     try:
         benchmark()
     except (BenchmarkError, ServingError, OSError) as error:
-        say(f"{benchmark.__module__}: {error}")
+        say(f"no result: {error}")
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED

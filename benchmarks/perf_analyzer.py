@@ -26,6 +26,7 @@ WINDOWS = 3  # of equal length that a measurement is made of; the tool wants thr
 # It would go on until three windows agree this well, in percent, and fail otherwise: a point here lasts as told.
 ANY_STABILITY = 999
 STRAGGLERS_S = 120
+TRIES = 3  # each twice as long: a window in which nothing was answered ends the tool
 STAGES = {  # of a request, ours and its columns, microseconds
     "queue": "Server Queue",
     "input": "Server Compute Input",
@@ -65,11 +66,20 @@ def perf_analyzer() -> str:
 
 
 def measure(address: str, canvases: Sequence[np.ndarray], *, concurrency: int, seconds: float) -> Point:
-    """Ask the model at this Triton with so many requests at once, for about so long.
+    """Ask the model at this Triton with so many requests at once, for about so long, or longer where that is too short.
 
     Shapes: canvases (1, H32, W32) uint8, all of one shape.
     Raises: ToolMissingError, LoadError.
     """
+    for attempt in range(TRIES):
+        table = _run(address, canvases, concurrency, seconds * 2**attempt)
+        if table is not None:
+            return read_table(table)
+    raise LoadError(f"perf_analyzer measured nothing in {seconds * 2 ** (TRIES - 1):g} s: give it more --seconds")
+
+
+def _run(address: str, canvases: Sequence[np.ndarray], concurrency: int, seconds: float) -> str | None:
+    """Return the table, None where the tool ended without one."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         inputs, table = Path(name) / "inputs.json", Path(name) / "table.csv"
         inputs.write_text(json.dumps({"data": [_packed(canvas) for canvas in canvases]}))
@@ -89,9 +99,7 @@ def measure(address: str, canvases: Sequence[np.ndarray], *, concurrency: int, s
             log = Log(process.output, sys.stderr, live=False)
             if first_of([process], timeout_s=seconds + STRAGGLERS_S) is None:
                 raise LoadError(f"perf_analyzer did not end in time: {log.reason()}")
-            if not table.is_file():
-                raise LoadError(f"perf_analyzer ended without a table: {log.reason()}")
-        return read_table(table.read_text())
+        return table.read_text() if table.is_file() else None
 
 
 def _packed(canvas: np.ndarray) -> dict[str, Any]:
