@@ -32,8 +32,7 @@ async def analyze(request: web.Request) -> web.Response:
     media_type = choose(",".join(request.headers.getall("Accept", ())), tuple(REPRESENTATIONS))
     contract = request.app[READINESS].contract()
     with request.app[ANTEROOM].enter():
-        data = await _read(request, deadline)
-        tile = await _decode(request, data)
+        tile = await _decode(request, await _read(request, deadline))  # no name keeps the upload while the tile waits
     answer = await request.app[BATCHER].submit(tile.canvas, deadline=deadline)
     request[TIMES].seconds.update(queue=answer.queue_s, infer=answer.infer_s)
     body, headers = await _encode(request, answer, tile, contract, media_type)
