@@ -76,10 +76,14 @@ class Settings:
     # 16 times the largest published tile (632 x 403). Such a tile is 4 MB for us, but each full-size feature map of the
     # network is a multiple of that in float32: the limit guards Triton's memory more than ours.
     max_pixels: int = _setting(
-        4_194_304, _whole(1024, 2**28), "pixels of one image, counted after padding both sides to multiples of 32"
+        4_194_304,
+        _whole(1024, 2**28),
+        "pixels of one image, counted after padding both sides to multiples of 32, and of one batch",
     )
     queue_limit: int = _setting(
-        64, _whole(1, 100_000), "uploads that may be read and decoded at once, and tiles that may wait for Triton"
+        64,
+        _whole(1, 100_000),
+        "uploads that may be read and decoded at once, and tiles that may wait for Triton, at most 8 times MAX_PIXELS",
     )
     deadline_s: float = _setting(30.0, _seconds(0.01, 3600), "seconds from a request's arrival to its answer")
     triton_timeout_s: float = _setting(20.0, _seconds(0.01, 3600), "seconds that Triton may take for one batch")

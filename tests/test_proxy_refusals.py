@@ -187,23 +187,35 @@ async def test_a_full_queue_answers_503_with_retry_after(fake):
         assert await proxy.analysis(BODY)
 
 
+async def test_waiting_tiles_of_too_many_pixels_answer_503_with_retry_after(fake):
+    limits = {"connections": 0, "max_pixels": 32 * 64}  # BODY's canvas: eight may wait
+    async with running_proxy(fake.url, **limits) as proxy, running_posts(proxy, fake, waiting=8) as posts:
+        async with proxy.post(BODY) as response:
+            document = await problem(response, 503, "Queue full")
+        assert "1" == response.headers["Retry-After"]
+        assert "tiles of 16384 pixels are waiting" in document["detail"]
+        fake.open.set()
+        assert 9 * [200] == await asyncio.gather(*posts)
+        assert 9 == await proxy.metric("proxy_batch_tiles_count"), "no two of them have MAX_PIXELS together"
+
+
 @contextlib.asynccontextmanager
-async def running_posts(proxy, fake):
-    """One tile held at Triton, and one that waits for its place."""
+async def running_posts(proxy, fake, waiting=1):
+    """One tile held at Triton, and some that wait for its place."""
     fake.open.clear()
 
     async def post():
         async with proxy.post(BODY) as response:
             return response.status
 
-    async def one_waits():
-        return 1 == await proxy.metric("proxy_waiting_tiles")
+    async def all_wait():
+        return waiting == await proxy.metric("proxy_waiting_tiles")
 
     first = asyncio.create_task(post())
     await fake.asked.acquire()
-    second = asyncio.create_task(post())
-    await until(one_waits)
-    yield first, second
+    others = [asyncio.create_task(post()) for _ in range(waiting)]
+    await until(all_wait)
+    yield first, *others
 
 
 async def test_more_uploads_at_once_than_may_wait_are_refused_before_they_are_read(fake):
