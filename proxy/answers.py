@@ -1,7 +1,4 @@
-"""What the network said of a tile → what the client gets: the mask and its figures, as JSON or PNG.
-
-It runs in a thread, except that orjson holds the interpreter while it writes.
-"""
+"""What the network said of a tile → what the client gets: the mask and its figures, as JSON or PNG."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +9,7 @@ import orjson
 
 import tiles
 from proxy.contract import ModelContract
+from proxy.encoding import encode_json, encode_png
 from proxy.errors import SegmenterAnswerError
 from proxy.segmenter import Segmentation
 from tiles.operating_point import score
@@ -84,9 +82,9 @@ def represent_json(analysis: Analysis) -> Representation:
         "type": analysis.majority_type,
         "types": analysis.type_pixels,
         "model": describe_model(analysis.contract),
-        "pred": analysis.mask.view(np.uint8),
     }
-    return Representation(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), {})
+    figures = orjson.dumps(document).removesuffix(b"}")
+    return Representation(b"".join([figures, b',"pred":[', encode_json(analysis.mask), b"]}"]), {})
 
 
 def represent_png(analysis: Analysis) -> Representation:
@@ -100,7 +98,7 @@ def represent_png(analysis: Analysis) -> Representation:
         "Tile-Type": analysis.majority_type or "none",
         "Tile-Model": f"{analysis.contract.name}/{analysis.contract.version}",
     }
-    return Representation(tiles.encode_mask_png(analysis.mask), headers)
+    return Representation(encode_png(analysis.mask), headers)
 
 
 def describe_model(contract: ModelContract) -> dict[str, Any]:
