@@ -91,7 +91,10 @@ class Batcher:
 
     async def _segment(self, batch: list[Ticket]) -> Segmentation:
         """Join the canvases here, where want of memory fails the batch as anything else does."""
-        return await self._infer(np.stack([ticket.canvas for ticket in batch]))
+        canvases = [ticket.canvas for ticket in batch]
+        return await self._infer(
+            np.stack(canvases) if len(canvases) > 1 else canvases[0][np.newaxis]
+        )  # one is not copied
 
     def _tell(self) -> None:
         self._telemetry.waiting_tiles.set(len(self._queue))

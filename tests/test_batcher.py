@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.batch_queue import WAITING_BATCHES, BatchQueue
-from proxy.batcher import Batcher
+from proxy.batcher import Answer, Batcher
 from proxy.errors import DeadlinePassedError, QueueFullError, SegmenterSlowError
 from proxy.segmenter import Segmentation
 from proxy.telemetry import Telemetry
@@ -251,11 +251,15 @@ async def test_a_batch_that_cannot_be_put_together_fails_as_any_other_and_frees_
     desk = Desk()
     with monkeypatch.context() as patch:
         patch.setattr(np, "stack", raiser(MemoryError()))
-        with pytest.raises(MemoryError):
-            await (await desk.submit(1))
-    task = await desk.submit(2)
-    desk.segmenter.finish(0)
-    assert 2 == int((await task).segmentation.probability[0, 0, 0])
+        tasks = [
+            await desk.submit(grey) for grey in range(3)
+        ]  # batches: 0 | 1 and 2, of which only the latter are joined
+        desk.segmenter.finish(0)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [Answer, MemoryError, MemoryError] == list(map(type, ends))
+    task = await desk.submit(3)
+    desk.segmenter.finish(1)
+    assert 3 == int((await task).segmentation.probability[0, 0, 0])
 
 
 def raiser(error):
