@@ -1,12 +1,14 @@
 # Every command that a person needs; `make help` lists them.
 #
-# Two environments, because Triton's Python backend wants numpy 1 and training need not be held back by that:
-#   .venv-serving   what serving needs, no torch             requirements/serving.txt
-#   .venv           training, and for `make test` the tools  requirements/training.txt, requirements/development.txt
+# Three environments, because Triton's Python backend wants numpy 1 and training need not be held back by that:
+#   .venv-serving     what serving needs, no torch             requirements/serving.txt
+#   .venv             training, and for `make test` the tools  requirements/training.txt, requirements/development.txt
+#   .venv-benchmarks  the load tool, peers and plots           requirements/benchmarks.txt
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 SERVING := .venv-serving
 TRAINING := .venv
+BENCHMARKS := .venv-benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # ONNX Runtime reports to its makers unless told not to.
 export ORT_DISABLE_TELEMETRY := 1
@@ -43,12 +45,13 @@ lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew
 	  $(LOCK) --group $$group -o requirements/$$group.txt || exit 1; \
 	done
 	@$(LOCK) --group development -c requirements/training.txt -o requirements/development.txt
+	@$(LOCK) --group benchmarks -c requirements/serving.txt -o requirements/benchmarks.txt
 
 LOCK = $(TRAINING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-annotate --no-header
 
-clean: ## remove both environments and the demonstration's pictures
-	rm -rf $(SERVING) $(TRAINING) demo
+clean: ## remove the environments and the demonstration's pictures
+	rm -rf $(SERVING) $(TRAINING) $(BENCHMARKS) demo
 
 # A stamp stands for an installed lock; a changed lock is installed anew.
 $(SERVING)/installed: requirements/serving.txt
@@ -67,3 +70,8 @@ $(TRAINING)/development: requirements/development.txt
 	@$(PYTHON) -m venv $(TRAINING)
 	$(TRAINING)/bin/pip install --quiet --require-hashes -r $<
 	@touch $@ $(TRAINING)/training
+
+$(BENCHMARKS)/installed: requirements/benchmarks.txt
+	@$(PYTHON) -m venv $(BENCHMARKS)
+	$(BENCHMARKS)/bin/pip install --quiet --require-hashes -r $<
+	@touch $@

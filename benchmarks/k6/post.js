@@ -1,0 +1,80 @@
+// Posts files to one address, and counts what comes back. Run by benchmarks/load.py.
+//
+//   URL        where to post
+//   MANIFEST   JSON: [{path, headers}, …], the bodies in turn
+//   VUS        closed loop: so many clients, each posting again as soon as it was answered
+//   RATE       open loop: so many arrivals a second, whatever the answers do
+//   WARM_UP_S  seconds that are not counted
+//   SECONDS    seconds that are, after these
+//   SUMMARY    where the figures go
+//
+// Counted: closed loop, what was answered within these seconds; open loop, what arrived within them, and apart from that
+// what was answered.
+
+import { sleep } from 'k6';
+import exec from 'k6/execution';
+import http from 'k6/http';
+import { Counter, Trend } from 'k6/metrics';
+
+const manifest = JSON.parse(open(__ENV.MANIFEST));
+const bodies = manifest.map((entry) => ({ data: open(entry.path, 'b'), headers: entry.headers }));
+const rate = Number(__ENV.RATE || 0);
+const warmUp = Number(__ENV.WARM_UP_S);
+const seconds = Number(__ENV.SECONDS);
+const STAGES = ['read', 'decode', 'queue', 'infer', 'encode', 'total'];
+
+const answered = new Trend('answered_ms', true);
+const refused = new Trend('refused_ms', true);
+const failed = new Trend('failed_ms', true);
+const inTime = new Counter('in_time');
+const stages = Object.fromEntries(STAGES.map((name) => [name, new Trend(`stage_${name}_ms`, true)]));
+
+// Each arrival of an even lattice is delayed by an exponential time that is long beside the lattice's gap: what comes
+// out is a Poisson process (random displacement). It has its rate once several such delays have passed.
+const delay = rate ? Math.max(10 / rate, 1) : 0;
+
+const closed = { executor: 'constant-vus', vus: Number(__ENV.VUS || 1), duration: `${warmUp + seconds}s` };
+const opened = {
+  executor: 'constant-arrival-rate',
+  rate: Math.round(rate * 1000),
+  timeUnit: '1000s',
+  duration: `${warmUp + seconds}s`,
+  preAllocatedVUs: Number(__ENV.VUS),
+};
+
+export const options = {
+  scenarios: { load: { ...(rate ? opened : closed), gracefulStop: '60s' } },
+  discardResponseBodies: true,
+  summaryTrendStats: ['count', 'avg', 'min', 'p(50)', 'p(95)', 'p(99)', 'max'],
+};
+
+export default function post() {
+  const turn = rate ? exec.scenario.iterationInTest : exec.vu.idInTest * 7 + exec.vu.iterationInScenario;
+  const body = bodies[turn % bodies.length];
+  if (rate) sleep(-Math.log(1 - Math.random()) * delay);
+  const arrived = Date.now();
+  const answer = http.post(__ENV.URL, body.data, { headers: body.headers, timeout: '60s' });
+  const counted = isCounted(Date.now());
+  if (counted && answer.status === 200) inTime.add(1);
+  if (rate ? isCounted(arrived) : counted) count(answer);
+}
+
+function isCounted(moment) {
+  const second = (moment - exec.scenario.startTime) / 1000;
+  return second >= warmUp && second < warmUp + seconds;
+}
+
+function count(answer) {
+  const kind = { 200: answered, 503: refused }[answer.status] || failed;
+  const { blocked, connecting, duration } = answer.timings;
+  kind.add(blocked + connecting + duration);
+  if (kind === failed) console.error(`${answer.status} ${answer.error}`);
+  if (kind !== answered) return;
+  for (const [, name, ms] of (answer.headers['Server-Timing'] || '').matchAll(/(\w+);dur=([\d.]+)/g)) {
+    if (stages[name]) stages[name].add(Number(ms));
+  }
+}
+
+export function handleSummary(summary) {
+  return { [__ENV.SUMMARY]: JSON.stringify(summary.metrics) };
+}
