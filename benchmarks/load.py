@@ -2,6 +2,7 @@
 
 Closed loop: so many clients, each posting again as soon as it was answered; it finds the capacity. Open loop: arrivals
 come as a Poisson process of a given rate, whatever the answers do, as strangers' requests do; it shows the overload.
+Fixed work: so many clients share a number of requests, so that what is compared did exactly the same.
 """
 
 import json
@@ -22,6 +23,7 @@ from inference_server.log import Log
 
 SCRIPT = Path(__file__).parent / "k6/post.js"
 WARM_UP_S = 2.0
+FIXED_WORK_S = 600  # as post.js has it
 STRAGGLERS_S = 120  # after the load, for what is still under way and for k6 itself
 MEAN_DELAYS_TO_WARM_UP = 5  # of an open loop's arrivals, see post.js: their rate is then within 1 % of its own
 WAITING_CLIENTS = 260  # of an open loop: the proxy's two limits, twice
@@ -72,16 +74,32 @@ def open_loop(url: str, bodies: Sequence[Body], *, rate: float, seconds: float) 
     return _run(url, bodies, seconds, MEAN_DELAYS_TO_WARM_UP * delay_s, VUS=str(clients), RATE=f"{rate:.3f}")
 
 
+def fixed_work(url: str, bodies: Sequence[Body], *, clients: int, cycles: int) -> Load:
+    """Post every body `cycles` times, after one cycle that is not counted.
+
+    Raises: LoadError, ToolMissingError.
+    """
+    warm_up = len(bodies)
+    shape = {"VUS": str(clients), "REQUESTS": str(warm_up + cycles * len(bodies)), "WARM_UP": str(warm_up)}
+    metrics = _k6(url, bodies, shape, FIXED_WORK_S)
+    return read_summary(metrics, metrics["spent_ms"] / 1000, count="answered_ms")
+
+
 def _run(url: str, bodies: Sequence[Body], seconds: float, warm_up_s: float, **shape: str) -> Load:
+    times = {"WARM_UP_S": f"{warm_up_s:g}", "SECONDS": f"{seconds:g}"}
+    return read_summary(_k6(url, bodies, {**times, **shape}, warm_up_s + seconds), seconds)
+
+
+def _k6(url: str, bodies: Sequence[Body], shape: Mapping[str, str], run_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         manifest, summary = Path(name) / "manifest.json", Path(name) / "summary.json"
         manifest.write_text(json.dumps([{"path": str(body.path), "headers": dict(body.headers)} for body in bodies]))
-        variables = {"WARM_UP_S": f"{warm_up_s:g}", "SECONDS": f"{seconds:g}", **shape}
-        _k6({"URL": url, "MANIFEST": str(manifest), "SUMMARY": str(summary), **variables}, warm_up_s + seconds)
-        return read_summary(json.loads(summary.read_text()), seconds)
+        _run_k6({"URL": url, "MANIFEST": str(manifest), "SUMMARY": str(summary), **shape}, run_s)
+        metrics: dict[str, Any] = json.loads(summary.read_text())
+        return metrics
 
 
-def _k6(variables: Mapping[str, str], run_s: float) -> None:
+def _run_k6(variables: Mapping[str, str], run_s: float) -> None:
     command: list[str | Path] = [k6(), "run", "--quiet", "--no-color", "--no-usage-report", "--address", "", SCRIPT]
     with child(command, grace_s=10, environment={**os.environ, **variables}, capture=True) as process:
         log = Log(process.output, sys.stderr, live=False)
@@ -102,8 +120,8 @@ def k6() -> Path:
     return Path(found)
 
 
-def read_summary(metrics: Mapping[str, Any], seconds: float) -> Load:
-    """Read the metrics that k6 gives to `handleSummary`.
+def read_summary(metrics: Mapping[str, Any], seconds: float, *, count: str = "in_time") -> Load:
+    """Read the metrics that k6 gives to `handleSummary`; `count` is the one that was counted during these seconds.
 
     Raises: LoadError where it had too few clients to make an open loop's arrivals.
     """
@@ -116,7 +134,7 @@ def read_summary(metrics: Mapping[str, Any], seconds: float) -> Load:
         answered=answered,
         refused=refused,
         failed=failed,
-        answered_s=round(_count(metrics, "in_time") / seconds, 3),
+        answered_s=round(_count(metrics, count) / seconds, 3),
         latency_ms=_trend(metrics, "answered_ms"),
         stages_ms={name: values for name, values in stages.items() if values},
     )

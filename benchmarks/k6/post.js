@@ -6,6 +6,8 @@
 //   RATE       open loop: so many arrivals a second, whatever the answers do
 //   WARM_UP_S  seconds that are not counted
 //   SECONDS    seconds that are, after these
+//   REQUESTS   fixed work, in place of seconds: VUS clients share so many requests
+//   WARM_UP    of which so many, the first, are not counted
 //   SUMMARY    where the figures go
 //
 // Counted: closed loop, what was answered within these seconds; open loop, what arrived within them, and apart from that
@@ -19,20 +21,24 @@ import { Counter, Trend } from 'k6/metrics';
 const manifest = JSON.parse(open(__ENV.MANIFEST));
 const bodies = manifest.map((entry) => ({ data: open(entry.path, 'b'), headers: entry.headers }));
 const rate = Number(__ENV.RATE || 0);
-const warmUp = Number(__ENV.WARM_UP_S);
-const seconds = Number(__ENV.SECONDS);
+const requests = Number(__ENV.REQUESTS || 0);
+const warmUpRequests = Number(__ENV.WARM_UP || 0);
+const warmUp = Number(__ENV.WARM_UP_S || 0);
+const seconds = Number(__ENV.SECONDS || 0);
 const STAGES = ['read', 'decode', 'queue', 'infer', 'encode', 'total'];
 
 const answered = new Trend('answered_ms', true);
 const refused = new Trend('refused_ms', true);
 const failed = new Trend('failed_ms', true);
 const inTime = new Counter('in_time');
+const endedAt = new Trend('ended_at_ms', true);
 const stages = Object.fromEntries(STAGES.map((name) => [name, new Trend(`stage_${name}_ms`, true)]));
 
 // Each arrival of an even lattice is delayed by an exponential time that is long beside the lattice's gap: what comes
 // out is a Poisson process (random displacement). It has its rate once several such delays have passed.
 const delay = rate ? Math.max(10 / rate, 1) : 0;
 
+const fixed = { executor: 'shared-iterations', vus: Number(__ENV.VUS || 1), iterations: requests, maxDuration: '10m' };
 const closed = { executor: 'constant-vus', vus: Number(__ENV.VUS || 1), duration: `${warmUp + seconds}s` };
 const opened = {
   executor: 'constant-arrival-rate',
@@ -42,18 +48,27 @@ const opened = {
   preAllocatedVUs: Number(__ENV.VUS),
 };
 
+// When the last answer came that is not counted, whichever request it was: a percentile of all answers' times.
+const warmedUp = requests ? `p(${((100 * (warmUpRequests - 1)) / (requests - 1)).toFixed(6)})` : 'p(0)';
+
 export const options = {
-  scenarios: { load: { ...(rate ? opened : closed), gracefulStop: '60s' } },
+  scenarios: { load: { ...((requests && fixed) || (rate ? opened : closed)), gracefulStop: '60s' } },
   discardResponseBodies: true,
-  summaryTrendStats: ['count', 'avg', 'min', 'p(50)', 'p(95)', 'p(99)', 'max'],
+  summaryTrendStats: ['count', 'avg', 'min', 'p(50)', 'p(95)', 'p(99)', 'max', warmedUp],
 };
 
 export default function post() {
-  const turn = rate ? exec.scenario.iterationInTest : exec.vu.idInTest * 7 + exec.vu.iterationInScenario;
+  const number = exec.scenario.iterationInTest;
+  const turn = rate || requests ? number : exec.vu.idInTest * 7 + exec.vu.iterationInScenario;
   const body = bodies[turn % bodies.length];
   if (rate) sleep(-Math.log(1 - Math.random()) * delay);
   const arrived = Date.now();
   const answer = http.post(__ENV.URL, body.data, { headers: body.headers, timeout: '60s' });
+  if (requests) {
+    endedAt.add(Date.now() - exec.scenario.startTime);
+    if (number >= warmUpRequests) count(answer);
+    return;
+  }
   const counted = isCounted(Date.now());
   if (counted && answer.status === 200) inTime.add(1);
   if (rate ? isCounted(arrived) : counted) count(answer);
@@ -76,5 +91,7 @@ function count(answer) {
 }
 
 export function handleSummary(summary) {
-  return { [__ENV.SUMMARY]: JSON.stringify(summary.metrics) };
+  const metrics = summary.metrics;
+  if (requests) metrics.spent_ms = metrics.ended_at_ms.values.max - metrics.ended_at_ms.values[warmedUp];
+  return { [__ENV.SUMMARY]: JSON.stringify(metrics) };
 }
