@@ -13,6 +13,8 @@ from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, tens
 from proxy.handlers import READINESS
 
 BODY = png(texture(32, 40))
+JPEG = encoded(Image.fromarray(texture(99, 99)), "JPEG")
+SCANS = encoded(Image.fromarray(texture(32, 40)), "JPEG", progressive=True)
 LIMITS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
 MULTIPART = "multipart/form-data; boundary=B"
 
@@ -84,7 +86,8 @@ BODY_REFUSALS = {
     "no image inside": (b"x" * 99, {}, 415, "Unsupported upload"),
     "a gif inside": (encoded(Image.fromarray(texture(9, 9)), "GIF"), {}, 415, "Unsupported upload"),
     "a truncated png": (BODY[:-200], {}, 422, "Damaged image"),
-    "a truncated jpeg": (encoded(Image.fromarray(texture(99, 99)), "JPEG")[:-900], {}, 422, "Damaged image"),
+    "a truncated jpeg": (JPEG[:-900], {}, 422, "Damaged image"),
+    "a jpeg of very many scans": (SCANS + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
     "too many pixels": (png(texture(100, 103)), {}, 413, "Too many pixels"),
     "a line that padding makes too large": (png(np.zeros((1, 9000), np.uint8)), {}, 413, "Too many pixels"),
     "too many bytes": (b"x" * 20_001, {}, 413, "Too many bytes"),
@@ -96,6 +99,12 @@ async def test_a_wrong_body_is_refused(proxy, body, options, status, title):
     async with refused(proxy, proxy.post(body, **options), status, title) as (response, detail):
         assert (status == 415) is ("Accept-Post" in response.headers)
         assert ": " in detail, "what was found, and what to do"
+
+
+async def test_a_progressive_jpeg_is_answered(proxy):
+    async with proxy.post(SCANS, content_type="image/jpeg") as response:
+        assert 200 == response.status
+    assert SCANS.count(b"\xff\xda") > 1
 
 
 @pytest.mark.parametrize("header", [b"Content-Type: image/\xff\xfe", b"Content-Type: image/png\r\nAccept: \xff/\xff"])
