@@ -90,7 +90,7 @@ class Settings:
     in_flight_batches: int = _setting(
         0, _whole(0, 1024), "batches in flight at Triton; 0 takes the number of the model's instances"
     )
-    decode_threads: int = _setting(2, _whole(1, 256), "threads that decode images and encode answers")
+    decode_threads: int = _setting(2, _whole(1, 256), "threads that decode images and encode answers, large ones only")
     check_interval_s: float = _setting(5.0, _seconds(0.01, 3600), "seconds between two looks at the served model")
     shutdown_grace_s: float = _setting(20.0, _seconds(0, 3600), "seconds for what is in flight after SIGTERM or SIGINT")
     log_level: str = _setting(
