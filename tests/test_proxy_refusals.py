@@ -88,6 +88,7 @@ BODY_REFUSALS = {
     "a truncated png": (BODY[:-200], {}, 422, "Damaged image"),
     "a truncated jpeg": (JPEG[:-900], {}, 422, "Damaged image"),
     "a jpeg of very many scans": (SCANS + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
+    "the same, a byte further": (SCANS + b"\0" + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
     "too many pixels": (png(texture(100, 103)), {}, 413, "Too many pixels"),
     "a line that padding makes too large": (png(np.zeros((1, 9000), np.uint8)), {}, 413, "Too many pixels"),
     "too many bytes": (b"x" * 20_001, {}, 413, "Too many bytes"),
