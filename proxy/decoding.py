@@ -46,7 +46,9 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
 def _refuse_many_scans(data: bytes) -> None:
     if not data.startswith(b"\xff\xd8"):
         return
-    pairs = (np.frombuffer(data, "<u2", (len(data) - first) // 2, first) for first in (0, 1))  # a third of what bytes.count takes
+    pairs = (
+        np.frombuffer(data, "<u2", (len(data) - first) // 2, first) for first in (0, 1)
+    )  # a third of what bytes.count takes
     scans = sum(int(np.count_nonzero(each == START_OF_SCAN)) for each in pairs)
     if scans > MAX_SCANS:
         raise UnsupportedUploadError(
