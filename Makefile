@@ -15,10 +15,11 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test lint repro lock setup clean
+.PHONY: bench-triton bench-analyze bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(SERVING)/installed ## serve, analyse the sample tiles, draw demo/*.png; ONCE=1 ends after the pictures
 	@$(SERVING)/bin/python -m launch.demo $(if $(ONCE),--once)
@@ -38,7 +39,31 @@ lint: $(TRAINING)/development ## style, types, import rules
 repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
 	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
 
-setup: $(SERVING)/installed $(TRAINING)/development ## both environments, without running anything
+# Each of these writes benchmarks/results/<name>.json; bench-report makes the page and its plots of them. ARGS are the
+# module's own: make bench-analyze ARGS="--seconds 5". On an idle machine none takes more than about twelve minutes.
+bench-triton: $(SERVING)/installed $(BENCHMARKS)/installed ## Triton alone, by perf_analyzer (PERF_ANALYZER names it)
+	@$(BENCHMARKS)/bin/python -m benchmarks.inference $(ARGS)
+
+bench-analyze: $(SERVING)/installed $(BENCHMARKS)/installed ## load on POST /analyze: capacity, latency, overload
+	@$(BENCHMARKS)/bin/python -m benchmarks.analyze $(ARGS)
+
+bench-memory: $(SERVING)/installed $(BENCHMARKS)/installed ## memory of Triton and the proxy, on the way to 10,000 images
+	@$(BENCHMARKS)/bin/python -m benchmarks.memory $(ARGS)
+
+bench-peers: $(SERVING)/installed $(BENCHMARKS)/installed ## the same graph served by FastAPI, LitServe, BentoML, or not at all
+	@$(BENCHMARKS)/bin/python -m benchmarks.peers $(ARGS)
+
+bench-batching: $(SERVING)/installed $(BENCHMARKS)/installed ## what joining tiles to batches buys and costs
+	@$(BENCHMARKS)/bin/python -m benchmarks.batching $(ARGS)
+
+bench-train: $(TRAINING)/training ## training's images a second, and the data loader's share
+	@$(TRAINING)/bin/python -m benchmarks.train $(ARGS)
+
+bench-report: $(BENCHMARKS)/installed ## docs/performance.md and its plots, of the results there are
+	@$(BENCHMARKS)/bin/python -m benchmarks.plots
+	@$(BENCHMARKS)/bin/python -m benchmarks.report
+
+setup: $(SERVING)/installed $(TRAINING)/development ## serving and training environments, without running anything
 
 lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew, with hashes
 	@for group in serving training; do \

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from benchmarks.answers import JSON, PNG, found_masks
-from benchmarks.errors import AnswerError, exit_status, say
+from benchmarks.errors import AnswerError, LoadError, exit_status, say
 from benchmarks.load import Load, closed_loop, open_loop
 from benchmarks.record import made_by, write_record
 from benchmarks.samples import jpeg_bodies
@@ -34,8 +34,8 @@ def main() -> None:
         capacity = max(point["answered_s"] for point in closed[DEFAULT_ANSWER])
         if not capacity:
             raise AnswerError("nothing was answered in time: give --seconds more of them")
-        opened = open_loops(url, capacity, options.shares, options.seconds)
-    figures = {"closed_loop": closed, "capacity_s": capacity, "open_loop": opened}
+        opened, left_out = open_loops(url, capacity, options.shares, options.seconds)
+    figures = {"closed_loop": closed, "capacity_s": capacity, "open_loop": opened, "left_out": left_out}
     settings = {**vars(options), "open_loop_answer": DEFAULT_ANSWER, "tiles": len(jpeg_bodies(PNG))}
     say(f"written: {write_record('analyze', command=made_by('bench-analyze'), figures=figures, settings=settings)}")
 
@@ -50,14 +50,22 @@ def closed_loops(url: str, answer: str, clients: list[int], seconds: float) -> l
     return points
 
 
-def open_loops(url: str, capacity: float, shares: list[float], seconds: float) -> list[dict[str, Any]]:
-    """Measure at each share of the capacity, which is in images a second."""
-    points = []
+def open_loops(
+    url: str, capacity: float, shares: list[float], seconds: float
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Measure at each share of the capacity, which is in images a second; say which could not be made, and why."""
+    points: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
     for share in shares:
-        load = open_loop(url, jpeg_bodies(DEFAULT_ANSWER), rate=share * capacity, seconds=seconds)
+        try:
+            load = open_loop(url, jpeg_bodies(DEFAULT_ANSWER), rate=share * capacity, seconds=seconds)
+        except LoadError as error:
+            left_out[f"{share:g} times the capacity"] = str(error)
+            say(f"open loop, {share:g} of the capacity, is left out: {error}")
+            continue
         tell(f"open loop, {share:g} of the capacity", load)
         points.append({"share": share, "rate_s": round(share * capacity, 2), **load.figures()})
-    return points
+    return points, left_out
 
 
 def tell(what: str, load: Load) -> None:

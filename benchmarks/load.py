@@ -40,6 +40,7 @@ class Load:
             within these seconds, whenever they were answered.
         answered_s: answers of 200 a second, by when they came.
         latency_ms: of those answered 200: p50, p95, p99, mean and max; empty where there is none.
+        refusal_ms: the same of those answered 503.
         stages_ms: the same of the server's own stages, where it tells them by Server-Timing.
     """
 
@@ -48,6 +49,7 @@ class Load:
     failed: int
     answered_s: float
     latency_ms: Mapping[str, float]
+    refusal_ms: Mapping[str, float]
     stages_ms: Mapping[str, Mapping[str, float]]
 
     def figures(self) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def read_summary(metrics: Mapping[str, Any], seconds: float, *, count: str = "in
         failed=failed,
         answered_s=round(_count(metrics, count) / seconds, 3),
         latency_ms=_trend(metrics, "answered_ms"),
+        refusal_ms=_trend(metrics, "refused_ms"),
         stages_ms={name: values for name, values in stages.items() if values},
     )
 

@@ -18,7 +18,6 @@ ROLES = {  # what stands in a process's command line
     "model instances": "triton_python_backend_stub",
     "proxy": "-m proxy",
 }
-LIMIT_S = 660  # a slower machine ends with fewer images
 
 
 def main() -> None:
@@ -27,8 +26,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="to be answered in all; default: %(default)s")
     parser.add_argument("--clients", type=int, default=8, help="that post at once; default: %(default)s")
     parser.add_argument("--seconds", type=float, default=30, help="between two looks; default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=11, help="to end after, anyway; default: %(default)s")
     options = parser.parse_args()
-    deadline_s = time.monotonic() + LIMIT_S
+    deadline_s = time.monotonic() + 60 * options.minutes
     with service() as started:
         points = [look(started)]
         while points[-1]["images"] < options.images and time.monotonic() < deadline_s:

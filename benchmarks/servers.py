@@ -56,7 +56,7 @@ def server(
     settings = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(environment or {})}
     with child(command, grace_s=STOP_S, environment=settings, folder=folder, capture=True) as process:
         log = Log(process.output, sys.stderr, live=False)
-        name = " ".join(str(word) for word in command[:4])
+        name = " ".join([Path(command[0]).name, *map(str, command[1:4])])
         while not is_ready(address, ready):
             if first_of([process], timeout_s=POLL_S) is not None:
                 raise ServerStartError(f"{name} … ended before it was ready: {log.reason()}")

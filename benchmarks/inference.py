@@ -1,0 +1,104 @@
+"""`make bench-triton`: Triton alone, asked by perf_analyzer.
+
+What a tile costs at three sizes and with more and more requests at once; and how a machine's cores are best shared out:
+instances of the model, threads of each, and the largest batch.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.errors import exit_status, say
+from benchmarks.perf_analyzer import Point, measure, perf_analyzer
+from benchmarks.record import made_by, write_record
+from benchmarks.samples import canvases_by_size
+from benchmarks.servers import GRAPH, repository, triton
+from inference_server.cores import usable_cores
+
+CONCURRENCIES = (1, 2, 4, 8, 16)
+BATCH_SIZES = (1, 4, 8)
+ALONE, SATURATED = 1, 16
+ANALYSED_SIZE = "median"
+
+
+class Configuration(NamedTuple):
+    """How a machine is shared out: instances of the model, threads of each, tiles in a batch at most."""
+
+    instances: int
+    threads: int
+    max_batch_size: int
+
+
+def main() -> None:
+    """Measure, and write the record `triton`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description="Triton, by perf_analyzer.")
+    parser.add_argument("--seconds", type=float, default=12, help="of each point; default: %(default)s")
+    parser.add_argument("--concurrencies", type=int, nargs="+", default=CONCURRENCIES, help="default: %(default)s")
+    parser.add_argument("--batch-sizes", type=int, nargs="*", default=BATCH_SIZES, help="default: %(default)s")
+    parser.add_argument("--graph", type=Path, default=GRAPH, help="that Triton serves; default: %(default)s")
+    options = parser.parse_args()
+    perf_analyzer()  # to miss it now rather than later
+    inputs, cores = canvases_by_size(), usable_cores()
+    sizes = by_size(inputs, options.graph, options.concurrencies, options.seconds)
+    analysis = [
+        point
+        for configuration in configurations(cores, options.batch_sizes)
+        for point in analyse(configuration, inputs[ANALYSED_SIZE], options.graph, options.seconds)
+    ]
+    figures = {"sizes": sizes, "analysis": analysis}
+    settings = {**vars(options), "cores": cores, "analysed_size": ANALYSED_SIZE}
+    say(f"written: {write_record('triton', command=made_by('bench-triton'), figures=figures, settings=settings)}")
+
+
+def by_size(
+    inputs: Mapping[str, Sequence[np.ndarray]], graph: Path, concurrencies: Sequence[int], seconds: float
+) -> dict[str, Any]:
+    """Measure Triton as it is published; the canvases of a size are (1, H32, W32) uint8."""
+    found: dict[str, Any] = {}
+    with repository(graph=graph) as models, triton(MODEL_REPOSITORY=str(models)) as started:
+        for size, canvases in inputs.items():
+            points = []
+            for concurrency in concurrencies:
+                point = measure(started.address, canvases, concurrency=concurrency, seconds=seconds)
+                tell(f"{size} canvas", point)
+                points.append(point.figures())
+            found[size] = {"canvas": list(canvases[0].shape[1:]), "points": points}
+    return found
+
+
+def configurations(cores: int, batch_sizes: Sequence[int]) -> list[Configuration]:
+    """Return what to compare: all cores in one instance, one each, and more threads than there are cores."""
+    shares = sorted({(1, cores), (cores, 1), (cores, cores)})
+    return [Configuration(*share, batch_size) for share, batch_size in itertools.product(shares, batch_sizes)]
+
+
+def analyse(
+    configuration: Configuration, canvases: Sequence[np.ndarray], graph: Path, seconds: float
+) -> list[dict[str, Any]]:
+    """Measure one configuration alone and saturated; canvases: (1, H32, W32) uint8, all of one shape."""
+    settings = {"MODEL_INSTANCES": str(configuration.instances), "MODEL_THREADS": str(configuration.threads)}
+    points = []
+    with (
+        repository(graph=graph, max_batch_size=configuration.max_batch_size) as models,
+        triton(MODEL_REPOSITORY=str(models), **settings) as started,
+    ):
+        for concurrency in (ALONE, SATURATED):
+            point = measure(started.address, canvases, concurrency=concurrency, seconds=seconds)
+            tell(", ".join(f"{name} {value}" for name, value in configuration._asdict().items()), point)
+            points.append({**configuration._asdict(), **point.figures()})
+    return points
+
+
+def tell(what: str, point: Point) -> None:
+    """Say how a point went."""
+    latency = ", ".join(f"{name} {value:.0f} ms" for name, value in point.latency_ms.items())
+    say(f"{what}, {point.concurrency} at once: {point.images_s:.1f} images/s; {latency}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

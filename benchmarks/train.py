@@ -1,0 +1,105 @@
+"""`make bench-train`: images a second of training and of evaluation's prediction; the data loader's share of a step.
+
+It runs the real trainer on the real crops with the published parameters, for fewer steps, and so in the training
+environment. Where a batch is made in the training process itself, the time for it is time that the step waits.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.errors import BenchmarkError, exit_status, say
+from benchmarks.record import made_by, write_record
+from training.checkpoint import load_model
+from training.crops import CropSampler
+from training.dataset import Sample, load_part
+from training.deployed import DeployedSegmenter
+from training.errors import PipelineError
+from training.params import Params, load_params
+from training.precision import pick_device
+from training.predict import predict
+from training.provenance import machine
+from training.trainer import Trainer
+
+WARM_UP_STEPS = 2  # the first ones set memory and kernels up
+WARM_UP_TILES = 2
+
+
+class TimedSampler(CropSampler):
+    """A CropSampler that notes how long each batch took to make, and how long it was used."""
+
+    loader_s: list[float]
+    step_s: list[float]
+
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what CropSampler does."""
+        self.loader_s, self.step_s = [], []
+        asked_s = time.perf_counter()
+        for batch in super().batches(epoch, process=process, processes=processes):
+            made_s = time.perf_counter()
+            yield batch
+            self.loader_s.append(made_s - asked_s)
+            asked_s = time.perf_counter()
+            self.step_s.append(asked_s - made_s)
+
+
+def main() -> None:
+    """Measure, and write the record `train`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.train", description="Training's speed.")
+    parser.add_argument("--steps", type=int, default=20, help="that are counted; default: %(default)s")
+    parser.add_argument("--images", type=int, default=100, help="to predict; default: %(default)s")
+    options = parser.parse_args()
+    try:
+        params = load_params()
+        figures = {"training": train(params, options.steps), "prediction": predicted(params, options.images)}
+    except PipelineError as error:
+        raise BenchmarkError(str(error)) from None
+    settings = {
+        **vars(options),
+        **{name: getattr(params.train, name) for name in ("batch_size", "crop_size", "encoder", "decoder_channels")},
+        "machine": machine(),
+    }
+    say(f"written: {write_record('train', command=made_by('bench-train'), figures=figures, settings=settings)}")
+
+
+def train(params: Params, steps: int) -> dict[str, Any]:
+    """Train so many steps and as many to warm up as said above; the weights begin random, which costs the same."""
+    counts = {"crops_per_epoch": (WARM_UP_STEPS + steps) * params.train.batch_size, "encoder_weights": None}
+    changed = params.train.model_copy(update=counts)
+    sampler = TimedSampler(load_part("train", params), changed, params.base.seed)
+    trainer = Trainer(changed, params.base.seed)
+    say(f"training {WARM_UP_STEPS} + {steps} steps of {changed.batch_size} crops")
+    trainer.train_epoch(0, sampler)
+    loader_s, step_s = (times[WARM_UP_STEPS:] for times in (sampler.loader_s, sampler.step_s))
+    spent_s = sum(loader_s) + sum(step_s)
+    figures = {
+        "images_s": round(steps * changed.batch_size / spent_s, 3),
+        "step_ms": round(1000 * statistics.median(map(sum, zip(loader_s, step_s, strict=True))), 1),
+        "loader_ms": round(1000 * statistics.median(loader_s), 1),
+        "loader_share": round(sum(loader_s) / spent_s, 4),
+    }
+    say(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
+def predicted(params: Params, images: int) -> dict[str, Any]:
+    """Predict the first images of the validation part, whole tiles one by one, as the evaluation does."""
+    samples: list[Sample] = load_part("validation", params)[: WARM_UP_TILES + images]
+    segmenter = DeployedSegmenter(load_model()[0]).to(pick_device())
+    answers = predict(segmenter, samples, description="validation")
+    for _ in range(WARM_UP_TILES):
+        next(answers)
+    started_s = time.perf_counter()
+    count = sum(1 for _ in answers)
+    figures = {"images": count, "images_s": round(count / (time.perf_counter() - started_s), 3)}
+    say(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
