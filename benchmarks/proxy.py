@@ -45,28 +45,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="whose median counts; default: %(default)s")
     parser.add_argument("--flame", type=Path, nargs="?", const=FLAME, help=f"also draw a flame graph; {FLAME}")
     options = parser.parse_args()
-    with instant_triton() as triton, proxy(triton.address, **SHIPPED) as started:
+    with (
+        stand_in("benchmarks.instant_triton", "--port", ready="/v2/health/ready") as triton,
+        proxy(triton.address, **SHIPPED) as started,
+    ):
         figures = measure(started, options.clients, options.cycles, options.rounds)
         if options.flame:
             draw_flames(started, options.clients, options.flame)
-        figures["stages_us"] = stages_us(triton, figures["png"]["cpu_us"])
+        figures["stages_us"] = stages_us(triton, figures["png"]["cpu_us"], options.clients, options.cycles)
     command = made_by("bench-proxy")
     say(f"written: {write_record('proxy', command=command, figures=figures, settings=vars(options) | SHIPPED)}")
 
 
 @contextmanager
-def instant_triton() -> Iterator[Server]:
-    """Run the stand-in."""
+def stand_in(*module: str, ready: str) -> Iterator[Server]:
+    """Run one of our modules in the serving environment, on a port that is its last argument."""
     address = free_address()
-    command: list[str | Path] = [
-        serving_python(),
-        "-m",
-        "benchmarks.instant_triton",
-        "--port",
-        address.rpartition(":")[2],
-    ]
-    with server(command, address=address, ready="/v2/health/ready") as ready:
-        yield ready
+    command: list[str | Path] = [serving_python(), "-m", *module, address.rpartition(":")[2]]
+    with server(command, address=address, ready=ready) as started:
+        yield started
 
 
 def measure(started: Server, clients: int, cycles: int, rounds: int) -> dict[str, Any]:
@@ -109,10 +106,12 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def stages_us(triton: Server, total_us: float) -> dict[str, float]:
-    """Return the processor time of each step of a request for a PNG, and of the rest: HTTP, routing, metrics, logs."""
+def stages_us(triton: Server, total_us: float, clients: int, cycles: int) -> dict[str, float]:
+    """Return the processor time of each step of a request for a PNG, and of the rest: middleware, metrics, logs."""
     command: list[str | Path] = [serving_python(), "-m", "benchmarks.proxy_stages", triton.address]
     steps: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    with stand_in("benchmarks.proxy_http", ready="/health/ready") as bare:
+        steps["aiohttp"] = load_once(bare, PNG, clients, cycles)["cpu_us"]
     of_png = sum(time_us for step, time_us in steps.items() if step != "encode_json")
     return {**steps, "rest": round(total_us - of_png, 1)}
 

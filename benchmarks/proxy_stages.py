@@ -10,7 +10,6 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -32,9 +31,8 @@ async def measure(triton: str) -> dict[str, float]:
     batcher = Batcher(_at_once, queue_limit=1, max_batch_pixels=MAX_PIXELS, telemetry=Telemetry())
     batcher.resize(places=1, max_batch_size=1)
     try:
-        with ThreadPoolExecutor(1) as thread:
-            steps = {**await _pixel_steps(segmenter), **_loop_steps(segmenter, batcher, thread)}
-            return await _time(steps, len(tile_files()))
+        steps = {**await _pixel_steps(segmenter), **_loop_steps(segmenter, batcher)}
+        return await _time(steps, len(tile_files()))
     finally:
         await batcher.close()
         await segmenter.close()
@@ -66,12 +64,11 @@ async def _pixel_steps(segmenter: Segmenter) -> dict[str, Step]:
     }
 
 
-def _loop_steps(segmenter: Segmenter, batcher: Batcher, thread: ThreadPoolExecutor) -> dict[str, Step]:
-    """The steps in which the event loop waits: a hand-over to a thread, the batcher, Triton's client."""
+def _loop_steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
+    """The steps in which the event loop waits: the batcher, and Triton's client."""
     loop = asyncio.get_running_loop()
     canvases = [tiles.pad(tiles.decode_tile(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in tile_files()]
     return {
-        "hand_over": lambda _: loop.run_in_executor(thread, int),
         "batch": lambda number: batcher.submit(canvases[number], deadline=loop.time() + TIMEOUT_S),
         "infer": lambda number: segmenter.infer(canvases[number][np.newaxis]),
     }
