@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from proxy.allocation import keep_freed_memory
 from proxy.app import serve
 from proxy.errors import StartError
 from proxy.settings import Settings, describe_settings
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings.from_environment(os.environ)
         configure_logs(settings.log_level, worker)
+        keep_freed_memory()
         return asyncio.run(run(settings, worker))
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

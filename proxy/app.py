@@ -62,7 +62,12 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
         on_contract=lambda contract: _fit(batcher, settings, contract),
         telemetry=telemetry,
     )
-    batcher = Batcher(readiness.infer, queue_limit=settings.queue_limit, telemetry=telemetry)
+    batcher = Batcher(
+        readiness.infer,
+        queue_limit=settings.queue_limit,
+        max_batch_pixels=settings.max_pixels,  # Triton must bear one image of so many anyway
+        telemetry=telemetry,
+    )
     app[handlers.READINESS], app[handlers.BATCHER] = readiness, batcher
     watch = asyncio.create_task(readiness.watch())
     try:

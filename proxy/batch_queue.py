@@ -4,11 +4,18 @@ As many batches may be in flight as there are places. While a place is free a ti
 wait; when a place frees, the oldest goes and takes with it the next oldest of its own shape, up to a whole batch. No
 tile is ever held back to make a batch larger. Why so: on a busy server batches form by themselves, and on an idle one
 any delay would be pure loss.
+
+Batches and the waiting tiles are both bounded twice, by number and by pixels: the memory that large tiles take must not
+be a multiple of what small ones do.
 """
 
+import math
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from proxy.errors import QueueFullError
+
+WAITING_BATCHES = 8  # of the most pixels that may wait: eight of the largest tiles, or a whole queue of usual ones
 
 
 class Waiting(Protocol):
@@ -16,7 +23,7 @@ class Waiting(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Only canvases of equal shape share a batch."""
+        """Only canvases of equal shape share a batch; the product is the canvas's number of pixels."""
 
     @property
     def deadline(self) -> float:
@@ -27,14 +34,26 @@ T = TypeVar("T", bound=Waiting)
 
 
 class BatchQueue(Generic[T]):
-    """The waiting tiles, oldest first, and the number of batches in flight."""
+    """The waiting tiles, oldest first, and the number of batches in flight.
 
-    def __init__(self, *, limit: int, places: int = 1, max_batch_size: int = 1) -> None:
+    Attributes:
+        limit: tiles that may wait.
+        max_batch_size: tiles that a batch may have.
+        max_batch_pixels: pixels that a batch may have; a tile with more goes alone. WAITING_BATCHES times as many may
+            wait, and an empty queue takes any tile.
+        places: batches that may be in flight.
+        in_flight: batches that are.
+        pixels: of the tiles that wait.
+    """
+
+    def __init__(self, *, limit: int, max_batch_pixels: int, places: int = 1, max_batch_size: int = 1) -> None:
         self.limit = limit
+        self.max_batch_pixels = max_batch_pixels
         self.places = places
         self.max_batch_size = max_batch_size
         self.in_flight = 0
-        self._waiting: list[T] = []
+        self.pixels = 0
+        self._waiting: dict[T, None] = {}  # a set that keeps its order
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -44,29 +63,41 @@ class BatchQueue(Generic[T]):
 
         Raises: QueueFullError.
         """
-        if len(self._waiting) >= self.limit:
+        if len(self) >= self.limit:
             raise QueueFullError(f"{self.limit} tiles are waiting already: try again in a moment")
-        self._waiting.append(tile)
+        pixels = math.prod(tile.shape)
+        if self._waiting and self.pixels + pixels > WAITING_BATCHES * self.max_batch_pixels:
+            raise QueueFullError(
+                f"tiles of {self.pixels} pixels are waiting already, this one has {pixels}: "
+                "try again in a moment, or send a smaller one"
+            )
+        self._waiting[tile] = None
+        self.pixels += pixels
 
     def leave(self, tile: T) -> None:
         """Forget a tile if it still waits: nobody waits for its answer any more."""
-        self._waiting = [other for other in self._waiting if other is not tile]
+        if tile in self._waiting:
+            del self._waiting[tile]
+            self.pixels -= math.prod(tile.shape)
 
     def next_batch(self, now: float) -> list[T]:
         """Take the batch that is to go now; it holds a place until `batch_done`. Empty: nothing is to go.
 
         A tile whose deadline has passed is dropped: who waits for it has its own timer.
         """
-        self._waiting = [tile for tile in self._waiting if tile.deadline > now]
+        self._take([tile for tile in self._waiting if tile.deadline <= now])
         if self.in_flight >= self.places or not self._waiting:
             return []
-        shape = self._waiting[0].shape
-        batch = [tile for tile in self._waiting if tile.shape == shape][: self.max_batch_size]
-        for tile in batch:
-            self.leave(tile)
         self.in_flight += 1
-        return batch
+        shape = next(iter(self._waiting)).shape
+        size = min(self.max_batch_size, max(1, self.max_batch_pixels // math.prod(shape)))
+        return self._take(list(islice((tile for tile in self._waiting if tile.shape == shape), size)))
 
     def batch_done(self) -> None:
         """Free a batch's place, however the batch ended."""
         self.in_flight -= 1
+
+    def _take(self, tiles: list[T]) -> list[T]:
+        for tile in tiles:
+            self.leave(tile)
+        return tiles

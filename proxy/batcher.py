@@ -42,9 +42,9 @@ class Ticket:
 class Batcher:
     """Turns single tiles into batches. Make it inside a running event loop; all times are that loop's clock."""
 
-    def __init__(self, infer: Infer, *, queue_limit: int, telemetry: Telemetry) -> None:
+    def __init__(self, infer: Infer, *, queue_limit: int, max_batch_pixels: int, telemetry: Telemetry) -> None:
         self._infer = infer
-        self._queue: BatchQueue[Ticket] = BatchQueue(limit=queue_limit)
+        self._queue: BatchQueue[Ticket] = BatchQueue(limit=queue_limit, max_batch_pixels=max_batch_pixels)
         self._telemetry = telemetry
         self._clock = asyncio.get_running_loop().time
         self._running: set[asyncio.Future[Segmentation]] = set()
@@ -84,10 +84,17 @@ class Batcher:
     def _dispatch(self) -> None:
         while batch := self._queue.next_batch(self._clock()):
             self._telemetry.batch_tiles.observe(len(batch))
-            running = asyncio.ensure_future(self._infer(np.stack([ticket.canvas for ticket in batch])))
+            running = asyncio.create_task(self._segment(batch))
             self._running.add(running)
             running.add_done_callback(partial(self._settle, batch, self._clock()))
         self._tell()
+
+    async def _segment(self, batch: list[Ticket]) -> Segmentation:
+        """Join the canvases here, where want of memory fails the batch as anything else does."""
+        canvases = [ticket.canvas for ticket in batch]
+        return await self._infer(
+            np.stack(canvases) if len(canvases) > 1 else canvases[0][np.newaxis]
+        )  # one is not copied
 
     def _tell(self) -> None:
         self._telemetry.waiting_tiles.set(len(self._queue))

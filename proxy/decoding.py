@@ -1,4 +1,4 @@
-"""The bytes of an image file → the canvas that Triton takes. It runs in a thread; `tiles` does the work."""
+"""The bytes of an image file → the canvas that Triton takes; `tiles` does the work."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,11 @@ import numpy as np
 
 import tiles
 from proxy.errors import DamagedImageError, ImageTooLargeError, UnsupportedUploadError
+
+START_OF_SCAN = int.from_bytes(b"\xff\xda", "little")  # in a JPEG; the coded pixels never hold these two bytes
+MAX_SCANS = (
+    250  # a progressive JPEG has about ten; as each is a pass over all pixels, a file of tiny ones takes minutes
+)
 
 
 class DecodedTile(NamedTuple):
@@ -24,6 +29,7 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
 
     Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, in the words of `tiles`.
     """
+    _refuse_many_scans(data)
     try:
         tile = tiles.decode_tile(data, max_pixels=max_pixels)
     except (tiles.NotAnImageError, tiles.UnsupportedModeError) as error:
@@ -35,6 +41,19 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
     height, width = tile.shape
     _refuse_large_canvas(height, width, max_pixels)
     return DecodedTile(tiles.pad(tile), height, width)
+
+
+def _refuse_many_scans(data: bytes) -> None:
+    if not data.startswith(b"\xff\xd8"):
+        return
+    pairs = (
+        np.frombuffer(data, "<u2", (len(data) - first) // 2, first) for first in (0, 1)
+    )  # a third of what bytes.count takes
+    scans = sum(int(np.count_nonzero(each == START_OF_SCAN)) for each in pairs)
+    if scans > MAX_SCANS:
+        raise UnsupportedUploadError(
+            f"the JPEG file has {scans} scans, at most {MAX_SCANS} are read: save it as a baseline JPEG"
+        )
 
 
 def _refuse_large_canvas(height: int, width: int, max_pixels: int) -> None:

@@ -73,7 +73,7 @@ def _record(request: web.Request, status: int, request_id: str) -> None:
     if route == "/analyze" and status == web.HTTPOk.status_code:
         telemetry.analyze_seconds.observe(times.total_s())
     for stage, seconds in times.seconds.items():
-        telemetry.stage_seconds.labels(stage).observe(seconds)
+        telemetry.stage_seconds[stage].observe(seconds)
     level = logging.INFO if route == "/analyze" or status >= web.HTTPBadRequest.status_code else logging.DEBUG
     log.log(
         level, event("request", method=request.method, route=route, status=status, s=times.total_s(), id=request_id)

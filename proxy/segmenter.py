@@ -19,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 from proxy.contract import INPUT, OUTPUTS, ModelContract, check_contract
 from proxy.errors import ContractError, ProxyError, SegmenterAnswerError, SegmenterAwayError, SegmenterSlowError
 
+BYTES_AT_ONCE = 2**20  # aiohttp warns of more
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
 
 
@@ -35,8 +36,9 @@ class Segmentation(NamedTuple):
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
     async def _post(self, request_uri: str, request_body: Any, headers: Any, query_params: Any) -> Any:
-        """Send the body as a file: aiohttp writes it in pieces, and warns of raw bytes above 1 MiB."""
-        return await super()._post(request_uri, io.BytesIO(request_body), headers, query_params)
+        """Send a large body as a file: aiohttp warns of it as bytes, and writes a file in pieces."""
+        body = request_body if len(request_body) <= BYTES_AT_ONCE else io.BytesIO(request_body)
+        return await super()._post(request_uri, body, headers, query_params)
 
 
 class Segmenter:
@@ -46,7 +48,7 @@ class Segmenter:
         self._url = url
         self._model_name = model_name
         self._timeout_s = timeout_s
-        self._client = _Client(url, conn_timeout=timeout_s)
+        self._client = _Client(url, conn_timeout=None)  # `_translated` bounds the time
 
     async def close(self) -> None:
         """Close the connections."""

@@ -76,17 +76,21 @@ class Settings:
     # 16 times the largest published tile (632 x 403). Such a tile is 4 MB for us, but each full-size feature map of the
     # network is a multiple of that in float32: the limit guards Triton's memory more than ours.
     max_pixels: int = _setting(
-        4_194_304, _whole(1024, 2**28), "pixels of one image, counted after padding both sides to multiples of 32"
+        4_194_304,
+        _whole(1024, 2**28),
+        "pixels of one image, counted after padding both sides to multiples of 32, and of one batch",
     )
     queue_limit: int = _setting(
-        64, _whole(1, 100_000), "uploads that may be read and decoded at once, and tiles that may wait for Triton"
+        64,
+        _whole(1, 100_000),
+        "uploads that may be read and decoded at once, and tiles that may wait for Triton, at most 8 times MAX_PIXELS",
     )
     deadline_s: float = _setting(30.0, _seconds(0.01, 3600), "seconds from a request's arrival to its answer")
     triton_timeout_s: float = _setting(20.0, _seconds(0.01, 3600), "seconds that Triton may take for one batch")
     in_flight_batches: int = _setting(
         0, _whole(0, 1024), "batches in flight at Triton; 0 takes the number of the model's instances"
     )
-    decode_threads: int = _setting(2, _whole(1, 256), "threads that decode images and encode answers")
+    decode_threads: int = _setting(2, _whole(1, 256), "threads that decode images and encode answers, large ones only")
     check_interval_s: float = _setting(5.0, _seconds(0.01, 3600), "seconds between two looks at the served model")
     shutdown_grace_s: float = _setting(20.0, _seconds(0, 3600), "seconds for what is in flight after SIGTERM or SIGINT")
     log_level: str = _setting(

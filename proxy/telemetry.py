@@ -40,7 +40,7 @@ class Telemetry:
             "proxy_requests", "Requests by route and status; 499: the client left", ["route", "status"],
             registry=own,
         )  # fmt: skip
-        self.stage_seconds = Histogram(
+        stage_seconds = Histogram(
             "proxy_stage_seconds", "Seconds of one request by stage", ["stage"],
             buckets=SECONDS_BUCKETS, registry=own,
         )  # fmt: skip
@@ -61,8 +61,7 @@ class Telemetry:
             "proxy_ready", "1 while the served model can be asked, by every worker",
             registry=own, multiprocess_mode="livemin",
         )  # fmt: skip
-        for stage in STAGES:
-            self.stage_seconds.labels(stage)
+        self.stage_seconds = {stage: stage_seconds.labels(stage) for stage in STAGES}
 
 
 class StageTimes:

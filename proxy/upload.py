@@ -1,7 +1,9 @@
 """Request body → the bytes of one image file, counted while they arrive.
 
 Three caps are independent: bytes (here), pixels (`decoding`) and uploads at once (`Anteroom`); together they bound what
-a flood of uploads can hold in memory. The body is read once, as it is: a compressed one is refused, not inflated.
+a flood of uploads can hold in memory: QUEUE_LIMIT × (MAX_UPLOAD_BYTES + MAX_PIXELS), and for each of the DECODE_THREADS
+what Pillow and numpy need to decode one image, up to some 20 bytes a pixel. The body is read once, as it is: a
+compressed one is refused, not inflated.
 """
 
 from collections.abc import AsyncIterator, Iterator

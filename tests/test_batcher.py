@@ -1,6 +1,7 @@
 """Which tiles go to Triton when (the policy, on a clock of the test's own), and who gets which answer (the driver)."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.batch_queue import BatchQueue
-from proxy.batcher import Batcher
+from proxy.batch_queue import WAITING_BATCHES, BatchQueue
+from proxy.batcher import Answer, Batcher
 from proxy.errors import DeadlinePassedError, QueueFullError, SegmenterSlowError
 from proxy.segmenter import Segmentation
 from proxy.telemetry import Telemetry
@@ -25,8 +26,8 @@ class Tile:
     deadline: float = NEVER
 
 
-def queue_of(*tiles, places=1, max_batch_size=8, limit=100, in_flight=0):
-    queue = BatchQueue(limit=limit, places=places, max_batch_size=max_batch_size)
+def queue_of(*tiles, places=1, max_batch_size=8, max_batch_pixels=8192, limit=100, in_flight=0):
+    queue = BatchQueue(limit=limit, max_batch_pixels=max_batch_pixels, places=places, max_batch_size=max_batch_size)
     queue.in_flight = in_flight
     for tile in tiles:
         queue.join(tile)
@@ -65,6 +66,35 @@ def test_a_batch_is_never_larger_than_the_model_takes():
     assert ["ab", "cd", "e", ""] == [names(queue.next_batch(now=0)) for _ in range(4)]
 
 
+def test_a_batch_never_has_more_pixels_than_it_may_however_few_tiles_that_are():
+    tiles = [Tile("a", LARGE), Tile("B"), Tile("c", LARGE), Tile("d", LARGE), Tile("E"), Tile("F"), Tile("G")]
+    queue = queue_of(*tiles, max_batch_pixels=2 * 64 * 32, places=9)
+    assert ["ac", "BEFG", "d", ""] == [names(queue.next_batch(now=0)) for _ in range(4)]
+
+
+def test_a_tile_larger_than_a_whole_batch_goes_alone():
+    queue = queue_of(Tile("a", LARGE), Tile("b", LARGE), max_batch_pixels=64 * 32 - 1, places=9)
+    assert ["a", "b"] == [names(queue.next_batch(now=0)) for _ in range(2)]
+
+
+def test_tiles_of_too_many_pixels_in_sum_may_not_wait_and_a_smaller_one_still_may():
+    queue = queue_of(*map(Tile, "abcdefg"), max_batch_pixels=32 * 32, in_flight=1)
+    with pytest.raises(QueueFullError, match="tiles of 7168 pixels are waiting already, this one has 2048"):
+        queue.join(Tile("H", LARGE))
+    queue.join(Tile("i"))
+    with pytest.raises(QueueFullError, match="8192 pixels are waiting"):
+        queue.join(Tile("j"))
+    queue.batch_done()
+    assert "a" == names(queue.next_batch(now=0))
+    queue.join(Tile("k"))
+    assert (8, 8 * 32 * 32) == (len(queue), queue.pixels)
+
+
+def test_an_empty_queue_takes_any_tile():
+    queue = queue_of(Tile("a", LARGE), max_batch_pixels=1)
+    assert "a" == names(queue.next_batch(now=0))
+
+
 def test_a_full_queue_refuses_the_next_tile_and_takes_one_again_after_one_left():
     first = Tile("a")
     queue = queue_of(first, Tile("b"), limit=2, in_flight=1)
@@ -97,23 +127,30 @@ def test_more_places_let_more_batches_go():
     assert "a" == names(queue.next_batch(now=0))
 
 
+SHAPES = [SMALL, LARGE, (1, 96, 64)]  # 1, 2 and 6 times SMALL's pixels
 steps = st.lists(st.tuples(st.sampled_from(["join", "leave", "done", "wait"]), st.integers(0, 30)), max_size=80)
 
 
-@given(steps=steps, places=st.integers(1, 3), max_batch_size=st.integers(1, 4), limit=st.integers(1, 6))
+@given(
+    steps=steps,
+    places=st.integers(1, 3),
+    max_batch_size=st.integers(1, 4),
+    max_batch_pixels=st.integers(1, 12).map(lambda tiles: tiles * 32 * 32),
+    limit=st.integers(1, 20),
+)
 def test_whatever_happens_no_place_is_idle_while_a_tile_waits_and_no_tile_is_sent_twice(
-    steps, places, max_batch_size, limit
+    steps, places, max_batch_size, max_batch_pixels, limit
 ):
-    queue = queue_of(places=places, max_batch_size=max_batch_size, limit=limit)
+    queue = queue_of(places=places, max_batch_size=max_batch_size, max_batch_pixels=max_batch_pixels, limit=limit)
     now, waiting, sent = 0, [], []
     for number, (step, value) in enumerate(steps):
         if step == "join":
-            tile = Tile(str(number), [SMALL, LARGE][value % 2], now + 1 + value)
+            tile = Tile(str(number), SHAPES[value % 3], now + 1 + value)
             try:
                 queue.join(tile)
                 waiting.append(tile)
             except QueueFullError:
-                assert limit == len(queue)
+                assert limit == len(waiting) or pixels([*waiting, tile]) > WAITING_BATCHES * max_batch_pixels
         elif step == "leave" and waiting:
             queue.leave(waiting.pop(value % len(waiting)))
         elif step == "done" and queue.in_flight:
@@ -122,15 +159,22 @@ def test_whatever_happens_no_place_is_idle_while_a_tile_waits_and_no_tile_is_sen
             now += value
         waiting = [tile for tile in waiting if tile.deadline > now]
         while batch := queue.next_batch(now):
-            assert waiting[0] is batch[0]
-            assert {batch[0].shape} == {tile.shape for tile in batch}
-            assert len(batch) <= max_batch_size
-            sent += batch
+            assert [tile for tile in waiting if tile.shape == waiting[0].shape][: len(batch)] == batch
+            room = (max_batch_size - len(batch), (max_batch_pixels - pixels(batch)) // pixels(batch[:1]))
+            assert min(room) >= 0 or len(batch) == 1
             waiting = [tile for tile in waiting if tile not in batch]
+            assert min(room) <= 0 or batch[0].shape not in {tile.shape for tile in waiting}, "it could have been larger"
+            sent += batch
         assert queue.in_flight <= places
         assert queue.in_flight == places or not waiting
-        assert len(waiting) == len(queue)
-    assert len(sent) == len({id(tile) for tile in sent})
+        assert (len(waiting), pixels(waiting)) == (len(queue), queue.pixels)
+        assert len(waiting) <= limit
+        assert pixels(waiting) <= WAITING_BATCHES * max_batch_pixels or len(waiting) == 1
+    assert len(sent) == len(set(sent))
+
+
+def pixels(tiles):
+    return sum(math.prod(tile.shape) for tile in tiles)
 
 
 class HeldSegmenter:
@@ -160,7 +204,7 @@ class Desk:
     def __init__(self, **settings):
         self.segmenter = HeldSegmenter()
         self.telemetry = Telemetry()
-        self.batcher = Batcher(self.segmenter.infer, queue_limit=100, telemetry=self.telemetry)
+        self.batcher = Batcher(self.segmenter.infer, queue_limit=100, max_batch_pixels=8192, telemetry=self.telemetry)
         self.batcher.resize(**{"places": 1, "max_batch_size": 8} | settings)
 
     async def submit(self, grey, wait_s=60):
@@ -201,6 +245,39 @@ async def test_a_failed_batch_fails_all_its_members_and_only_them():
             await asyncio.sleep(0)
     ends = await asyncio.gather(*tasks, return_exceptions=True)
     assert [False, False, True, True, False] == [isinstance(end, SegmenterSlowError) for end in ends]
+
+
+async def test_a_batch_that_cannot_be_put_together_fails_as_any_other_and_frees_its_place(monkeypatch):
+    desk = Desk()
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "stack", raiser(MemoryError()))
+        tasks = [
+            await desk.submit(grey) for grey in range(3)
+        ]  # batches: 0 | 1 and 2, of which only the latter are joined
+        desk.segmenter.finish(0)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [Answer, MemoryError, MemoryError] == list(map(type, ends))
+    task = await desk.submit(3)
+    desk.segmenter.finish(1)
+    assert 3 == int((await task).segmentation.probability[0, 0, 0])
+
+
+def raiser(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+async def test_a_batch_of_the_driver_is_bounded_by_pixels_too():
+    desk = Desk(max_batch_size=16)
+    tasks = [await desk.submit(grey) for grey in range(10)]  # 8192 pixels are eight tiles
+    for number in range(3):
+        desk.segmenter.finish(number)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert [1, 8, 1] == desk.sizes()
 
 
 async def test_a_cancelled_caller_leaves_the_queue_and_the_others_stay():

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, texture, until
 from tritonclient.http import InferenceServerClient, InferInput
 
+from proxy import handlers
 from proxy.errors import NotAcceptableError
 from proxy.negotiation import choose
 
@@ -101,6 +103,39 @@ async def test_concurrent_tiles_of_mixed_sizes_get_byte_for_byte_what_each_gets_
         assert alone == await asyncio.gather(*map(together, bodies))
         assert len(bodies) * 2 == await proxy.metric("proxy_batch_tiles_sum")
         assert await proxy.metric("proxy_batch_tiles_count") - batches < len(bodies)
+
+
+SMALL, LARGE = texture(64, 64), texture(1056, 1024)  # the latter also has more bytes than aiohttp likes to send as such
+NOISE = np.random.default_rng(0).integers(0, 256, (400, 400), np.uint8)  # few pixels, but no PNG makes them few bytes
+
+
+@pytest.mark.parametrize(
+    ("tile", "decoded_in", "encoded_in"),
+    [
+        (SMALL, "MainThread", "MainThread"),
+        (LARGE, "pixels", "pixels"),
+        (NOISE, "pixels", "MainThread"),
+    ],
+)
+async def test_a_small_tile_is_worked_on_in_the_loop_and_a_large_one_in_a_thread_beside_it(
+    monkeypatch, tile, decoded_in, encoded_in
+):
+    threads = []
+
+    def spied(function):
+        def call(*arguments, **options):
+            found = function(*arguments, **options)
+            threads.append(threading.current_thread().name.partition("_")[0])
+            return found
+
+        return call
+
+    monkeypatch.setattr("proxy.handlers.decode", spied(handlers.decode))
+    monkeypatch.setattr("proxy.handlers.summarize", spied(handlers.summarize))
+    async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
+        answer = await proxy.analysis(png(tile))
+    assert tile.shape == np.shape(answer["pred"])
+    assert [decoded_in, encoded_in] == threads
 
 
 async def test_an_answer_tells_the_time_of_each_stage_and_so_do_the_metrics(proxy):

@@ -13,6 +13,8 @@ from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, tens
 from proxy.handlers import READINESS
 
 BODY = png(texture(32, 40))
+JPEG = encoded(Image.fromarray(texture(99, 99)), "JPEG")
+SCANS = encoded(Image.fromarray(texture(32, 40)), "JPEG", progressive=True)
 LIMITS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
 MULTIPART = "multipart/form-data; boundary=B"
 
@@ -84,7 +86,9 @@ BODY_REFUSALS = {
     "no image inside": (b"x" * 99, {}, 415, "Unsupported upload"),
     "a gif inside": (encoded(Image.fromarray(texture(9, 9)), "GIF"), {}, 415, "Unsupported upload"),
     "a truncated png": (BODY[:-200], {}, 422, "Damaged image"),
-    "a truncated jpeg": (encoded(Image.fromarray(texture(99, 99)), "JPEG")[:-900], {}, 422, "Damaged image"),
+    "a truncated jpeg": (JPEG[:-900], {}, 422, "Damaged image"),
+    "a jpeg of very many scans": (SCANS + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
+    "the same, a byte further": (SCANS + b"\0" + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
     "too many pixels": (png(texture(100, 103)), {}, 413, "Too many pixels"),
     "a line that padding makes too large": (png(np.zeros((1, 9000), np.uint8)), {}, 413, "Too many pixels"),
     "too many bytes": (b"x" * 20_001, {}, 413, "Too many bytes"),
@@ -96,6 +100,12 @@ async def test_a_wrong_body_is_refused(proxy, body, options, status, title):
     async with refused(proxy, proxy.post(body, **options), status, title) as (response, detail):
         assert (status == 415) is ("Accept-Post" in response.headers)
         assert ": " in detail, "what was found, and what to do"
+
+
+async def test_a_progressive_jpeg_is_answered(proxy):
+    async with proxy.post(SCANS, content_type="image/jpeg") as response:
+        assert 200 == response.status
+    assert SCANS.count(b"\xff\xda") > 1
 
 
 @pytest.mark.parametrize("header", [b"Content-Type: image/\xff\xfe", b"Content-Type: image/png\r\nAccept: \xff/\xff"])
@@ -187,23 +197,35 @@ async def test_a_full_queue_answers_503_with_retry_after(fake):
         assert await proxy.analysis(BODY)
 
 
+async def test_waiting_tiles_of_too_many_pixels_answer_503_with_retry_after(fake):
+    limits = {"connections": 0, "max_pixels": 32 * 64}  # BODY's canvas: eight may wait
+    async with running_proxy(fake.url, **limits) as proxy, running_posts(proxy, fake, waiting=8) as posts:
+        async with proxy.post(BODY) as response:
+            document = await problem(response, 503, "Queue full")
+        assert "1" == response.headers["Retry-After"]
+        assert "tiles of 16384 pixels are waiting" in document["detail"]
+        fake.open.set()
+        assert 9 * [200] == await asyncio.gather(*posts)
+        assert 9 == await proxy.metric("proxy_batch_tiles_count"), "no two of them have MAX_PIXELS together"
+
+
 @contextlib.asynccontextmanager
-async def running_posts(proxy, fake):
-    """One tile held at Triton, and one that waits for its place."""
+async def running_posts(proxy, fake, waiting=1):
+    """One tile held at Triton, and some that wait for its place."""
     fake.open.clear()
 
     async def post():
         async with proxy.post(BODY) as response:
             return response.status
 
-    async def one_waits():
-        return 1 == await proxy.metric("proxy_waiting_tiles")
+    async def all_wait():
+        return waiting == await proxy.metric("proxy_waiting_tiles")
 
     first = asyncio.create_task(post())
     await fake.asked.acquire()
-    second = asyncio.create_task(post())
-    await until(one_waits)
-    yield first, second
+    others = [asyncio.create_task(post()) for _ in range(waiting)]
+    await until(all_wait)
+    yield first, *others
 
 
 async def test_more_uploads_at_once_than_may_wait_are_refused_before_they_are_read(fake):

@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession
@@ -36,6 +37,30 @@ WRONG_SETTINGS = [
     ("DECODE_THREADS", "0", "from 1"),
     ("LOG_LEVEL", "verbose", "one of DEBUG, INFO, WARNING, ERROR"),
 ]
+
+
+CHURN = """
+import resource
+from proxy.allocation import keep_freed_memory
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [bytearray(2**20) for _ in range(16)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+page_faults()
+before = page_faults()
+keep_freed_memory()
+page_faults()
+print(before, page_faults())
+"""
+
+
+def test_memory_that_one_request_freed_is_there_for_the_next_without_a_page_fault():
+    said = subprocess.run([sys.executable, "-c", CHURN], cwd=ROOT, capture_output=True, text=True, check=True)
+    given_back, kept = map(int, said.stdout.split())
+    assert given_back > 1000, "a megabyte has 256 pages"
+    assert kept < 100
 
 
 @pytest.mark.parametrize(("variable", "value", "wanted"), WRONG_SETTINGS)
