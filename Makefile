@@ -15,7 +15,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test lint repro lock setup clean
-.PHONY: bench-triton bench-analyze bench-memory bench-peers bench-batching bench-train bench-report
+.PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -46,6 +46,9 @@ bench-triton: $(SERVING)/installed $(BENCHMARKS)/installed ## Triton alone, by p
 
 bench-analyze: $(SERVING)/installed $(BENCHMARKS)/installed ## load on POST /analyze: capacity, latency, overload
 	@$(BENCHMARKS)/bin/python -m benchmarks.analyze $(ARGS)
+
+bench-proxy: $(SERVING)/installed $(BENCHMARKS)/installed ## the proxy's own ceiling, before a Triton that needs no time
+	@$(BENCHMARKS)/bin/python -m benchmarks.proxy $(ARGS)
 
 bench-memory: $(SERVING)/installed $(BENCHMARKS)/installed ## memory of Triton and the proxy, on the way to 10,000 images
 	@$(BENCHMARKS)/bin/python -m benchmarks.memory $(ARGS)

@@ -2,6 +2,7 @@
 
     inference.py    bench-triton     Triton alone, by perf_analyzer: sizes, load, instances × threads × batch
     analyze.py      bench-analyze    the whole service: capacity, latency, overload
+    proxy.py        bench-proxy      the proxy alone: instant_triton.py stands behind it, proxy_*.py take it apart
     memory.py       bench-memory     what it holds in memory on the way to ten thousand images
     peers/          bench-peers      the same graph served by others
     batching.py     bench-batching   what joining tiles buys; flat_triton.py stands in for a GPU

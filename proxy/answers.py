@@ -80,7 +80,7 @@ def decide(point: OperatingPoint, probability: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _highest(probability: np.ndarray) -> np.ndarray:
-    """Return the SCORE_PIXELS highest pixels of a tile, and possibly others.
+    """Return the SCORE_PIXELS highest pixels of a tile, or all where it is a very narrow one.
 
     So many columns have a pixel as high as `floor`, thus so many pixels are as high, and no lower one is among them.
     """
@@ -89,7 +89,7 @@ def _highest(probability: np.ndarray) -> np.ndarray:
         return probability
     floor = max(1, np.partition(columns, -SCORE_PIXELS)[-SCORE_PIXELS])
     zeros = np.zeros(SCORE_PIXELS, np.uint8)  # where fewer are above 0; a tile has many of them
-    return np.concatenate([probability[probability >= floor], zeros])
+    return np.partition(np.concatenate([probability[probability >= floor], zeros]), -SCORE_PIXELS)[-SCORE_PIXELS:]
 
 
 def represent_json(analysis: Analysis) -> Representation:

@@ -74,11 +74,13 @@ class BatchQueue(Generic[T]):
         self._waiting[tile] = None
         self.pixels += pixels
 
-    def leave(self, tile: T) -> None:
-        """Forget a tile if it still waits: nobody waits for its answer any more."""
-        if tile in self._waiting:
-            del self._waiting[tile]
-            self.pixels -= math.prod(tile.shape)
+    def leave(self, tile: T) -> bool:
+        """Forget a tile, whose answer nobody waits for any more; return whether it still waited."""
+        if tile not in self._waiting:
+            return False
+        del self._waiting[tile]
+        self.pixels -= math.prod(tile.shape)
+        return True
 
     def next_batch(self, now: float) -> list[T]:
         """Take the batch that is to go now; it holds a place until `batch_done`. Empty: nothing is to go.

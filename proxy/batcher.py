@@ -72,8 +72,8 @@ class Batcher:
                 "the tile was not answered by its deadline: try again when it is quieter"
             ) from None
         finally:
-            self._queue.leave(ticket)
-            self._tell()
+            if self._queue.leave(ticket):
+                self._tell()
 
     async def close(self) -> None:
         """Give up what is still in flight."""

@@ -7,7 +7,8 @@ import numpy as np
 import tiles
 from proxy.errors import DamagedImageError, ImageTooLargeError, UnsupportedUploadError
 
-START_OF_SCAN = int.from_bytes(b"\xff\xda", "little")  # in a JPEG; the coded pixels never hold these two bytes
+JPEG = b"\xff\xd8"
+START_OF_SCAN = b"\xff\xda"  # in a JPEG; the coded pixels never hold these two bytes
 MAX_SCANS = (
     250  # a progressive JPEG has about ten; as each is a pass over all pixels, a file of tiny ones takes minutes
 )
@@ -44,12 +45,10 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
 
 
 def _refuse_many_scans(data: bytes) -> None:
-    if not data.startswith(b"\xff\xd8"):
+    """Count the second byte of the mark first: that is faster, and mostly enough."""
+    if not data.startswith(JPEG) or data.count(START_OF_SCAN[1:]) <= MAX_SCANS:
         return
-    pairs = (
-        np.frombuffer(data, "<u2", (len(data) - first) // 2, first) for first in (0, 1)
-    )  # a third of what bytes.count takes
-    scans = sum(int(np.count_nonzero(each == START_OF_SCAN)) for each in pairs)
+    scans = data.count(START_OF_SCAN)
     if scans > MAX_SCANS:
         raise UnsupportedUploadError(
             f"the JPEG file has {scans} scans, at most {MAX_SCANS} are read: save it as a baseline JPEG"

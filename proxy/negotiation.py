@@ -1,6 +1,7 @@
 """Which representation an Accept header asks for (RFC 9110, section 12.5.1)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from proxy.errors import NotAcceptableError
@@ -22,7 +23,8 @@ class MediaRange(NamedTuple):
         return int((self.kind, self.subkind) == ("*", "*"))
 
 
-def choose(accept: str, offers: Sequence[str]) -> str:
+@lru_cache(maxsize=64)  # clients of one kind send one header
+def choose(accept: str, offers: tuple[str, ...]) -> str:
     """Return the offer that is wanted most; among equals, and without an Accept header, the first.
 
     Raises: NotAcceptableError naming the offers.

@@ -19,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 from proxy.contract import INPUT, OUTPUTS, ModelContract, check_contract
 from proxy.errors import ContractError, ProxyError, SegmenterAnswerError, SegmenterAwayError, SegmenterSlowError
 
+REQUESTED = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
 BYTES_AT_ONCE = 2**20  # aiohttp warns of more
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
 
@@ -72,9 +73,8 @@ class Segmenter:
         Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError.
         """
         image = InferInput(INPUT, list(canvases.shape), "UINT8").set_data_from_numpy(canvases, binary_data=True)
-        outputs = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
         async with self._translated(refusal=SegmenterAnswerError):
-            result = await self._client.infer(self._model_name, [image], outputs=outputs)
+            result = await self._client.infer(self._model_name, [image], outputs=REQUESTED)
             probability, defect_type = (result.as_numpy(name) for name in OUTPUTS)
         for name, tensor in zip(OUTPUTS, (probability, defect_type), strict=True):
             _require_like(canvases, name, tensor)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.multiprocess import MultiProcessCollector
 
+PLAIN_WORD = re.compile(r"[!#-~]+")  # ASCII without blanks and quotes
 STAGES = ("read", "decode", "queue", "infer", "encode")
 # From the hand-over of a small tile up to the default deadline.
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -109,4 +110,4 @@ def event(name: str, **values: object) -> str:
 
 def _word(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text if re.fullmatch(r"[!#-~]+", text) else json.dumps(text)  # ASCII without blanks and quotes
+    return text if PLAIN_WORD.fullmatch(text) else json.dumps(text)
