@@ -111,7 +111,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def stages_us(triton: Server, total_us: float, clients: int, cycles: int) -> dict[str, float]:
     """Return the processor time of each step of a request for a PNG, and of the rest: middleware, metrics, logs, tasks.
 
-    The steps are measured one by one, with warm caches and no company in a batch, so the rest is what is left and no more.
+    The steps are measured one by one, with warm caches and without company in a batch: the rest is just what is left.
     """
     command: list[str | Path] = [serving_python(), "-m", "benchmarks.proxy_stages", triton.address]
     steps: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
