@@ -24,12 +24,13 @@ from benchmarks.load import closed_loop, fixed_work
 from benchmarks.processes import cpu_s
 from benchmarks.record import made_by, write_record
 from benchmarks.samples import jpeg_bodies
-from benchmarks.servers import Server, free_address, proxy, server, serving_python
+from benchmarks.servers import Server, free_address, metrics, proxy, server, serving_python
 from inference_server.child import child, first_of
 
 ANSWERS = {"png": PNG, "json": JSON}
 SHIPPED = {"LOG_LEVEL": "INFO"}  # a log line a request is part of what it costs
 WARM_UP_CYCLES = 10
+BATCHES = ("proxy_batch_tiles_count", "proxy_batch_tiles_sum")
 FLAME = Path("docs/images/proxy-flame.svg")
 TITLE = "The proxy under load, JPEG in and PNG out, before a Triton that answers at once"
 FLAME_S = 20
@@ -75,7 +76,8 @@ def measure(started: Server, clients: int, cycles: int, rounds: int) -> dict[str
         for name, accept in ANSWERS.items():
             runs[name].append(load_once(started, accept, clients, cycles))
             say(f"{name}: {runs[name][-1]['cpu_us']:.0f} µs a request, {runs[name][-1]['answered_s']:.0f} answered/s")
-    return {name: summary(each) for name, each in runs.items()}
+    batches, tiles = (metrics(started)[name] for name in BATCHES)
+    return {name: summary(each) for name, each in runs.items()} | {"batch_mean": round(tiles / batches, 2)}
 
 
 def load_once(started: Server, accept: str, clients: int, cycles: int) -> dict[str, Any]:
@@ -107,7 +109,10 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def stages_us(triton: Server, total_us: float, clients: int, cycles: int) -> dict[str, float]:
-    """Return the processor time of each step of a request for a PNG, and of the rest: middleware, metrics, logs."""
+    """Return the processor time of each step of a request for a PNG, and of the rest: middleware, metrics, logs, tasks.
+
+    The steps are measured one by one, with warm caches and without company in a batch: the rest is just what is left.
+    """
     command: list[str | Path] = [serving_python(), "-m", "benchmarks.proxy_stages", triton.address]
     steps: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     with stand_in("benchmarks.proxy_http", ready="/health/ready") as bare:
