@@ -111,15 +111,25 @@ def _run_k6(variables: Mapping[str, str], run_s: float) -> None:
             raise LoadError(f"k6 ended without a summary: {log.reason()}")
 
 
+def find_tool(name: str, mend: str) -> Path:
+    """Find a program: the variable of its name in capitals says where, else it is the running environment's.
+
+    mend: the command that brings it.
+    Raises: ToolMissingError.
+    """
+    variable = name.upper().replace("-", "_")
+    found = shutil.which(os.environ.get(variable) or Path(sys.executable).with_name(name))
+    if found is None:
+        raise ToolMissingError(f"{name} is not there: `{mend}` brings it, or let {variable} name it")
+    return Path(found)
+
+
 def k6() -> Path:
-    """Find k6: K6 names it, else it is the one of the running environment.
+    """Find k6.
 
     Raises: ToolMissingError.
     """
-    found = shutil.which(os.environ.get("K6") or Path(sys.executable).with_name("k6"))
-    if found is None:
-        raise ToolMissingError("k6 is not there: `make .venv-benchmarks/installed` brings it, or let K6 name it")
-    return Path(found)
+    return find_tool("k6", "make .venv-benchmarks/installed")
 
 
 def read_summary(metrics: Mapping[str, Any], seconds: float, *, count: str = "in_time") -> Load:

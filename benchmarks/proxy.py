@@ -7,9 +7,7 @@ cores k6 leaves it. Beside it: which step takes how much (proxy_stages.py), and 
 
 import argparse
 import json
-import os
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.answers import JSON, PNG
-from benchmarks.errors import LoadError, ToolMissingError, exit_status, say
-from benchmarks.load import closed_loop, fixed_work
+from benchmarks.errors import LoadError, exit_status, say
+from benchmarks.load import closed_loop, find_tool, fixed_work
 from benchmarks.processes import cpu_s
 from benchmarks.record import made_by, write_record
 from benchmarks.samples import jpeg_bodies
@@ -137,7 +135,13 @@ def draw_flames(started: Server, clients: int, path: Path) -> None:
         "--rate",
         str(FLAME_RATE_HZ),
     ]
-    command: list[str | Path] = [py_spy(), "record", "--pid", str(started.pid), *output]
+    command: list[str | Path] = [
+        find_tool("py-spy", "pip install py-spy"),
+        "record",
+        "--pid",
+        str(started.pid),
+        *output,
+    ]
     with child(command, grace_s=FLAME_LATE_S, capture=True) as sampling:
         closed_loop(f"http://{started.address}/analyze", jpeg_bodies(PNG), clients=clients, seconds=FLAME_S)
         if first_of([sampling], timeout_s=FLAME_LATE_S) is None:
@@ -146,17 +150,6 @@ def draw_flames(started: Server, clients: int, path: Path) -> None:
     if not path.is_file():
         raise LoadError(f"py-spy drew nothing, it may need more rights (root, or kernel.yama.ptrace_scope=0): {told}")
     path.write_text(path.read_text().replace(shlex.join(map(str, command)), TITLE))  # which has this machine's paths
-
-
-def py_spy() -> Path:
-    """Find py-spy: PY_SPY names it, else it is the one of the running environment.
-
-    Raises: ToolMissingError.
-    """
-    found = shutil.which(os.environ.get("PY_SPY") or Path(sys.executable).with_name("py-spy"))
-    if found is None:
-        raise ToolMissingError("py-spy is not there: `pip install py-spy` brings it, or let PY_SPY name it")
-    return Path(found)
 
 
 if __name__ == "__main__":
