@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tiles.operating_point import OperatingPoint
 from training.baseline_images import BaselineCrops, normalise
 from training.baseline_recipe import Recipe
 from training.baseline_train import BaselineTrainer
@@ -91,10 +90,8 @@ def place_back(probability: np.ndarray, height: int, width: int) -> np.ndarray:
     return whole
 
 
-def write_tables(
-    network: nn.Module, samples: Mapping[str, list[Sample]], params: Params, folder: Path
-) -> dict[str, Any]:
-    """Predict the test part, write its tables as the honest runs do, and return the recipe's operating point."""
+def write_tables(network: nn.Module, samples: Mapping[str, list[Sample]], params: Params, folder: Path) -> None:
+    """Predict the test part and write its tables as the honest runs do."""
     masks = read_masks(params.data_load, above=0)
     native, cropped = [], []
     for sample in tqdm(samples["test"], desc="test", unit="tile", leave=False):
@@ -107,4 +104,3 @@ def write_tables(
             cropped.append(result_of(replace(frame, probability=centre)))
     write_results(native, folder / "test.csv")
     write_results(cropped, folder / "test_centre_crop.csv")
-    return asdict(OperatingPoint(RECIPE.threshold, 0.0))

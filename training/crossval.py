@@ -13,7 +13,6 @@ An interrupted run goes on after its last whole epoch. The tables appear whole o
 import json
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +83,17 @@ def train_model(
     return trainer.average.module, configuration(params, key, meta)
 
 
-def write_tables(network: nn.Module, samples: dict[str, list[Sample]], params: Params, folder: Path) -> dict[str, Any]:
-    """Predict the validation and the test part, write their tables and return the operating point."""
+def write_tables(network: nn.Module, samples: dict[str, list[Sample]], params: Params, folder: Path) -> None:
+    """Predict the validation and the test part and write their tables."""
     segmenter = DeployedSegmenter(network).to(pick_device())
     validation = [result_of(p) for p in predict(segmenter, samples["validation"], description="validation")]
-    point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
     predictions = list(predict(segmenter, samples["test"], description="test"))
     write_results(validation, folder / "validation.csv")
     write_results([result_of(prediction) for prediction in predictions], folder / "test.csv")
     write_centre_crop(predictions, params.data_load, folder)
     if params.data_split.method == "random":
+        point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
         write_literature_tables(predictions, point, folder)
-    return asdict(point)
 
 
 def perform(name: str, base: Params, packages: dict[str, str]) -> None:
@@ -109,8 +107,8 @@ def perform(name: str, base: Params, packages: dict[str, str]) -> None:
     aside = FOLDER / f"{name}.new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    point = write(network, samples, params, aside)
-    (aside / "run.json").write_text(json.dumps(found | {"operating_point": point}, indent=2) + "\n")
+    write(network, samples, params, aside)
+    (aside / "run.json").write_text(json.dumps(found, indent=2) + "\n")
     aside.replace(FOLDER / name)
 
 

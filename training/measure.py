@@ -1,6 +1,6 @@
 """Figures of a set of images at an operating point, and their intervals. Every reported figure is computed here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -74,13 +74,15 @@ def join(parts: Sequence[Outcomes]) -> Outcomes:
 
 
 def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -> OperatingPoint:
-    """Choose on validation images: the lowest alarm score within the false-alarm rate, then the best pooled Dice.
+    """Choose on validation images: the lowest alarm score within the false-alarm rate, then the best mean of types.
+
+    Each type of defect counts alike: pooled over all of them, one large Uneven spot would choose (docs/decisions/7).
 
     false_alarm_rate: share of the Free images that may raise an alarm, 0–1.
     """
     alarm_score = _alarm_score([result.score for result in results if result.kind == FREE], false_alarm_rate)
     points = [OperatingPoint(threshold, alarm_score) for threshold in THRESHOLDS]
-    return max(points, key=lambda point: dice_pooled(outcomes_at(results, point)))
+    return max(points, key=lambda point: mean_of_types(dice_by_type(outcomes_at(results, point))))
 
 
 def _alarm_score(free: Sequence[float], rate: float) -> float:
@@ -95,6 +97,16 @@ def dice_pooled(outcomes: Outcomes) -> float:
     twice = 2 * int(outcomes.true_positive.sum())
     total = twice + int(outcomes.false_positive.sum() + outcomes.false_negative.sum())
     return twice / total if total else 1.0
+
+
+def dice_by_type(outcomes: Outcomes) -> dict[str, float]:
+    """Return the pooled Dice of each type's images, of the types that are there."""
+    return {kind: dice_pooled(outcomes.take(outcomes.kind == kind)) for kind in DEFECT_TYPES if kind in outcomes.kind}
+
+
+def mean_of_types(types: Mapping[str, float]) -> float:
+    """Return the macro mean; 1 where there is no type."""
+    return float(np.mean(list(types.values()))) if types else 1.0
 
 
 def dice_each(outcomes: Outcomes) -> np.ndarray:
@@ -113,7 +125,7 @@ def measure(outcomes: Outcomes) -> dict[str, Any]:
     """Return the figures of a part; shares and scores are 0–1."""
     defective = outcomes.take(outcomes.defective)
     pooled, with_free = dice_pooled(defective), dice_pooled(outcomes)
-    types = {kind: dice_pooled(outcomes.take(outcomes.kind == kind)) for kind in DEFECT_TYPES if kind in outcomes.kind}
+    types = dice_by_type(outcomes)
     return {
         "images": len(outcomes),
         "tiles": len(np.unique(outcomes.tile)),
@@ -124,7 +136,7 @@ def measure(outcomes: Outcomes) -> dict[str, Any]:
         "iou_pooled_with_free": iou_of(with_free),
         "dice_image_mean": float(dice_each(defective).mean()) if len(defective) else 1.0,
         "dice_by_type": types,
-        "dice_type_mean": float(np.mean(list(types.values()))) if types else 1.0,
+        "dice_type_mean": mean_of_types(types),
         **type_figures(defective),
         **image_level(outcomes),
         "free": false_alarms(outcomes.take(outcomes.kind == FREE)),

@@ -9,6 +9,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from training.checkpoint import write_aside
 from training.crossval import BASELINE, FOLDER, HONEST, RANDOM, run_names
 from training.errors import CrossvalError, exit_status
 from training.literature import CLASSES, mean_iou
-from training.measure import Outcomes, bootstrap, dice_pooled, interval, iou_of, join, measure, outcomes_at
+from training.measure import (
+    Outcomes,
+    bootstrap,
+    choose_operating_point,
+    dice_pooled,
+    interval,
+    iou_of,
+    join,
+    measure,
+    outcomes_at,
+)
 from training.params import load_params
 from training.report_text import render
 from training.results import read_results
@@ -33,7 +44,7 @@ SEED = 20
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read what a run was: configuration, commit, machine, seconds, operating point.
+    """Read what a run was: configuration, commit, machine, seconds.
 
     Raises: CrossvalError, when it is not there.
     """
@@ -44,9 +55,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     return found
 
 
-def point_of(run: dict[str, Any]) -> OperatingPoint:
-    """Return the operating point that was chosen on the run's validation part."""
-    return OperatingPoint(**run["operating_point"])
+def point_of(folder: Path) -> OperatingPoint:
+    """Choose the operating point on a run's validation part; the first public project's recipe has its own."""
+    if recipe := read_run(folder).get("recipe"):
+        return OperatingPoint(recipe["threshold"], 0.0)
+    return choose_operating_point(read_results(folder / "validation.csv"), load_params().evaluate.false_alarm_rate)
 
 
 def honest_folders() -> list[Path]:
@@ -84,15 +97,15 @@ def flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
 def honest() -> dict[str, Any]:
     """Return the headline: every image predicted by a model that saw neither its tile nor chose anything on it."""
     folders = honest_folders()
-    runs = {folder.name: read_run(folder) for folder in folders}
-    folds = {f.name: outcomes_at(read_results(f / "test.csv"), point_of(runs[f.name])) for f in folders}
+    points = {folder.name: point_of(folder) for folder in folders}
+    folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
     outcomes = join(list(folds.values()))
     certain = outcomes.take(~np.isin(outcomes.image, doubtful_images()))
     return {
         "all": with_intervals(outcomes),
         "without_doubtful": with_intervals(certain),
         "folds": {name: measure(fold) for name, fold in folds.items()},
-        "runs": runs,
+        "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
     }
 
 
@@ -115,8 +128,7 @@ def leaky() -> dict[str, Any] | None:
     folder = FOLDER / RANDOM
     if not (folder / "run.json").is_file():
         return None
-    run = read_run(folder)
-    point = point_of(run)
+    run, point = read_run(folder), point_of(folder)
     native, stretched, cropped = (
         outcomes_at(read_results(folder / f"{name}.csv"), point)
         for name in ("test", "test_stretched", "test_centre_crop")
@@ -151,7 +163,7 @@ def baselines() -> dict[str, Any]:
 
 def scorings(folder: Path) -> dict[str, Any]:
     """Score a run as the first public project scores, and as we do."""
-    point = point_of(read_run(folder))
+    point = point_of(folder)
     native, cropped = (
         outcomes_at(read_results(folder / f"{name}.csv"), point) for name in ("test", "test_centre_crop")
     )
