@@ -110,6 +110,7 @@ class FakeTriton:
     async def infer(self, request):
         body = await request.read()
         assert request.content_length == len(body)
+        assert "identity" == request.headers["Accept-Encoding"]
         self.asked.release()
         await self.open.wait()
         split = int(request.headers["Inference-Header-Content-Length"])
