@@ -81,7 +81,8 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
 
 
 def _fit(batcher: Batcher, settings: Settings, contract: ModelContract) -> None:
-    places = settings.in_flight_batches or contract.instances
+    # One more than the model runs at a time: it is there when an instance gets free, which never waits for the proxy.
+    places = settings.in_flight_batches or contract.instances + 1
     batcher.resize(places=places, max_batch_size=contract.max_batch_size)
 
 

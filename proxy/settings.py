@@ -88,7 +88,7 @@ class Settings:
     deadline_s: float = _setting(30.0, _seconds(0.01, 3600), "seconds from a request's arrival to its answer")
     triton_timeout_s: float = _setting(20.0, _seconds(0.01, 3600), "seconds that Triton may take for one batch")
     in_flight_batches: int = _setting(
-        0, _whole(0, 1024), "batches in flight at Triton; 0 takes the number of the model's instances"
+        0, _whole(0, 1024), "batches in flight at Triton; 0 takes one more than the model has instances"
     )
     decode_threads: int = _setting(2, _whole(1, 256), "threads that decode images and encode answers, large ones only")
     check_interval_s: float = _setting(5.0, _seconds(0.01, 3600), "seconds between two looks at the served model")

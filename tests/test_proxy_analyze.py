@@ -157,7 +157,7 @@ async def test_a_harmless_request_id_is_echoed_and_any_other_replaced(proxy, giv
 
 
 async def test_a_client_that_leaves_gives_its_place_in_the_queue_back():
-    async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
+    async with FakeTriton() as fake, running_proxy(fake.url, in_flight_batches=1) as proxy:
         fake.open.clear()
         in_flight = asyncio.create_task(post_alone(proxy, texture(32, 32)))
         await fake.asked.acquire()

@@ -73,16 +73,16 @@ async def test_a_model_that_changes_under_way_is_noticed(caplog):
     assert "not_ready reason=" in caplog.text
 
 
-async def test_as_many_batches_are_in_flight_as_the_model_has_instances():
+async def test_one_batch_more_is_in_flight_than_the_model_has_instances():
     async with FakeTriton() as fake:
         fake.config["instance_group"] = [{"count": 1, "gpus": [0, 1]}, {"count": 1, "gpus": []}]
         fake.open.clear()
         async with running_proxy(fake.url, connections=0) as proxy:
-            posts = [asyncio.create_task(proxy.analysis(BODY)) for _ in range(4)]
-            for _ in range(3):
+            posts = [asyncio.create_task(proxy.analysis(BODY)) for _ in range(5)]
+            for _ in range(4):
                 await fake.asked.acquire()
             await until(lambda: one_waits(proxy))
-            assert 3 == await proxy.metric("proxy_batches_in_flight")
+            assert 4 == await proxy.metric("proxy_batches_in_flight")
             fake.open.set()
             await asyncio.gather(*posts)
 

@@ -187,7 +187,10 @@ async def test_an_upload_that_is_too_slow_is_refused_at_its_deadline(fake):
 
 
 async def test_a_full_queue_answers_503_with_retry_after(fake):
-    async with running_proxy(fake.url, connections=0, queue_limit=1) as proxy, running_posts(proxy, fake) as posts:
+    async with (
+        running_proxy(fake.url, connections=0, queue_limit=1, in_flight_batches=1) as proxy,
+        running_posts(proxy, fake) as posts,
+    ):
         async with proxy.post(BODY) as response:
             document = await problem(response, 503, "Queue full")
         assert "1" == response.headers["Retry-After"]
@@ -198,7 +201,7 @@ async def test_a_full_queue_answers_503_with_retry_after(fake):
 
 
 async def test_waiting_tiles_of_too_many_pixels_answer_503_with_retry_after(fake):
-    limits = {"connections": 0, "max_pixels": 32 * 64}  # BODY's canvas: eight may wait
+    limits = {"connections": 0, "max_pixels": 32 * 64, "in_flight_batches": 1}  # BODY's canvas: eight may wait
     async with running_proxy(fake.url, **limits) as proxy, running_posts(proxy, fake, waiting=8) as posts:
         async with proxy.post(BODY) as response:
             document = await problem(response, 503, "Queue full")
@@ -249,7 +252,10 @@ async def test_more_uploads_at_once_than_may_wait_are_refused_before_they_are_re
 
 
 async def test_a_tile_that_waits_past_its_deadline_gets_504_and_so_does_one_at_triton(fake):
-    async with running_proxy(fake.url, connections=0, deadline_s=0.3) as proxy, running_posts(proxy, fake) as posts:
+    async with (
+        running_proxy(fake.url, connections=0, deadline_s=0.3, in_flight_batches=1) as proxy,
+        running_posts(proxy, fake) as posts,
+    ):
         assert [504, 504] == await asyncio.gather(*posts)
         fake.open.set()
         assert await proxy.analysis(BODY)
