@@ -92,7 +92,7 @@ def test_the_rendered_template_says_what_the_model_is():
     assert PARAMETERS == {name: value.string_value for name, value in config.parameters.items()}
     assert ["image"] == [tensor.name for tensor in config.input]
     assert ["probability", "type"] == [tensor.name for tensor in config.output]
-    assert config.HasField("dynamic_batching")
+    assert not config.HasField("dynamic_batching")
 
 
 def test_the_template_is_not_what_triton_reads_by_itself():
