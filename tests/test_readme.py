@@ -16,6 +16,7 @@ from proxy.settings import Settings
 from tests.conftest import ROOT, descendants, free_port, runs
 
 README = (ROOT / "README.md").read_text()
+CROSSVAL = json.loads((ROOT / "crossval/metrics.json").read_text())
 
 # Commands that another test runs, or that this test run is.
 ELSEWHERE = {
@@ -163,10 +164,49 @@ def test_the_figures_are_the_measured_ones() -> None:
     assert list(evaluated["dice_by_type"]) == [row[0].removeprefix("Dice of ") for row in rows[3:8]]
 
 
+def of_all_folds(name: str, shown: str = ".3f") -> str:
+    """A figure of the honest protocol with its interval, as the README writes it."""
+    found = CROSSVAL["honest"]["all"][name]
+    low, high = (format(bound, shown) for bound in found["interval"])
+    return f"{found['value']:{shown}} ({low}–{high})"
+
+
+def test_the_headline_is_the_measured_one() -> None:
+    figures = CROSSVAL["honest"]["all"]
+    found, defective, free = (
+        int(figures[name]["value"]) for name in ("found_images", "defective_images", "free.images")
+    )
+    kinds = [name for name in figures if name.startswith("dice_by_type.")]
+    assert f"all {figures['images']['value']} images, {len(CROSSVAL['honest']['folds'])} folds" in README
+    assert table_after("the headline, checked against crossval/metrics.json by tests/test_readme.py -->") == [
+        ["Dice, pooled over the defective images", of_all_folds("dice_pooled")],
+        [
+            "Dice of " + ", ".join(name.removeprefix("dice_by_type.") for name in kinds),
+            ", ".join(f"{figures[name]['value']:.3f}" for name in kinds),
+        ],
+        ["… mean over the five types", of_all_folds("dice_type_mean")],
+        ["Dice, mean over the defective images", of_all_folds("dice_image_mean")],
+        ["defective or not, AUROC", of_all_folds("auroc")],
+        [f"of {defective} defective images something is found in", f"{found}"],
+        ["type right, of these", of_all_folds("type_right_of_found", ".1%")],
+        [f"of {free} Free images with a false alarm", of_all_folds("free.any_pixel_share", ".1%")],
+    ]
+
+
+def test_the_leaky_figures_are_the_measured_ones() -> None:
+    leaky = CROSSVAL["leaky"]
+    crop, stretched, native = (leaky[name] for name in ("centre_crop", "stretched", "native_with_free"))
+    both = [f"Dice {one['dice']:.3f}, IoU {one['iou']:.3f}" for one in (crop, stretched, native)]
+    rows = table_after("leaky, checked against crossval/metrics.json by tests/test_readme.py -->")
+    assert [*both, f"mIoU {leaky['mean_iou_with_background']:.1%} ({leaky['mean_iou']:.1%} without background)"] == [
+        row[1] for row in rows
+    ]
+
+
 def test_the_comparison_is_the_measured_one() -> None:
-    (found,) = json.loads((ROOT / "crossval/metrics.json").read_text())["baseline"].values()
+    (found,) = CROSSVAL["baseline"].values()
     both = [found["theirs"], found["ours"]]
-    assert table_after("checked against crossval/metrics.json by tests/test_readme.py -->") == [
+    assert table_after("the recipe, checked against crossval/metrics.json by tests/test_readme.py -->") == [
         [
             "its own scoring: defective images, centre crop, Dice",
             *(f"{one['centre_crop']['dice']:.3f}" for one in both),
