@@ -69,10 +69,8 @@ class CropSampler:
     def _view(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return a crop of the tile, grey values, and of its mask, 0 or 1. Shapes: (1, S, S) float32 both."""
         transform = _draw_transform(sample, self._params, rng)
-        image, mask = (
-            _warp(torch.from_numpy(array.astype(np.float32)), transform, self._params.crop_size)
-            for array in (sample.tile, sample.mask)
-        )
+        planes = torch.from_numpy(np.stack([sample.tile, sample.mask]).astype(np.float32))
+        image, mask = _warp(planes, transform, self._params.crop_size).split(1)
         return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
 
 
@@ -84,7 +82,8 @@ def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -
     Source: Ghiasi et al. 2021 (copy-paste augmentation).
     Shapes: (1, S, S) float32 all; mask 0 or 1, not empty. strength: times the defect's contrast.
     """
-    near = nnf.max_pool2d(mask, 2 * PASTED_RIM + 1, stride=1, padding=PASTED_RIM)
+    rows = nnf.max_pool2d(mask, (2 * PASTED_RIM + 1, 1), stride=1, padding=(PASTED_RIM, 0))
+    near = nnf.max_pool2d(rows, (1, 2 * PASTED_RIM + 1), stride=1, padding=(0, PASTED_RIM))
     # 1 on the defect, 0 well beyond
     share = nnf.avg_pool2d(near, PASTED_RIM + 1, stride=1, padding=PASTED_RIM // 2, count_include_pad=False)
     surroundings = (near > 0) & (mask == 0)
@@ -155,16 +154,16 @@ def _expose(image: Tensor, params: TrainParams, rng: np.random.Generator) -> Ten
     return 255 * float(gain) * (image / 255) ** float(gamma)
 
 
-def _warp(image: Tensor, matrix: np.ndarray, size: int) -> Tensor:
+def _warp(planes: Tensor, matrix: np.ndarray, size: int) -> Tensor:
     """Sample a crop bilinearly; beyond the tile its edge pixels are repeated, as `tiles.pad` does.
 
-    Shapes: image (H, W), matrix (2, 3) → (1, size, size).
+    Shapes: planes (N, H, W), matrix (2, 3) → (N, size, size).
     """
-    height, width = image.shape
+    height, width = planes.shape[1:]
     offsets = torch.arange(size) - (size - 1) / 2
     y, x = torch.meshgrid(offsets, offsets, indexing="ij")
     m = matrix.astype(np.float32)
     grid_x = (m[0, 0] * x + m[0, 1] * y + m[0, 2] + 0.5) * 2 / width - 1
     grid_y = (m[1, 0] * x + m[1, 1] * y + m[1, 2] + 0.5) * 2 / height - 1
     grid = torch.stack([grid_x, grid_y], dim=-1)[None]
-    return nnf.grid_sample(image[None, None], grid, padding_mode="border", align_corners=False)[0]
+    return nnf.grid_sample(planes[None], grid, padding_mode="border", align_corners=False)[0]
