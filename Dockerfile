@@ -15,12 +15,6 @@ COPY deploy/slim.sh deploy/
 RUN deploy/slim.sh .venv
 
 FROM python:3.11-slim-bookworm
-ARG VERSION=0.1.0 REVISION=unknown SOURCE=unknown
-LABEL org.opencontainers.image.title="Magnetic tiles: Triton and the proxy" \
-      org.opencontainers.image.licenses=MIT \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.revision=$REVISION \
-      org.opencontainers.image.source=$SOURCE
 WORKDIR /app
 COPY --from=environment /app/.venv .venv
 COPY tiles tiles
@@ -31,6 +25,14 @@ COPY model_repository model_repository
 USER 10001:10001
 ENV PATH=/app/.venv/bin:$PATH HOST=0.0.0.0 PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8080
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="Magnetic tiles: Triton and the proxy" \
+      org.opencontainers.image.licenses=MIT \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source=$SOURCE
 HEALTHCHECK --start-period=60s --interval=10s CMD ["python", "-c", \
   "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health/ready', timeout=5)"]
 CMD ["python", "-m", "launch"]
