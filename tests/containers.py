@@ -46,7 +46,7 @@ IMAGES = {  # image: its Dockerfile and context
     "magnetic-tiles-proxy": ("proxy/Dockerfile", "."),
     "magnetic-tiles-front": ("deploy/front/Dockerfile", "deploy/front"),
 }
-# Beside the base image, which is another's: the official Python's has some 130 MB, Debian's 75.
+# Beside the base image, whose size is not ours. libpython is among it only where the base's Python does not bring it.
 LARGEST_MB = {"mag-tiles": 380, "magnetic-tiles-triton": 290, "magnetic-tiles-proxy": 120, "magnetic-tiles-front": 20}
 BASES = {"magnetic-tiles-front": "debian:bookworm-slim"}
 HARDENED = ["--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--shm-size=256m"]
@@ -300,6 +300,11 @@ def composition() -> Iterator[tuple[str, Callable[[str], str]]]:
     assert project not in engine("ps", "--all", "--format", "{{.Names}}")
 
 
+NEEDED = {
+    "tls": {"CERTIFICATE": "/etc/tiles/cert.pem"},
+    "observability": {"GRAFANA_PASSWORD": "a-secret"},
+    "s3": {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "a-long-secret"},
+}
 SERVICES = ("triton", "proxy", "front")
 
 
@@ -402,6 +407,26 @@ def test_a_service_that_ends_is_started_again(composition: tuple[str, Callable[[
 
     ready_after_s(url, time.monotonic())
     assert 200 == post(url, SAMPLES[0].read_bytes())[0]
+
+
+@pytest.mark.parametrize("overlay", ["gpu", "tls", "observability", "benchmark", "s3"])
+def test_an_overlay_is_valid_and_refuses_to_go_without_what_it_needs(overlay: str) -> None:
+    files = (
+        [f"deploy/compose/{overlay}.yaml"] if overlay == "s3" else ["compose.yaml", f"deploy/compose/{overlay}.yaml"]
+    )
+    command = [*COMPOSE, *(word for file in files for word in ("-f", file)), "config"]
+    needed = NEEDED.get(overlay, {})
+    bare = {name: value for name, value in os.environ.items() if name not in needed}
+
+    def config(environment: dict[str, str]) -> subprocess.CompletedProcess:
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    valid = config(bare | needed)
+    assert 0 == valid.returncode, valid.stderr
+    for name in needed:
+        without = config({**bare, **{other: value for other, value in needed.items() if other != name}})
+        assert without.returncode != 0
+        assert f"set {name}" in without.stderr or f"and {name}" in without.stderr
 
 
 def test_a_port_in_use_is_told_by_the_engine() -> None:
