@@ -1,25 +1,38 @@
-# Triton and the proxy in one image, for machines that the Triton wheel does not serve directly, and for a first look.
-#   docker build . -t mag-tiles && docker run -p 8080:8080 mag-tiles
+# Triton (for CPUs) and the proxy under one launcher, for a first look and for platforms that run one container.
+#   docker build . -t mag-tiles
+#   docker run -p 127.0.0.1:8000:8000 -e PORT=8000 mag-tiles
+# compose.yaml runs the two apart, from inference_server/Dockerfile and proxy/Dockerfile.
 FROM python:3.11-slim-bookworm AS environment
+RUN apt-get update && apt-get install -y --no-install-recommends binutils
 WORKDIR /app
-COPY requirements/serving.txt requirements/serving.txt
-COPY inference_server inference_server
-RUN python -m venv .venv-serving \
- && .venv-serving/bin/pip install --no-cache-dir --require-hashes -r requirements/serving.txt
-RUN apt-get update && .venv-serving/bin/python -m inference_server.libpython
+COPY inference_server/__init__.py inference_server/errors.py inference_server/machine.py inference_server/libpython.py inference_server/
+RUN python -m inference_server.machine && python -m venv --without-pip .venv
+COPY requirements/proxy.txt requirements/inference_server.txt requirements/
+RUN pip="python -m pip --python .venv/bin/python install --no-cache-dir --require-hashes" \
+ && $pip -r requirements/proxy.txt && $pip --no-deps -r requirements/inference_server.txt
+RUN .venv/bin/python -m inference_server.libpython
+COPY deploy/slim.sh deploy/
+RUN deploy/slim.sh .venv
 
 FROM python:3.11-slim-bookworm
-RUN useradd --uid 10001 --no-create-home --home-dir /app tiles
 WORKDIR /app
-COPY --from=environment /app/.venv-serving .venv-serving
+COPY --from=environment /app/.venv .venv
 COPY tiles tiles
 COPY inference_server inference_server
 COPY proxy proxy
 COPY launch launch
 COPY model_repository model_repository
-USER tiles
-ENV HOST=0.0.0.0 PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+ENV PATH=/app/.venv/bin:$PATH HOST=0.0.0.0 PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8080
-HEALTHCHECK --start-period=60s --interval=10s CMD [".venv-serving/bin/python", "-c", \
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="Magnetic tiles: Triton and the proxy" \
+      org.opencontainers.image.licenses=MIT \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source=$SOURCE
+HEALTHCHECK --start-period=60s --interval=10s CMD ["python", "-c", \
   "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health/ready', timeout=5)"]
-CMD [".venv-serving/bin/python", "-m", "launch"]
+CMD ["python", "-m", "launch"]

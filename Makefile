@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint repro lock setup clean
+.PHONY: help demo serve test container-test lint repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,9 @@ lint: $(TRAINING)/development ## style, types, import rules
 	$(TRAINING)/bin/ruff check .
 	$(TRAINING)/bin/mypy
 	$(TRAINING)/bin/lint-imports
+
+container-test: $(TRAINING)/development ## build the images with docker or podman, and test them and the composition
+	@$(TRAINING)/bin/python -m pytest -s tests/containers.py
 
 repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
 	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
@@ -72,7 +75,10 @@ lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew
 	@for group in serving training; do \
 	  $(LOCK) --group $$group -o requirements/$$group.txt || exit 1; \
 	done
+	@$(LOCK) --group proxy -c requirements/serving.txt -o requirements/proxy.txt
+	@$(LOCK) --group inference-server --no-deps -c requirements/serving.txt -o requirements/inference_server.txt
 	@$(LOCK) --group development -c requirements/training.txt -o requirements/development.txt
+	@$(LOCK) --group s3 -c requirements/development.txt -o requirements/s3.txt
 	@$(LOCK) --group benchmarks -c requirements/serving.txt -o requirements/benchmarks.txt
 
 LOCK = $(TRAINING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -11,7 +11,7 @@ from inference_server.settings import Settings
 
 
 def main() -> int:
-    """Serve, and return the exit status: 0 when asked to stop, 1 when Triton ended by itself."""
+    """Serve, and return the exit status: 0 when asked to stop, else as errors.py draws it."""
     try:
         settings = Settings.from_environment(os.environ)
         with stop_signals() as stop, running(settings, stop=stop) as server:
@@ -21,8 +21,7 @@ def main() -> int:
             _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
             if first_of([stop, server]) is stop:
                 return 0
-            _say("Triton, or one of its instances, ended by itself; what it wrote stands above")
-            return 1
+            raise server.why_ended()
     except ServingError as error:
         _say(str(error))
         return error.exit_status

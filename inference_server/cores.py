@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-CGROUPS_OF_THIS_PROCESS = Path("/proc/self/cgroup")
-CGROUP_MOUNT = Path("/sys/fs/cgroup")
+from inference_server.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
 
 
 def usable_cores() -> int:
@@ -16,7 +15,7 @@ def usable_cores() -> int:
 
     A quota of 1.5 cores counts as 1: a second instance would mostly wait for its share.
     """
-    quota = cpu_quota(CGROUPS_OF_THIS_PROCESS, CGROUP_MOUNT)
+    quota = cpu_quota()
     return max(1, int(min(_pinned_cores(), quota)))
 
 
@@ -26,29 +25,13 @@ def _pinned_cores() -> int:
     return os.cpu_count() or 1  # not Linux: there the launcher will refuse anyway
 
 
-def cpu_quota(cgroups: Path, mount: Path) -> float:
+def cpu_quota(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> float:
     """Return the smallest CPU quota, in cores, on the way from this process's control group to the root.
 
-    It is infinite where nothing limits it. `cgroups` has the format of /proc/self/cgroup.
+    It is infinite where nothing limits it.
     """
-    folders = _control_groups(cgroups, mount)
-    return min((quota for folder in folders for quota in _quotas(folder)), default=float("inf"))
-
-
-def _control_groups(cgroups: Path, mount: Path) -> Iterator[Path]:
-    """Yield the folders that may limit this process, its own first.
-
-    In a container the listed path may be the host's and not exist: the mounted root is then the container's own.
-    """
-    if not cgroups.exists():
-        return
-    for line in cgroups.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = mount / controllers  # version 2 has no controllers in this file and one tree at the mount itself
-        group = root / path.lstrip("/")
-        yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(root))
+    groups = control_groups("cpu", of_process, mount)
+    return min((quota for group in groups for quota in _quotas(group)), default=float("inf"))
 
 
 def _quotas(group: Path) -> Iterator[float]:

@@ -8,6 +8,7 @@ The tree, with the exit status of `python -m inference_server`:
     ├── PortInUseError              4: somebody else listens there
     ├── ModelRepositoryError        5: there is no model to serve
     ├── StartError                  6: Triton ended, or was not ready in time
+    ├── OutOfMemoryError            7: the kernel ended one of its processes for want of memory
     └── StopAskedError              0: a signal asked to stop before it was ready
 """
 
@@ -46,6 +47,12 @@ class StartError(ServingError):
     """The process ended or was not ready in time."""
 
     exit_status = 6
+
+
+class OutOfMemoryError(ServingError):
+    """The kernel ended one of the processes for want of memory."""
+
+    exit_status = 7
 
 
 class StopAskedError(ServingError):

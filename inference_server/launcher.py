@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import PortInUseError, StartError, StopAskedError
+from inference_server.errors import PortInUseError, ServingError, StartError, StopAskedError
 from inference_server.log import Log
+from inference_server.memory import memory_kills, refuse_memory_kill
 from inference_server.run_folder import run_folder
 from inference_server.settings import Settings
 from inference_server.stubs import discard, shared_memory, watched
@@ -30,10 +31,19 @@ class Server:
     address: str  # host:port of its HTTP interface
     metrics_address: str
     ended: Waitable
+    memory_kills: int  # before it was started
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the server has ended."""
         return self.ended.fileno()
+
+    def why_ended(self, who: str = "Triton, or one of its instances,") -> ServingError:
+        """Return the error of a server, or of what stands on it, that ended though nobody asked it to.
+
+        Raises: OutOfMemoryError.
+        """
+        refuse_memory_kill(self.memory_kills)
+        return ServingError(f"{who} ended by itself; what it wrote stands above")
 
 
 @contextmanager
@@ -45,6 +55,7 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     Raises: ServingError, as drawn in errors.py.
     """
     wheel = find_wheel()
+    kills = memory_kills()
     refuse_port_in_use(settings.host, settings.http_port, "TRITON_HTTP_PORT")
     refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_METRICS_PORT")
     with (
@@ -59,13 +70,13 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     ):
         log = Log(process.output, sys.stderr, live=settings.log_verbose > 0)
         try:
-            _wait_until_ready(process, log, settings, [] if stop is None else [stop])
+            _wait_until_ready(process, log, settings, kills, [] if stop is None else [stop])
         except BaseException:
             discard(process, shared_memory(process))  # a Triton that is still loading does not tidy up
             raise
         log.forward()
         with watched(process) as ended:
-            yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", ended)
+            yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", ended, kills)
 
 
 def refuse_port_in_use(host: str, port: int, variable: str) -> None:
@@ -116,11 +127,12 @@ def _environment(wheel: Wheel) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(process: Child, log: Log, settings: Settings, stop: Sequence[Waitable]) -> None:
+def _wait_until_ready(process: Child, log: Log, settings: Settings, kills: int, stop: Sequence[Waitable]) -> None:
     deadline_s = time.monotonic() + settings.start_timeout_s
     while not is_ready(settings.http_address, "/v2/health/ready"):
         happened = first_of([process, *stop], timeout_s=POLL_S)
         if happened is process:
+            refuse_memory_kill(kills)
             raise StartError(f"Triton refuses to start: {log.reason()}")
         if happened is not None:
             raise StopAskedError("asked to stop while Triton was starting")

@@ -10,6 +10,7 @@ from inference_server.errors import ServingError, UnsupportedMachineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ARCHITECTURES = ("x86_64", "aarch64")
 OLDEST_GLIBC = (2, 35)  # the wheel's platform tag is manylinux_2_35
 PYTHONS = ((3, 11), (3, 12))  # the stub wants numpy 1.26, which has no wheel for newer ones
 
@@ -21,6 +22,11 @@ def refuse_machine() -> None:
     """
     if sys.platform != "linux":
         raise unsupported(f"there is no Triton wheel for {platform.system()}")
+    if platform.machine() not in ARCHITECTURES:
+        raise UnsupportedMachineError(
+            f"there is no Triton wheel for {platform.machine()} processors, only for {' and '.join(ARCHITECTURES)}: "
+            "build and run the image with `--platform linux/amd64` where the container engine emulates that"
+        )
     libc, version = platform.libc_ver()
     if libc != "glibc" or tuple(map(int, re.findall(r"\d+", version))) < OLDEST_GLIBC:
         found = f"{libc} {version}" if libc else "another libc"

@@ -6,7 +6,7 @@
 | TRITON_HOST         | address            | 127.0.0.1; Triton has no log-in, so keep it private    |
 | TRITON_HTTP_PORT    | 1–65535            | 8000                                                   |
 | TRITON_METRICS_PORT | 1–65535            | 8002                                                   |
-| MODEL_INSTANCES     | processes, 1–64    | the cores that this process may use                    |
+| MODEL_INSTANCES     | processes, 1–64    | the usable cores, fewer where memory is short          |
 | MODEL_THREADS       | threads each, 1–64 | 1; more where fewer instances than cores are asked for |
 | TRITON_START_S      | seconds, 1–3600    | 120, until it must be ready                            |
 | TRITON_STOP_S       | seconds, 1–600     | 20, for requests under way to end                      |
@@ -20,6 +20,12 @@ from typing import Self
 
 from inference_server.cores import usable_cores
 from inference_server.errors import SettingError
+from inference_server.memory import MIB, memory_limit_bytes
+
+DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT = 8000, 8002
+# An instance of our int8 model takes 105 MiB with tiles of the dataset, 125 after half a megapixel, 273 after two;
+# launcher, tritonserver and proxy together take 130.
+INSTANCE_BYTES = BESIDES_BYTES = 192 * MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +64,13 @@ class Settings:
         Raises: SettingError, which names the variable.
         """
         cores = usable_cores()
-        instances = whole_number(environment, "MODEL_INSTANCES", cores, 1, 64)
+        bearable = (memory_limit_bytes() - BESIDES_BYTES) // INSTANCE_BYTES
+        instances = whole_number(environment, "MODEL_INSTANCES", max(1, min(cores, bearable, 64)), 1, 64)
         settings = cls(
             model_repository=Path(environment.get("MODEL_REPOSITORY") or "model_repository"),
             host=environment.get("TRITON_HOST") or "127.0.0.1",
-            http_port=whole_number(environment, "TRITON_HTTP_PORT", 8000, 1, 65535),
-            metrics_port=whole_number(environment, "TRITON_METRICS_PORT", 8002, 1, 65535),
+            http_port=whole_number(environment, "TRITON_HTTP_PORT", DEFAULT_HTTP_PORT, 1, 65535),
+            metrics_port=whole_number(environment, "TRITON_METRICS_PORT", DEFAULT_METRICS_PORT, 1, 65535),
             cores=cores,
             instances=instances,
             threads=whole_number(environment, "MODEL_THREADS", max(1, cores // instances), 1, 64),

@@ -3,7 +3,7 @@
 | variable      | unit, range    | default                                                    |
 |---------------|----------------|------------------------------------------------------------|
 | HOST          | address        | 127.0.0.1, where the proxy listens                         |
-| PORT          | 1–65535        | 8080                                                       |
+| PORT          | 1–65535        | 8080; a default port of Triton's steps aside for it        |
 | PROXY_START_S | seconds, 1–600 | 30, until the proxy must be ready                          |
 | PROXY_STOP_S  | seconds, 1–600 | 30, until it is killed; longer than its SHUTDOWN_GRACE_S   |
 
@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import ServingError, StartError, StopAskedError
+from inference_server.errors import ServingError, SettingError, StartError, StopAskedError
 from inference_server.launcher import POLL_S, Server, is_ready, refuse_port_in_use, running
 from inference_server.processor import advice
-from inference_server.settings import Settings, whole_number
+from inference_server.settings import DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT, Settings, whole_number
+
+ASIDE = 1000  # 8000 and 8002 become 9000 and 9002: far from what a person would choose beside PORT=8000
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,15 @@ class Service:
     proxy: Child
 
     def wait(self, stop: Waitable) -> int:
-        """Wait until somebody asks to stop or one of the two ends by itself; return the exit status."""
+        """Wait until somebody asks to stop, and return the exit status.
+
+        Raises: ServingError when one of the two ends by itself.
+        """
         ended = first_of([stop, self.triton, self.proxy])
         if ended is stop:
             say("asked to stop: ending the proxy, then Triton")
             return 0
-        name = "Triton, or one of its instances," if ended is self.triton else "the proxy"
-        say(f"{name} ended by itself; what it wrote stands above")
-        return 1
+        raise self.triton.why_ended() if ended is self.triton else self.triton.why_ended("the proxy")
 
 
 @contextmanager
@@ -48,8 +51,8 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
 
     Raises: ServingError, as drawn in inference_server/errors.py.
     """
-    settings = Settings.from_environment(environment)
     host, port = environment.get("HOST") or "127.0.0.1", whole_number(environment, "PORT", 8080, 1, 65535)
+    settings = Settings.from_environment(beside(port, environment))
     start_s = whole_number(environment, "PROXY_START_S", 30, 1, 600)
     stop_s = whole_number(environment, "PROXY_STOP_S", 30, 1, 600)
     refuse_port_in_use(host, port, "PORT")
@@ -64,6 +67,20 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
             address = f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  compared, not bound
             _wait_until_ready(proxy, address, start_s, stop)
             yield Service(f"http://{address}", triton, proxy)
+
+
+def beside(port: int, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment in which Triton's ports are not the proxy's: a default one makes way.
+
+    Raises: SettingError where the environment itself names one port twice.
+    """
+    ports = {}
+    for name, default in (("TRITON_HTTP_PORT", DEFAULT_HTTP_PORT), ("TRITON_METRICS_PORT", DEFAULT_METRICS_PORT)):
+        if environment.get(name) == str(port):
+            raise SettingError(f"PORT and {name} are both {port}: change one")
+        if not environment.get(name) and default == port:
+            ports[name] = str(default + ASIDE)
+    return {**environment, **ports}
 
 
 def _wait_until_ready(proxy: Child, address: str, timeout_s: int, stop: Waitable) -> None:

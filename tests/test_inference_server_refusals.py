@@ -127,3 +127,17 @@ def test_a_machine_without_a_wheel_is_told_in_one_line_that_containers_serve(
     assert (3, 1) == (ended.returncode, len(ended.stderr.splitlines())), ended.stderr
     assert words in ended.stderr
     assert "`docker compose up` serves here" in ended.stderr
+
+
+@pytest.mark.parametrize("module", ["inference_server", "inference_server.machine"])
+def test_a_processor_without_a_wheel_is_told_in_one_line_that_emulation_serves(module: str) -> None:
+    pretend = "platform.machine = lambda: 'armv7l'"
+    program = f"import platform, runpy; {pretend}; runpy.run_module('{module}', run_name='__main__')"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert (3, 1) == (ended.returncode, len(ended.stderr.splitlines())), ended.stderr
+    assert "no Triton wheel for armv7l processors" in ended.stderr
+    assert "--platform linux/amd64" in ended.stderr

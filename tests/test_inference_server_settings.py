@@ -7,6 +7,7 @@ import pytest
 from inference_server.cores import cpu_quota
 from inference_server.errors import SettingError
 from inference_server.log import find_reason
+from inference_server.memory import memory_kills, memory_limit_bytes
 from inference_server.run_folder import for_this_machine
 from inference_server.settings import Settings
 
@@ -55,6 +56,17 @@ def test_fewer_instances_than_cores_share_the_cores_as_threads(monkeypatch: pyte
     ]
 
     assert [(8, 1), (2, 4), (9, 1)] == shared_out
+
+
+@pytest.mark.parametrize(("mebibytes", "instances"), [(300, 1), (512, 1), (1024, 4), (4096, 8)])
+def test_there_are_no_more_instances_than_memory_bears(
+    monkeypatch: pytest.MonkeyPatch, mebibytes: int, instances: int
+) -> None:
+    monkeypatch.setattr("inference_server.settings.usable_cores", lambda: 8)
+    monkeypatch.setattr("inference_server.settings.memory_limit_bytes", lambda: mebibytes * 2**20)
+
+    assert instances == Settings.from_environment({}).instances
+    assert 3 == Settings.from_environment({"MODEL_INSTANCES": "3"}).instances
 
 
 def test_what_config_pbtxt_states_of_instances_and_threads_stays() -> None:
@@ -109,3 +121,32 @@ def test_the_cpu_quota_is_the_smallest_on_the_way_to_the_root(
 
 def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:
     assert float("inf") == cpu_quota(tmp_path / "none", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "files"),
+    [
+        pytest.param("0::/\n", {"memory.max": "1048576\n", "memory.events": "max 9\noom_kill 2\n"}, id="v2"),
+        pytest.param(
+            "4:memory:/docker/abc\n0::/\n",
+            {"memory/memory.limit_in_bytes": "1048576\n", "memory/memory.oom_control": "under_oom 0\noom_kill 2\n"},
+            id="v1, in a container that shows the host's path",
+        ),
+    ],
+)
+def test_the_memory_limit_and_the_kernels_kills_are_the_control_groups(
+    tmp_path: Path, cgroups: str, files: dict[str, str]
+) -> None:
+    mount = write_cgroup(tmp_path / "cgroup", files)
+    (tmp_path / "self").write_text(cgroups)
+
+    assert 1048576 == memory_limit_bytes(tmp_path / "self", mount)
+    assert 2 == memory_kills(tmp_path / "self", mount)
+
+
+def test_without_a_limit_there_is_the_machines_memory(tmp_path: Path) -> None:
+    mount = write_cgroup(tmp_path / "cgroup", {"memory.max": "max\n"})
+    (tmp_path / "self").write_text("0::/\n")
+
+    assert memory_limit_bytes(tmp_path / "none", mount) == memory_limit_bytes(tmp_path / "self", mount) > 2**20
+    assert 0 == memory_kills(tmp_path / "self", mount)

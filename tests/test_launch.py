@@ -15,7 +15,10 @@ import pytest
 from conftest import ROOT, Service, command_name, descendants, free_port, runs, wait_until
 from PIL import Image
 
+from inference_server.errors import SettingError
+from inference_server.settings import Settings
 from launch.demo import Analysis, find_samples, table
+from launch.together import beside
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
 MODELS = os.environ.get("MODEL_REPOSITORY", str(ROOT / "model_repository"))
@@ -119,6 +122,21 @@ def test_a_port_in_use_is_told_before_triton_starts(start_service: Callable[...,
         assert 4 == service.process.wait(30)
     expected = f"launch: cannot listen on 127.0.0.1:{port} (Address already in use): set PORT to a free port\n"
     assert expected == service.said
+
+
+@pytest.mark.parametrize(
+    ("port", "tritons"), [(8080, ("8000", "8002")), (8000, ("9000", "8002")), (8002, ("8000", "9002"))]
+)
+def test_a_default_port_of_tritons_steps_aside_for_the_proxys(port: int, tritons: tuple[str, str]) -> None:
+    settings = Settings.from_environment(beside(port, {}))
+
+    assert tritons == (str(settings.http_port), str(settings.metrics_port))
+
+
+@pytest.mark.parametrize("variable", ["TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])
+def test_a_port_that_is_set_twice_is_refused(variable: str) -> None:
+    with pytest.raises(SettingError, match=f"PORT and {variable} are both 8000"):
+        beside(8000, {variable: "8000"})
 
 
 def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callable[..., Service]) -> None:

@@ -37,6 +37,9 @@ ELSEWHERE = {
     "dvc push": "test_pipeline.py",
     "dvc pull": "test_pipeline.py",
     'export PATH="$PWD/.venv/bin:$PATH"': "the shell",
+    "docker compose up": "containers.py, for `make container-test`",
+    "docker build . -t mag-tiles": "containers.py",
+    "docker run -p 8000:8000 -e PORT=8000 mag-tiles": "containers.py",
     "pipenv sync": "by hand, when Pipfile.lock changes",
     "pipenv run demo": "by hand, when Pipfile.lock changes",
 }
