@@ -16,6 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from benchmarks import report_scaling, scaling
 from inference_server.settings import Settings as TritonSettings
 from proxy.app import make_app
 from proxy.settings import Settings
@@ -129,7 +130,7 @@ def test_tritons_variables_are_settings_that_it_takes(name):
     settings = TritonSettings.from_environment(variables)
     ports = [container_port(container, port) for port in ("http", "metrics")]
     assert [settings.http_port, settings.metrics_port] == ports
-    assert container["resources"]["limits"]["cpu"] == container["resources"]["requests"]["cpu"]
+    assert str(scaling.CORES) == container["resources"]["limits"]["cpu"] == container["resources"]["requests"]["cpu"]
 
 
 def check_triton(variables):
@@ -212,7 +213,7 @@ def test_the_namespace_refuses_pods_that_ask_for_more():
 
 
 def admitted(documents, target, port, source, namespace="magnetic-tiles"):
-    """Whether the network policies let a pod reach another one: labels of both, the port, and the source's namespace."""
+    """Whether the network policies let a pod reach another one, by labels, port and the source's namespace."""
     policies = [
         policy["spec"]
         for policy in of_kind(documents, "NetworkPolicy").values()
@@ -294,14 +295,12 @@ def test_pods_are_spread_over_nodes_and_zones(name, role):
     assert all(selects(each["labelSelector"], labels_of(overlay(name), role)) for each in spread)
 
 
-@pytest.mark.parametrize(("name", "instances"), [("cpu", 2), ("gpu", 1), ("canary", 2)])
-def test_the_fewest_proxies_keep_the_most_tritons_busy(name, instances):
+@pytest.mark.parametrize("name", ["cpu", "gpu", "canary"])
+def test_the_fewest_proxies_keep_the_most_tritons_busy(name):
     documents = overlay(name)
     proxies, tritons = (one(documents, "HorizontalPodAutoscaler", role)["spec"] for role in ("proxy", "triton"))
-    if name != "gpu":
-        assert str(instances) == main_container(documents, "triton")["resources"]["limits"]["cpu"]
     in_flight = int(environment(main_container(documents, "proxy"))["IN_FLIGHT_BATCHES"])
-    assert in_flight * proxies["minReplicas"] >= tritons["maxReplicas"] * (instances + 1)
+    assert in_flight * proxies["minReplicas"] >= 8 * tritons["maxReplicas"]
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu", "canary"])
@@ -315,6 +314,17 @@ def test_triton_is_scaled_by_a_metric_that_the_proxy_has(name):
     assert [waiting["metric"]["name"]] == [rule["seriesQuery"].partition("{")[0] for rule in rules]
     cpu = [metric for metric in autoscaler["metrics"] if metric["type"] == "Resource"]
     assert bool(cpu) == (name != "gpu")
+
+
+def test_the_simulation_is_of_these_autoscalers():
+    proxies, tritons = (one(overlay("cpu"), "HorizontalPodAutoscaler", role)["spec"] for role in ("proxy", "triton"))
+    for autoscaler in (proxies, tritons):
+        assert scaling.FEWEST == autoscaler["minReplicas"]
+        assert round(100 * scaling.TARGET) == autoscaler["metrics"][0]["resource"]["target"]["averageUtilization"]
+    percent, pods = tritons["behavior"]["scaleUp"]["policies"]
+    assert (100, scaling.AT_ONCE, scaling.SYNC_S) == (percent["value"], pods["value"], pods["periodSeconds"])
+    assert report_scaling.WAITING_EACH == int(tritons["metrics"][1]["object"]["target"]["averageValue"])
+    assert Settings().queue_limit == scaling.QUEUE_LIMIT
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu", "kserve"])
