@@ -5,6 +5,7 @@ them it is checked that what they name exists.
 """
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -269,11 +270,10 @@ def test_the_proxy_reaches_names_and_its_own_triton_alone(name):
         assert not selects(peer["podSelector"], labels_of(overlay(name), "proxy"))
 
 
-@pytest.mark.parametrize("name", OVERLAYS)
-@pytest.mark.parametrize("role", ["proxy", "triton"])
+@pytest.mark.parametrize(
+    ("name", "role"), [*itertools.product(("cpu", "gpu", "canary"), ("proxy", "triton")), ("kserve", "proxy")]
+)
 def test_a_pod_is_replaced_before_it_ends_and_ends_what_it_began(name, role):
-    if (name, role) == ("kserve", "triton"):
-        pytest.skip("KServe makes this Deployment")
     documents = overlay(name)
     deployment, container = one(documents, "Deployment", role)["spec"], main_container(documents, role)
     assert {"maxUnavailable": 0, "maxSurge": 1} == deployment["strategy"]["rollingUpdate"]
@@ -385,6 +385,9 @@ def test_kserve_runs_our_triton_where_the_proxy_looks_for_it():
     check_triton(environment(container))
     assert [int(environment(container)["TRITON_HTTP_PORT"])] == [port["containerPort"] for port in container["ports"]]
     assert "magnetic-tiles-predictor:80" == environment(main_container(documents, "proxy"))["TRITON_URL"]
+    alone = pod(overlay("cpu"), "triton")["terminationGracePeriodSeconds"]
+    assert alone == service["spec"]["predictor"]["terminationGracePeriodSeconds"]
+    assert main_container(overlay("cpu"), "triton")["lifecycle"] == container["lifecycle"]
     formats = [each["name"] for each in runtime["spec"]["supportedModelFormats"]]
     assert service["spec"]["predictor"]["model"]["modelFormat"]["name"] in formats
     assert not [name for name in of_kind(documents, "Deployment") if "triton" in name]
@@ -440,6 +443,13 @@ def test_an_unknown_revision_stops_the_pod(published, tmp_path):
     (tmp_path / "models").mkdir()
     variables = {"MODEL_SOURCE": published.as_uri(), "MODEL_REVISION": "v9"}
     assert 0 != subprocess.run(words, check=False, env=os.environ | variables, capture_output=True).returncode
+
+
+def test_every_folder_that_the_documentation_names_can_be_applied():
+    texts = [ROOT / "docs/kubernetes.md", *FOLDER.rglob("*.yaml")]
+    named = {path for text in texts for path in re.findall(r"kubectl \w+ -k (\S+)", text.read_text())}
+    assert {str(path.parent.relative_to(ROOT)) for path in FOLDER.glob("overlays/**/kustomization.yaml")} == named
+    assert all(rendered(ROOT / path) for path in named)
 
 
 def test_another_model_is_one_command_away(tmp_path):
