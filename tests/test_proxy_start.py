@@ -26,6 +26,7 @@ WRONG_SETTINGS = [
     ("PROXY_WORKERS", "0", "a whole number from 1 to 64"),
     ("TRITON_URL", "http://127.0.0.1:8000", "host:port without http://"),
     ("TRITON_URL", "127.0.0.1", "host:port"),
+    ("TRITON_CONNECTIONS", "closed", "kept or fresh"),
     ("MODEL_NAME", "../segmenter", "a name"),
     ("MAX_UPLOAD_BYTES", "10MB", "a whole number"),
     ("MAX_PIXELS", "-1", "a whole number"),
