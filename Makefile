@@ -65,9 +65,11 @@ bench-batching: $(SERVING)/installed $(BENCHMARKS)/installed ## what joining til
 bench-train: $(TRAINING)/training ## training's images a second, and the data loader's share
 	@$(TRAINING)/bin/python -m benchmarks.train $(ARGS)
 
-bench-report: $(BENCHMARKS)/installed ## docs/performance.md and its plots, of the results there are
+bench-report: $(BENCHMARKS)/installed ## docs/performance.md, docs/scaling.md and their plots, of the results there are
 	@$(BENCHMARKS)/bin/python -m benchmarks.plots
 	@$(BENCHMARKS)/bin/python -m benchmarks.report
+	@$(BENCHMARKS)/bin/python -m benchmarks.plot_scaling
+	@$(BENCHMARKS)/bin/python -m benchmarks.report_scaling
 
 setup: $(SERVING)/installed $(TRAINING)/development ## serving and training environments, without running anything
 

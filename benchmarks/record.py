@@ -16,7 +16,7 @@ from inference_server.cores import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 # What a run writes itself does not make its sources dirty: several benchmarks run one after the other.
-NOT_SOURCES = (":!benchmarks/results", ":!docs/performance.md", ":!docs/images")
+NOT_SOURCES = (":!benchmarks/results", ":!docs/performance.md", ":!docs/scaling.md", ":!docs/images")
 # Read beside the environment that runs the benchmark: Triton and the proxy have their own.
 SERVING_ENVIRONMENT = Path(".venv-serving")
 VERSIONS = (

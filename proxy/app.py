@@ -55,7 +55,12 @@ async def _threads(app: web.Application) -> AsyncIterator[None]:
 async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     """Triton's client, the watch over it and the batcher in front of it live and end together."""
     settings, telemetry = app[handlers.SETTINGS], app[TELEMETRY]
-    segmenter = Segmenter(url=settings.triton_url, model_name=settings.model_name, timeout_s=settings.triton_timeout_s)
+    segmenter = Segmenter(
+        url=settings.triton_url,
+        model_name=settings.model_name,
+        timeout_s=settings.triton_timeout_s,
+        keep_connections=settings.triton_connections == "kept",
+    )
     readiness = Readiness(
         segmenter,
         interval_s=settings.check_interval_s,

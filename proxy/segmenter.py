@@ -22,6 +22,7 @@ from proxy.errors import ContractError, ProxyError, SegmenterAnswerError, Segmen
 REQUESTED = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
 BYTES_AT_ONCE = 2**20  # aiohttp warns of more
 UNCOMPRESSED = {"Accept-Encoding": "identity"}  # aiohttp asks for gzip, and Triton spends 4 ms a tile on it
+CLOSED_AFTER = {"Connection": "close"}
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
 
 
@@ -44,12 +45,16 @@ class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has n
 
 
 class Segmenter:
-    """Asks one model at one Triton. Make it inside a running event loop; close it there."""
+    """Asks one model at one address, where one Triton listens, or, without `keep_connections`, any of several.
 
-    def __init__(self, *, url: str, model_name: str, timeout_s: float) -> None:
+    Make it inside a running event loop; close it there.
+    """
+
+    def __init__(self, *, url: str, model_name: str, timeout_s: float, keep_connections: bool = True) -> None:
         self._url = url
         self._model_name = model_name
         self._timeout_s = timeout_s
+        self._headers = UNCOMPRESSED | ({} if keep_connections else CLOSED_AFTER)
         self._client = _Client(url, conn_timeout=None)  # `_translated` bounds the time
 
     async def close(self) -> None:
@@ -63,8 +68,8 @@ class Segmenter:
         """
         async with self._translated(refusal=SegmenterAwayError):
             # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread
-            metadata = await self._client.get_model_metadata(self._model_name)
-            config = await self._client.get_model_config(self._model_name)
+            metadata = await self._client.get_model_metadata(self._model_name, headers=self._headers)
+            config = await self._client.get_model_config(self._model_name, headers=self._headers)
             return check_contract(metadata, config)
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
@@ -75,7 +80,7 @@ class Segmenter:
         """
         image = InferInput(INPUT, list(canvases.shape), "UINT8").set_data_from_numpy(canvases, binary_data=True)
         async with self._translated(refusal=SegmenterAnswerError):
-            result = await self._client.infer(self._model_name, [image], outputs=REQUESTED, headers=UNCOMPRESSED)
+            result = await self._client.infer(self._model_name, [image], outputs=REQUESTED, headers=self._headers)
             probability, defect_type = (result.as_numpy(name) for name in OUTPUTS)
         for name, tensor in zip(OUTPUTS, (probability, defect_type), strict=True):
             _require_like(canvases, name, tensor)

@@ -69,6 +69,11 @@ class Settings:
         _matching(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "host:port without http://"),
         "host:port of Triton's HTTP endpoint",
     )
+    triton_connections: str = _setting(
+        "kept",
+        _matching("kept|fresh", "kept or fresh"),
+        "kept open, or fresh for each batch, so that a balancer of connections spreads them over several Tritons",
+    )
     model_name: str = _setting(
         "segmenter", _matching(r"[A-Za-z0-9_.-]+", "a name in Triton's model repository"), "the model to ask"
     )
@@ -119,6 +124,6 @@ class Settings:
 def describe_settings() -> str:
     """Return one line a setting: variable, default and meaning with its unit."""
     return "\n".join(
-        f"  {setting.name.upper():<18}{setting.default!s:<16}{setting.metadata['meaning']}"
+        f"  {setting.name.upper():<20}{setting.default!s:<16}{setting.metadata['meaning']}"
         for setting in fields(Settings)
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import s3fs
+from botocore.exceptions import BotoCoreError
 
 from tests.conftest import free_port
 
@@ -57,7 +58,7 @@ def _make_bucket(endpoint: str, bucket: str, process: subprocess.Popen, log: Pat
     while True:
         try:
             s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=endpoint, skip_instance_cache=True).mkdir(bucket)
-        except OSError as error:
+        except (OSError, BotoCoreError) as error:  # the latter where nobody listens yet
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise RuntimeError(f"no S3 server: {log.read_text()[-2000:]}") from error
             time.sleep(0.2)

@@ -26,6 +26,7 @@ WRONG_SETTINGS = [
     ("PROXY_WORKERS", "0", "a whole number from 1 to 64"),
     ("TRITON_URL", "http://127.0.0.1:8000", "host:port without http://"),
     ("TRITON_URL", "127.0.0.1", "host:port"),
+    ("TRITON_CONNECTIONS", "closed", "kept or fresh"),
     ("MODEL_NAME", "../segmenter", "a name"),
     ("MAX_UPLOAD_BYTES", "10MB", "a whole number"),
     ("MAX_PIXELS", "-1", "a whole number"),
@@ -81,7 +82,7 @@ def test_every_setting_is_read_from_the_variable_that_the_help_names():
         "PORT": "0", "HOST": "::1", "PROXY_WORKERS": "3", "TRITON_URL": "triton:8001", "MODEL_NAME": "m-2",
         "MAX_UPLOAD_BYTES": "5", "MAX_PIXELS": "2048", "QUEUE_LIMIT": "7", "DEADLINE_S": "1.5",
         "TRITON_TIMEOUT_S": "2", "IN_FLIGHT_BATCHES": "3", "DECODE_THREADS": "4", "CHECK_INTERVAL_S": "0.5",
-        "SHUTDOWN_GRACE_S": "0", "LOG_LEVEL": "DEBUG",
+        "SHUTDOWN_GRACE_S": "0", "LOG_LEVEL": "DEBUG", "TRITON_CONNECTIONS": "fresh",
     }  # fmt: skip
     settings = Settings.from_environment(environment)
     assert len(environment) == len(describe_settings().splitlines())

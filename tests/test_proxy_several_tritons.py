@@ -1,0 +1,92 @@
+"""One proxy before two real Tritons behind a balancer of connections, as a Service in Kubernetes is one."""
+
+import asyncio
+import contextlib
+
+import pytest
+from proxy_servers import FakeTriton, png, running_proxy, texture
+
+BODY = png(texture(40, 50))
+CLIENTS = 4
+
+
+class Balancer:
+    """Gives each connection to the next of its servers, and counts them."""
+
+    def __init__(self, *urls):
+        self.urls = list(urls)
+        self.connections = dict.fromkeys(urls, 0)
+        self.came = asyncio.Event()
+        self._open = set()
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for connection in self._open:
+            connection.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        self._open.add(connection := asyncio.current_task())
+        connection.add_done_callback(self._open.discard)
+        url = self.urls.pop(0)
+        self.urls.append(url)
+        self.connections[url] += 1
+        self.came.set()
+        host, _, port = url.partition(":")
+        behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # asyncio itself trips over a cancelled one
+            await asyncio.gather(pass_on(reader, behind_writer), pass_on(behind_reader, writer))
+
+
+async def pass_on(reader, writer):
+    try:
+        while data := await reader.read(2**16):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(("how", "each"), [("kept", 0), ("fresh", 3)])
+async def test_fresh_connections_are_dealt_out_where_kept_ones_are_not(how, each):
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections=how) as proxy,
+    ):
+        before = dict(balancer.connections)
+        for _ in range(6):
+            await proxy.analysis(BODY)
+        assert {url: before[url] + each for url in before} == balancer.connections
+
+
+@pytest.mark.slow
+async def test_no_request_is_lost_while_a_triton_leaves_and_ends(triton, start_triton):
+    leaving = await asyncio.to_thread(start_triton, "model_repository", MODEL_INSTANCES="1")
+    async with Balancer(triton.url, leaving.url) as balancer:
+        settings = {"triton_connections": "fresh", "in_flight_batches": CLIENTS, "connections": 0}
+        async with running_proxy(balancer.url, **settings) as proxy:
+            posting, statuses = True, []
+
+            async def post():
+                while posting:
+                    async with proxy.post(BODY) as response:
+                        statuses.append(response.status)
+
+            clients = [asyncio.create_task(post()) for _ in range(CLIENTS)]
+            async with asyncio.timeout(60):
+                while min(balancer.connections.values()) < CLIENTS:
+                    balancer.came.clear()
+                    await balancer.came.wait()
+            balancer.urls.remove(leaving.url)  # what `preStop` gives everybody time for
+            ended = await asyncio.to_thread(leaving.stop)
+            posting = False
+            await asyncio.gather(*clients)
+    assert 0 == ended
+    assert {200} == set(statuses)
