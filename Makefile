@@ -19,7 +19,7 @@ export ORT_DISABLE_TELEMETRY := 1
 .DELETE_ON_ERROR:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(SERVING)/installed ## serve, analyse the sample tiles, draw demo/*.png; ONCE=1 ends after the pictures
 	@$(SERVING)/bin/python -m launch.demo $(if $(ONCE),--once)

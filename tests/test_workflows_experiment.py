@@ -244,13 +244,14 @@ def test_a_wrong_disk_size_is_refused_before_anything_is_launched(step: Step) ->
 
 
 def test_every_instance_of_the_run_is_terminated_and_its_spot_request_cancelled(step: Step) -> None:
-    (step.folder / "instances.json").write_text(json.dumps([["i-1", "sir-1"], ["i-2", None]]))
+    (step.folder / "instances.json").write_text(json.dumps([["i-1", "sir-1", "cml-1"], ["i-2", None, None]]))
 
     assert 0 == step.run("runner", "terminate").returncode
-    described, cancelled, terminated = step.calls("aws")
+    described, cancelled, terminated, deleted = step.calls("aws")
     assert "Name=tag:magnetic-tiles-run,Values=77" in described
     assert ["sir-1"] == cancelled[3:]
     assert ["i-1", "i-2"] == terminated[3:]
+    assert ["ec2", "delete-key-pair", "--key-name", "cml-1"] == deleted
     assert "no instance of this run is left" in step.run("runner", "terminate").stderr
 
 

@@ -67,7 +67,7 @@ if words[:2] == ["ec2", "describe-instances"]:
     print(instances.read_text() if instances.exists() else "[]")
 elif words[:2] == ["ec2", "terminate-instances"]:
     instances.unlink()
-elif words[:2] != ["ec2", "cancel-spot-instance-requests"]:
+elif words[:2] not in (["ec2", "cancel-spot-instance-requests"], ["ec2", "delete-key-pair"]):
     refuse()
 """
 

@@ -79,15 +79,17 @@ def gigabytes(text: str) -> int:
 def terminate() -> None:
     """Terminate what this run launched; none left is what one hopes for."""
     filters = [f"Name=tag:{TAG},Values={setting('GITHUB_RUN_ID')}", f"Name=instance-state-name,Values={LIVING}"]
-    query = "Reservations[].Instances[].[InstanceId, SpotInstanceRequestId]"
+    query = "Reservations[].Instances[].[InstanceId, SpotInstanceRequestId, KeyName]"
     found = run("aws", "ec2", "describe-instances", "--filters", *filters, "--query", query, "--output", "json")
     instances = json.loads(found)
     if not instances:
         say("no instance of this run is left")
         return
-    if requests := [request for _, request in instances if request]:
+    if requests := [request for _, request, _ in instances if request]:
         run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *requests)
-    run("aws", "ec2", "terminate-instances", "--instance-ids", *(instance for instance, _ in instances))
+    run("aws", "ec2", "terminate-instances", "--instance-ids", *(instance for instance, _, _ in instances))
+    for key in {key for _, _, key in instances if key}:  # CML makes one for each launch
+        run("aws", "ec2", "delete-key-pair", "--key-name", key)
 
 
 if __name__ == "__main__":
