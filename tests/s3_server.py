@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import s3fs
+from botocore.exceptions import BotoCoreError
 
 from tests.conftest import free_port
 
@@ -49,6 +50,7 @@ def _command(folder: Path, s3_port: int) -> list[str | Path]:
     ports = [f"-{name}={free_port()}" for name in (*names, "s3.port.grpc")]
     weed = Path(sys.executable).with_name("weed")
     options = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=10", "-filer", "-s3", f"-s3.port={s3_port}"]
+    ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # or two servers at once would meet on their fixed ports
     return [weed, "server", f"-dir={folder}", f"-s3.config={folder / 'identities.json'}", *options, *ports]
 
 
@@ -57,7 +59,7 @@ def _make_bucket(endpoint: str, bucket: str, process: subprocess.Popen, log: Pat
     while True:
         try:
             s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=endpoint, skip_instance_cache=True).mkdir(bucket)
-        except OSError as error:
+        except (OSError, BotoCoreError) as error:  # the latter where it does not listen yet
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise RuntimeError(f"no S3 server: {log.read_text()[-2000:]}") from error
             time.sleep(0.2)

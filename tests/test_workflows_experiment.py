@@ -71,7 +71,7 @@ def dvc(folder: Path, *words: str) -> None:
 def small_pipeline(folder: Path, s3: S3Server) -> None:
     git(folder, "checkout", "--quiet", "-b", "dev")
     dvc(folder, "init", "--quiet")
-    dvc(folder, "remote", "add", "--default", "storage", f"s3://{s3.bucket}/dvc")
+    dvc(folder, "remote", "add", "--default", "storage", f"s3://{s3.bucket}/{folder.parent.name}")
     dvc(folder, "remote", "modify", "storage", "endpointurl", s3.endpoint)
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text("epochs: 1\n")
@@ -84,8 +84,14 @@ def small_pipeline(folder: Path, s3: S3Server) -> None:
     git(folder, "commit", "--quiet", "--message", "a small pipeline")
 
 
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
 @pytest.fixture
-def branch(tmp_path: Path) -> Iterator[Branch]:
+def branch(tmp_path: Path, s3: S3Server) -> Iterator[Branch]:
     served_folder, folder = tmp_path / "served", tmp_path / "step"
     served_folder.mkdir()
     folder.mkdir()
@@ -93,7 +99,7 @@ def branch(tmp_path: Path) -> Iterator[Branch]:
     git(served_folder, "init", "--quiet", "--bare", str(bare))
     git(bare, "config", "http.receivepack", "true")
     git(tmp_path, "clone", "--quiet", str(bare), "clone")
-    with s3_server(tmp_path / "s3") as s3, served(GitServer(served_folder, TOKEN).answer) as address:
+    with served(GitServer(served_folder, TOKEN).answer) as address:
         clone = tmp_path / "clone"
         small_pipeline(clone, s3)
         git(clone, "checkout", "--quiet", "-b", BRANCH)
