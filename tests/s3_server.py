@@ -50,6 +50,7 @@ def _command(folder: Path, s3_port: int) -> list[str | Path]:
     ports = [f"-{name}={free_port()}" for name in (*names, "s3.port.grpc")]
     weed = Path(sys.executable).with_name("weed")
     options = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=10", "-filer", "-s3", f"-s3.port={s3_port}"]
+    ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # or two servers at once would meet on their fixed ports
     return [weed, "server", f"-dir={folder}", f"-s3.config={folder / 'identities.json'}", *options, *ports]
 
 

@@ -1,0 +1,227 @@
+"""From a commit to an image, from the image to an app on Heroku, and back: GitHub and Heroku are on loopback."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, free_port, wait_until
+from tests.workflow_tools import App, GitHub, Heroku, Step, served
+from workflows import image, smoke
+
+NEW, OLD = "sha256:" + "1" * 64, "sha256:old"
+
+
+@dataclass
+class World:
+    """A clone of this repository, and everything that a deployment meets."""
+
+    repository: Path
+    step: Step
+    app: App
+    container: App
+    heroku: Heroku
+    github: GitHub
+
+    def run(self, module: str, **env: str) -> subprocess.CompletedProcess:
+        return self.step.run(module, cwd=self.repository, **env)
+
+    def git(self, *words: str) -> str:
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
+        return subprocess.run(command, cwd=self.repository, check=True, capture_output=True, text=True).stdout
+
+    @property
+    def images(self) -> list[str]:
+        return [release["image"] for release in self.heroku.releases]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    repository = tmp_path / "repository"
+    subprocess.run(["git", "clone", "--quiet", ROOT, repository], check=True)
+    commit = smoke.MODEL_COMMIT.search((repository / smoke.CONFIGURATION).read_text()).group(1)
+    app, container, github = App(commit), App(commit), GitHub("github's")
+    heroku = Heroku(app, "heroku's")
+    folder = tmp_path / "step"
+    folder.mkdir()
+    with (
+        served(heroku.answer) as heroku.address,
+        served(github.answer) as github_url,
+        served(app.answer) as app_url,
+        served(container.answer) as container_url,
+    ):
+        (folder / "container").write_text(container_url.removeprefix("http://"))
+        step = Step(
+            folder,
+            {
+                "GITHUB_REPOSITORY": "Maker/Tiles",
+                "GITHUB_ACTOR": "somebody",
+                "GITHUB_TOKEN": "github's",
+                "GITHUB_API_URL": github_url,
+                "HEROKU_API_URL": heroku.address,
+                "HEROKU_API_KEY": "heroku's",
+                "HEROKU_APP": "tiles-dev",
+                "APP_URL": app_url,
+            },
+        )
+        step.install("docker", "skopeo")
+        yield World(repository, step, app, container, heroku, github)
+
+
+def built(world: World) -> str:
+    """Build the image of HEAD, and return its name@digest."""
+    done = world.run("image")
+    assert 0 == done.returncode, done.stderr
+    return json.loads((world.repository / "image.json").read_text())["image"]
+
+
+def test_a_built_image_is_pushed_and_its_digest_stands_in_a_release_and_a_file(world: World) -> None:
+    reference = built(world)
+
+    (release,) = world.github.releases.values()
+    assert reference.startswith("ghcr.io/maker/tiles@sha256:")
+    assert f"    {reference}\n" in release["body"]
+    assert world.git("rev-parse", "HEAD").strip() == release["target_commitish"]
+    assert release["prerelease"]
+    assert f"image={reference}\n" == world.step.said("output")
+    assert reference in world.step.said("summary")
+    assert "ghcr.io github's\n" == world.step.said("logins")
+    assert "github's" not in world.step.said("calls")
+
+
+def test_an_image_is_built_once_for_the_same_sources(world: World) -> None:
+    reference = built(world)
+    world.git("commit", "--quiet", "--allow-empty", "--message", "nothing that the image holds")
+
+    assert reference == built(world)
+    assert 1 == len([words for words in world.step.calls("docker") if words[0] == "build"])
+
+
+def test_an_image_of_uncommitted_sources_is_refused(world: World) -> None:
+    (world.repository / "proxy/new.py").write_text("")
+
+    done = world.run("image")
+
+    assert 1 == done.returncode
+    assert "proxy/new.py" in done.stderr
+    assert {} == world.github.releases
+
+
+def test_the_image_of_dev_reaches_production_by_its_digest_whatever_the_merge(world: World) -> None:
+    reference = built(world)
+    world.git("checkout", "--quiet", "--orphan", "main")
+    world.git("commit", "--quiet", "--message", "a squash of dev")
+
+    done = world.run("deploy")
+
+    assert 0 == done.returncode, done.stderr
+    assert [OLD, NEW] == world.images
+    copies = [words[-2:] for words in world.step.calls("skopeo") if words[:2] == ["copy", "--preserve-digests"]]
+    assert [[f"docker://{reference}", "docker://registry.heroku.com/tiles-dev/web"]] == copies
+    assert 1 == len([words for words in world.step.calls("docker") if words[0] == "build"])
+    assert "release v2" in world.step.said("summary")
+    assert "heroku's" not in world.step.said("calls")
+
+
+def test_sources_that_dev_never_built_are_not_deployed(world: World) -> None:
+    built(world)
+    (world.repository / "proxy/new.py").write_text("")
+    world.git("add", "proxy")
+    world.git("commit", "--quiet", "--message", "straight to main")
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert "no image of these sources was built on dev" in done.stderr
+    assert [OLD] == world.images
+
+
+def test_an_image_that_fails_here_never_reaches_the_app(world: World) -> None:
+    built(world)
+    world.container.bad.add(world.container.serves)
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert "Dice of 0.000" in done.stderr
+    assert [] == world.heroku.posts
+    assert ["rm", "--force", "c0ffee"] == world.step.calls("docker")[-1]
+
+
+def test_an_app_that_fails_its_smoke_test_is_rolled_back(world: World) -> None:
+    built(world)
+    world.app.bad.add(NEW)
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert [OLD, NEW, OLD] == world.images
+    assert ("POST", "/apps/tiles-dev/releases", {"release": "r-1"}) == world.heroku.posts[-1]
+    assert "tiles-dev is back on v1 and passes the smoke test" in world.step.said("summary")
+    assert "State changed from starting to up" in done.stderr
+
+
+def test_another_model_than_the_commits_is_rolled_back(world: World) -> None:
+    built(world)
+    world.app.model_commit = "0ldc0de"
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert "the model of commit 0ldc0de answers" in done.stderr
+    assert [OLD, NEW, OLD] == world.images
+
+
+def test_a_rollback_that_fails_calls_a_person_with_the_command(world: World) -> None:
+    built(world)
+    world.app.bad |= {NEW, OLD}
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert "By hand: heroku releases:rollback v1 --app tiles-dev" in done.stderr
+
+
+def test_a_wrong_key_of_heroku_is_told_as_its_answer(world: World) -> None:
+    built(world)
+
+    done = world.run("deploy", HEROKU_API_KEY="another")
+
+    assert 1 == done.returncode
+    assert "answered 401" in done.stderr
+    assert "another" not in done.stderr
+
+
+def test_a_missing_variable_is_named(world: World) -> None:
+    done = world.run("deploy", HEROKU_APP="")
+
+    assert 1 == done.returncode
+    assert "HEROKU_APP is not set: docs/workflows.md" in done.stderr
+
+
+def test_an_image_is_made_of_what_the_dockerfile_copies() -> None:
+    words = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines()]
+    copied = {line[1] for line in words if line[:1] == ["COPY"] and not line[1].startswith("--")}
+
+    assert copied | {"Dockerfile", ".dockerignore"} == set(image.SOURCES)
+
+
+@pytest.mark.slow
+def test_the_real_service_passes_the_smoke_test(start_service, tmp_path: Path) -> None:
+    port = free_port()
+    service = start_service(
+        "launch",
+        PORT=str(port),
+        TRITON_HTTP_PORT=str(free_port()),
+        TRITON_METRICS_PORT=str(free_port()),
+        MODEL_INSTANCES="1",
+    )
+    wait_until(lambda: "open http" in service.said, service)
+
+    done = Step(tmp_path).run("smoke", f"http://127.0.0.1:{port}")
+
+    assert 0 == done.returncode, done.stderr
+    assert "30 tiles analysed" in (tmp_path / "summary").read_text()

@@ -1,0 +1,286 @@
+"""From a changed parameter to a commit on the branch and a report: small pipeline, real S3 server, git over HTTP."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.s3_server import S3Server, s3_server
+from tests.workflow_tools import GitServer, Step, served
+from workflows import publish, runner
+
+BRANCH = "experiment/longer"
+TOKEN = "the-workflow's"  # noqa: S105 - the test's own server's
+RUN = {"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "2", "AWS_REGION": "eu-north-1", "REPO_TOKEN": "may-register"}
+COPIED = ("evaluation/metrics.json", "export/parity.json", "export/precisions.json", "evaluation/plots/gallery")
+PIPELINE = """\
+stages:
+  data:
+    cmd: mkdir -p data && echo data > data/tiles.txt
+    params: [epochs]
+    outs: [data]
+  train:
+    cmd: mkdir -p evaluation && echo $(cat data/tiles.txt) after $(grep epochs params.yaml) > evaluation/result.txt
+    deps: [data]
+    params: [epochs]
+    outs:
+      - evaluation/result.txt:
+          cache: false
+"""
+
+
+@dataclass
+class Branch:
+    """A clone in which an experiment's branch is checked out, and the bare repository behind it."""
+
+    clone: Path
+    bare: Path
+    s3: S3Server
+    step: Step
+
+    def run(self, module: str, *words: str, **env: str) -> subprocess.CompletedProcess:
+        return self.step.run(module, *words, cwd=self.clone, **env)
+
+    def git(self, *words: str, folder: Path | None = None) -> str:
+        return git(folder or self.clone, *words)
+
+    def change(self, epochs: int) -> None:
+        (self.clone / "params.yaml").write_text(f"epochs: {epochs}\n")
+        self.git("commit", "--quiet", "--all", "--message", f"{epochs} epochs")
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def dvc(folder: Path, *words: str) -> None:
+    env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    subprocess.run(["dvc", *words], cwd=folder, env=env, check=True, capture_output=True)
+
+
+def small_pipeline(folder: Path, s3: S3Server) -> None:
+    git(folder, "checkout", "--quiet", "-b", "dev")
+    dvc(folder, "init", "--quiet")
+    dvc(folder, "remote", "add", "--default", "storage", f"s3://{s3.bucket}/{folder.parent.name}")
+    dvc(folder, "remote", "modify", "storage", "endpointurl", s3.endpoint)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text("epochs: 1\n")
+    for path in COPIED:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copy
+        copy(ROOT / path, folder / path)
+    dvc(folder, "repro", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "a small pipeline")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def branch(tmp_path: Path, s3: S3Server) -> Iterator[Branch]:
+    served_folder, folder = tmp_path / "served", tmp_path / "step"
+    served_folder.mkdir()
+    folder.mkdir()
+    bare = served_folder / "tiles.git"
+    git(served_folder, "init", "--quiet", "--bare", str(bare))
+    git(bare, "config", "http.receivepack", "true")
+    git(tmp_path, "clone", "--quiet", str(bare), "clone")
+    with served(GitServer(served_folder, TOKEN).answer) as address:
+        clone = tmp_path / "clone"
+        small_pipeline(clone, s3)
+        git(clone, "checkout", "--quiet", "-b", BRANCH)
+        git(clone, "push", "--quiet", "origin", "dev", BRANCH)
+        git(clone, "remote", "set-url", "origin", f"{address}/tiles.git")
+        variables = {"GITHUB_REF_NAME": BRANCH, "GITHUB_SERVER_URL": address, "GITHUB_TOKEN": TOKEN}
+        step = Step(folder, {**s3.credentials, **RUN, **variables, "GITHUB_REPOSITORY": "maker/tiles"})
+        yield Branch(clone, bare, s3, step)
+
+
+@pytest.mark.slow
+def test_an_experiments_results_reach_the_branch_as_one_commit_and_its_data_the_remote(branch: Branch) -> None:
+    branch.change(epochs=3)
+    before = branch.git("rev-parse", "HEAD")
+    branch.git("push", "--quiet", str(branch.bare), BRANCH)
+
+    for module in ("reproduce", "publish"):
+        done = branch.run(module)
+        assert 0 == done.returncode, done.stderr
+
+    assert before == branch.git("rev-parse", f"{BRANCH}^", folder=branch.bare)
+    assert ["dvc.lock", "evaluation/result.txt"] == branch.git(
+        "diff", "--name-only", before, BRANCH, folder=branch.bare
+    ).splitlines()
+    title, author = branch.git("log", "-1", "--format=%s%n%an", BRANCH, folder=branch.bare).splitlines()
+    assert publish.title(BRANCH, "77") == title
+    assert "github-actions[bot]" == author
+    assert f"commit={branch.git('rev-parse', BRANCH, folder=branch.bare)}\n" == branch.step.said("output")
+    assert TOKEN not in done.stdout + done.stderr + (branch.clone / ".git/config").read_text()
+
+    shutil.rmtree(branch.clone / ".dvc/cache")
+    shutil.rmtree(branch.clone / "data")
+    done = branch.run("reproduce")
+    assert "data\n" == (branch.clone / "data/tiles.txt").read_text()
+    assert "Running stage" not in done.stdout + done.stderr  # pulled, not made anew
+
+
+@pytest.mark.slow
+def test_a_branch_that_moved_on_is_never_overwritten(branch: Branch, tmp_path: Path) -> None:
+    branch.change(epochs=3)
+    git(tmp_path, "clone", "--quiet", "--branch", BRANCH, str(branch.bare), "other")
+    git(tmp_path / "other", "commit", "--quiet", "--allow-empty", "--message", "meanwhile")
+    git(tmp_path / "other", "push", "--quiet")
+    theirs = branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+    assert 0 == branch.run("reproduce").returncode
+    done = branch.run("publish")
+
+    assert 1 == done.returncode
+    assert "did not take the commit" in done.stderr
+    assert theirs == branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+
+@pytest.mark.slow
+def test_what_is_up_to_date_makes_no_commit(branch: Branch) -> None:
+    before = branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+    assert 0 == branch.run("reproduce").returncode
+    done = branch.run("publish")
+
+    assert 0 == done.returncode, done.stderr
+    assert "the branch holds these results already" in done.stderr
+    assert before == branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+
+@pytest.mark.slow
+def test_data_that_the_remote_refuses_leaves_the_branch_as_it_was(branch: Branch) -> None:
+    branch.change(epochs=3)
+    before = branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+    assert 0 == branch.run("reproduce").returncode
+    done = branch.run("publish", AWS_SECRET_ACCESS_KEY="wrong")  # noqa: S106 - meant to be refused
+
+    assert 1 == done.returncode
+    assert "`dvc push` ended with" in done.stderr
+    assert before == branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+
+@pytest.mark.slow
+def test_the_report_compares_with_the_target_and_goes_to_the_pull_request(branch: Branch) -> None:
+    branch.step.install("cml")
+    branch.change(epochs=3)
+    metrics = branch.clone / "evaluation/metrics.json"
+    found = json.loads(metrics.read_text())
+    shipped = found["test"]["dice_pooled"]
+    found["test"]["dice_pooled"] += 0.01
+    metrics.write_text(json.dumps(found))
+    branch.git("commit", "--quiet", "--all", "--message", "better")
+
+    done = branch.run("report", "--against", "dev")
+
+    assert 0 == done.returncode, done.stderr
+    report = branch.step.said("comment.md")
+    head, address = branch.git("rev-parse", "HEAD"), branch.step.env["GITHUB_SERVER_URL"]
+    worst = f"{address}/maker/tiles/blob/{head}/evaluation/plots/gallery/worst.png?raw=true"
+    assert f"| Dice, pooled over the defective images | {shipped + 0.01:.3f} | {shipped:.3f} | +0.010 |" in report
+    assert re.search(r"\| params.yaml\s*\| epochs\s*\| 1\s*\| 3\s*\|", report)
+    assert f"![worst]({worst})" in report
+    assert "times as fast as fp32 on one core" in report
+    assert "mask pixels where ONNX Runtime and torch differ" in report
+    assert report.strip() == branch.step.said("summary").strip()
+    assert [["comment", "create", "--publish=false", "report.md"]] == branch.step.calls("cml")
+    assert "may-register" == branch.step.said("token")
+
+
+def test_the_shipped_results_make_a_report_without_cml(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    git(tmp_path, "clone", "--quiet", str(ROOT), str(repository))
+
+    done = Step(tmp_path).run("report", "--against", "unknown", cwd=repository)
+
+    assert 0 == done.returncode, done.stderr
+    assert "the report is on the run's page alone" in done.stderr
+    report = (tmp_path / "summary").read_text()
+    assert 2 == report.count("xychart-beta")
+    assert "| Dice of Uneven |" in report
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Step:
+    step = Step(tmp_path, RUN)
+    step.install("cml", "aws")
+    return step
+
+
+def test_a_runner_is_a_spot_instance_that_ends_after_one_job_or_in_time(step: Step) -> None:
+    done = step.run("runner", "launch")
+
+    assert 0 == done.returncode, done.stderr
+    ((*command,),) = step.calls("cml")
+    options = dict(word.removeprefix("--").partition("=")[::2] for word in command[2:])
+    assert ["runner", "launch"] == command[:2]
+    assert {"single", "no-retry", "cloud-spot"} <= options.keys()
+    assert "tiles-77-2" == options["labels"] == options["name"]
+    assert "magnetic-tiles-run=77" == options["cloud-metadata"]
+    startup = base64.b64decode(options["cloud-startup-script"]).decode()
+    assert f"shutdown --poweroff +{runner.LIFE_MINUTES}" in startup
+    assert "launched=true\nlabel=tiles-77-2\n" == step.said("output")
+    assert "may-register" not in done.stderr + step.said("calls")
+
+
+def test_a_wrong_disk_size_is_refused_before_anything_is_launched(step: Step) -> None:
+    done = step.run("runner", "launch", RUNNER_DISK_GB="64 GB")
+
+    assert 1 == done.returncode
+    assert "RUNNER_DISK_GB=64 GB: give a whole number" in done.stderr
+    assert [] == step.calls("cml")
+
+
+def test_every_instance_of_the_run_is_terminated_and_its_spot_request_cancelled(step: Step) -> None:
+    (step.folder / "instances.json").write_text(json.dumps([["i-1", "sir-1", "cml-1"], ["i-2", None, None]]))
+
+    assert 0 == step.run("runner", "terminate").returncode
+    described, cancelled, terminated, deleted = step.calls("aws")
+    assert "Name=tag:magnetic-tiles-run,Values=77" in described
+    assert ["sir-1"] == cancelled[3:]
+    assert ["i-1", "i-2"] == terminated[3:]
+    assert ["ec2", "delete-key-pair", "--key-name", "cml-1"] == deleted
+    assert "no instance of this run is left" in step.run("runner", "terminate").stderr
+
+
+@pytest.mark.parametrize(("path", "launched"), [("README.md", "false"), ("training/train.py", "true")])
+def test_a_merge_launches_a_runner_only_if_it_touches_the_pipeline(
+    step: Step, tmp_path: Path, path: str, launched: str
+) -> None:
+    repository = tmp_path / "repository"
+    git(tmp_path, "clone", "--quiet", str(ROOT), str(repository))
+    before = git(repository, "rev-parse", "HEAD")
+    (repository / path).write_text("changed\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "a merge")
+
+    assert 0 == step.run("runner", "launch", "--since", before, cwd=repository).returncode
+    assert f"launched={launched}" in step.said("output").splitlines()
+
+
+def test_a_new_branch_launches_a_runner(step: Step) -> None:
+    assert 0 == step.run("runner", "launch", "--since", runner.NO_COMMIT).returncode
+    assert "launched=true" in step.said("output").splitlines()
+
+
+def test_the_stand_in_for_cml_refuses_an_option_that_cml_does_not_document(step: Step) -> None:
+    command = [step.folder / "bin/cml", "runner", "launch", "--cloud-spots"]
+
+    assert 0 != subprocess.run(command, capture_output=True, check=False).returncode

@@ -1,0 +1,47 @@
+"""CML, and nothing else of it: a runner on EC2, a comment on a pull request.
+
+Source: its command reference, https://cml.dev/doc/ref/runner and https://cml.dev/doc/ref/comment
+"""
+
+import base64
+import shutil
+
+from workflows.commands import run
+
+IDLE_S = 600  # without a job for so long, the runner ends by itself
+
+
+def launch_runner(*, name: str, region: str, machine: str, disk_gb: int, tags: dict[str, str], startup: str) -> None:
+    """Launch a spot instance that registers as a runner labelled by its name, and ends after one job.
+
+    REPO_TOKEN must hold a token that may register runners; AWS's credentials are in the environment.
+    A run whose instance was reclaimed is not started again by itself: a person decides on its price.
+    """
+    run(
+        "cml",
+        "runner",
+        "launch",
+        f"--name={name}",
+        f"--labels={name}",
+        "--single",
+        "--no-retry",
+        f"--idle-timeout={IDLE_S}",
+        "--cloud=aws",
+        f"--cloud-region={region}",
+        f"--cloud-type={machine}",
+        f"--cloud-hdd-size={disk_gb}",
+        "--cloud-spot",
+        f"--cloud-startup-script={base64.b64encode(startup.encode()).decode()}",
+        *(f"--cloud-metadata={key}={value}" for key, value in tags.items()),
+    )
+
+
+def comment(report: str) -> bool:
+    """Post a Markdown file on the pull request of HEAD, else on its commit; False where there is no CML.
+
+    The pictures in it are links into the repository: nothing is uploaded to a server of CML's.
+    """
+    if shutil.which("cml") is None:
+        return False
+    run("cml", "comment", "create", "--publish=false", report)
+    return True

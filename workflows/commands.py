@@ -1,0 +1,62 @@
+"""Other programs: git, dvc, docker, skopeo, aws, cml. What is run stands in the log, secrets never do."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from workflows.errors import CommandError
+
+
+def run(*words: str, stdin: str | None = None, **env: str) -> str:
+    """Run a program and return its standard output; what it tells on standard error goes to ours.
+
+    `stdin` and `env` are where a secret belongs: they are not logged.
+
+    Raises: CommandError.
+    """
+    say(f"$ {shlex.join(words)}")
+    try:
+        done = subprocess.run(words, input=stdin, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=False)
+    except FileNotFoundError:
+        raise CommandError(f"{words[0]} is not installed") from None
+    if done.returncode:
+        raise CommandError(f"`{shlex.join(words)}` ended with {done.returncode}:\n{done.stdout[-2000:]}".rstrip(":\n"))
+    return done.stdout
+
+
+def succeeds(*words: str) -> bool:
+    """Whether a program that asks a question exits with 0.
+
+    Raises: CommandError, when it says neither yes (0) nor no (1).
+    """
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode not in (0, 1):
+        raise CommandError(f"`{shlex.join(words)}` ended with {done.returncode}")
+    return done.returncode == 0
+
+
+def output(**values: str) -> None:
+    """Hand values to later steps and jobs, by the file that GITHUB_OUTPUT names; on a laptop, show them."""
+    lines = "".join(f"{name.replace('_', '-')}={value}\n" for name, value in values.items())
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        with Path(path).open("a") as file:
+            file.write(lines)
+    else:
+        sys.stdout.write(lines)
+
+
+def summarise(markdown: str) -> None:
+    """Show a text on the run's page, by the file that GITHUB_STEP_SUMMARY names; on a laptop, print it."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a") as file:
+            file.write(f"{markdown.rstrip()}\n\n")
+    else:
+        sys.stdout.write(f"{markdown.rstrip()}\n")
+
+
+def say(text: str) -> None:
+    """Tell the log."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,76 @@
+"""`python -m workflows.deploy`: the recorded image of HEAD's sources to a Heroku app, and back when it fails.
+
+First the very image runs here and must pass the smoke test; then the app takes it and must pass the same. If it does
+not, the app goes back to the release that it had, and the step fails.
+
+| variable           | default              |                                                           |
+|--------------------|----------------------|-----------------------------------------------------------|
+| HEROKU_APP         |                      | its name                                                  |
+| APP_URL            |                      | where it answers                                          |
+| HEROKU_API_KEY     |                      | may release it and read its log                           |
+| HEROKU_REGISTRY    | registry.heroku.com  |                                                           |
+
+Those of workflows/image.py and workflows/github.py come on top.
+"""
+
+import sys
+
+from workflows import image, registry, smoke
+from workflows.commands import say, summarise
+from workflows.errors import ServiceError, SmokeError, WorkflowError, exit_status, setting
+from workflows.heroku import Heroku, Release
+
+
+def main() -> None:
+    """Try the image here, deploy it, and try it there."""
+    app, url = Heroku(setting("HEROKU_APP")), setting("APP_URL")
+    image.log_in()
+    reference = image.promoted()
+    with image.running(reference) as here:
+        smoke.check(here, smoke.expected_model())
+    before = app.current_release()
+    release(app, reference)
+    try:
+        app.wait_until_up(app.current_release())
+        smoke.check(url, smoke.expected_model())
+    except (SmokeError, ServiceError) as error:
+        summarise(f"**{app.app} failed with** `{reference}`: {error}")
+        show_log(app)
+        roll_back(app, before, url)
+        raise
+    summarise(f"{app.app} runs `{reference}` since release v{app.current_release().version}; before: v{before.version}")
+
+
+def release(app: Heroku, reference: str) -> None:
+    """Bring the image to the app's registry, digest unchanged, and release it."""
+    host = setting("HEROKU_REGISTRY", "registry.heroku.com")
+    registry.log_in(host, "_", setting("HEROKU_API_KEY"))
+    registry.copy(reference, f"{host}/{app.app}/web")
+    app.release_image(registry.image_id(reference))
+
+
+def roll_back(app: Heroku, before: Release, url: str) -> None:
+    """Go back to a release, and see that it answers.
+
+    Raises: WorkflowError, when a person is needed.
+    """
+    try:
+        app.roll_back(before)
+        app.wait_until_up(app.current_release())
+        smoke.check(url, model_commit=None)
+    except (SmokeError, ServiceError) as error:
+        by_hand = f"heroku releases:rollback v{before.version} --app {app.app}"
+        raise WorkflowError(f"the way back failed, too: {error}. By hand: {by_hand}") from error
+    summarise(f"{app.app} is back on v{before.version} and passes the smoke test")
+
+
+def show_log(app: Heroku) -> None:
+    """Put the app's log into ours; no reason not to roll back where it can't be had."""
+    try:
+        say(app.log())
+    except ServiceError as error:
+        say(f"the log of {app.app} can't be had: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

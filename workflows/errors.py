@@ -1,0 +1,63 @@
+"""What can go wrong in a workflow, as one tree; a step prints the message and exits with 1.
+
+WorkflowError
+├── SettingsError   a variable is missing or makes no sense
+├── CommandError    a program that we started failed
+├── ServiceError    GitHub or Heroku answered otherwise than expected
+├── PublishError    the branch can't take the commit
+├── ImageError      there is no image of these sources
+└── SmokeError      the service does not answer as it should
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class WorkflowError(Exception):
+    """A person can mend this; the message says how."""
+
+
+class SettingsError(WorkflowError):
+    """A variable is missing or makes no sense."""
+
+
+class CommandError(WorkflowError):
+    """A program that we started failed."""
+
+
+class ServiceError(WorkflowError):
+    """GitHub or Heroku answered otherwise than expected."""
+
+
+class PublishError(WorkflowError):
+    """The branch can't take the commit."""
+
+
+class ImageError(WorkflowError):
+    """There is no image of these sources."""
+
+
+class SmokeError(WorkflowError):
+    """The service does not answer as it should."""
+
+
+def setting(name: str, default: str | None = None) -> str:
+    """Return a variable of the environment; an empty one counts as missing, as GitHub passes unset variables on.
+
+    Raises: SettingsError.
+    """
+    found = os.environ.get(name) or default
+    if found is None:
+        raise SettingsError(f"{name} is not set: docs/workflows.md tells what it is and where it comes from")
+    return found
+
+
+def exit_status(step: Callable[[], None]) -> int:
+    """Run a step's main and return the process's exit status."""
+    try:
+        step()
+    except WorkflowError as error:
+        print(f"{step.__module__}: {error}", file=sys.stderr)  # noqa: T201 - the message is the interface
+        return 1
+    return 0

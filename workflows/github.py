@@ -1,0 +1,45 @@
+"""GitHub's releases: where the digest of each built image is written down.
+
+Source: GitHub's REST API, https://docs.github.com/en/rest/releases/releases
+
+| variable                           | default                 |                                                    |
+|------------------------------------|-------------------------|----------------------------------------------------|
+| GITHUB_TOKEN                       |                         | reads contents; writes them to create a release    |
+| GITHUB_REPOSITORY                  |                         | owner/name                                         |
+| GITHUB_API_URL                     | https://api.github.com  |                                                    |
+"""
+
+import json
+import urllib.parse
+from typing import Any
+
+from workflows.errors import setting
+from workflows.service import NotFoundError, call
+
+
+def find_release(tag: str) -> dict[str, Any] | None:
+    """Return the release of a tag, None where there is none."""
+    try:
+        found: dict[str, Any] = json.loads(_call("GET", f"releases/tags/{urllib.parse.quote(tag)}"))
+    except NotFoundError:
+        return None
+    return found
+
+
+def create_release(*, tag: str, commit: str, name: str, note: str) -> None:
+    """Tag a commit and write a release note; a prerelease, so that none is shown as the latest version."""
+    _call(
+        "POST",
+        "releases",
+        {"tag_name": tag, "target_commitish": commit, "name": name, "body": note, "prerelease": True},
+    )
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
+    address = f"{setting('GITHUB_API_URL', 'https://api.github.com')}/repos/{setting('GITHUB_REPOSITORY')}/{path}"
+    headers = {
+        "Accept": "application/vnd.github+json",
+        "Authorization": f"Bearer {setting('GITHUB_TOKEN')}",
+        "X-GitHub-Api-Version": "2022-11-28",
+    }
+    return call(method, address, headers, body)

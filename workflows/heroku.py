@@ -1,0 +1,87 @@
+"""A Heroku app whose web process is a container: release an image, wait for it, go back, read its log.
+
+Source: Heroku's Platform API, https://devcenter.heroku.com/articles/platform-api-reference, and "Container Registry &
+Runtime" there for releasing an image.
+
+| variable        | default                 |                                     |
+|-----------------|-------------------------|-------------------------------------|
+| HEROKU_API_KEY  |                         | a token of `heroku authorizations`  |
+| HEROKU_API_URL  | https://api.heroku.com  |                                     |
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.errors import ServiceError, SmokeError, setting
+from workflows.service import call
+
+ACCEPT = "application/vnd.heroku+json; version=3"
+ACCEPT_DOCKER = f"{ACCEPT}.docker-releases"
+START_S = 300  # until a dyno must be up: a large image is pulled first
+POLL_S = 3
+LOG_LINES = 100
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of an app: image and configuration."""
+
+    id: str
+    version: int
+
+
+class Heroku:
+    """One app."""
+
+    def __init__(self, app: str) -> None:
+        self.app = app
+        self._address = f"{setting('HEROKU_API_URL', 'https://api.heroku.com')}/apps/{app}"
+        self._key = setting("HEROKU_API_KEY")
+
+    def current_release(self) -> Release:
+        """Return what the app runs.
+
+        Raises: ServiceError, when it runs nothing.
+        """
+        found = self._call("GET", "/releases", Range="version ..; order=desc,max=50")
+        for release in found:
+            if release.get("current"):
+                return Release(release["id"], release["version"])
+        raise ServiceError(f"none of the last {len(found)} releases of {self.app} is the current one")
+
+    def release_image(self, image_id: str) -> None:
+        """Let the web process run an image that the app's registry holds."""
+        updates = {"updates": [{"type": "web", "docker_image": image_id}]}
+        self._call("PATCH", "/formation", updates, Accept=ACCEPT_DOCKER)
+
+    def roll_back(self, release: Release) -> None:
+        """Make a new release that is a copy of an old one."""
+        self._call("POST", "/releases", {"release": release.id})
+
+    def wait_until_up(self, release: Release) -> None:
+        """Wait until every web dyno runs this release.
+
+        Raises: SmokeError, when one crashed or time is over.
+        """
+        deadline_s = time.monotonic() + START_S
+        while True:
+            dynos = [dyno for dyno in self._call("GET", "/dynos") if dyno["type"] == "web"]
+            ours = [dyno["state"] for dyno in dynos if dyno["release"]["version"] == release.version]
+            if "crashed" in ours:
+                raise SmokeError(f"a dyno of {self.app} crashed with release v{release.version}")
+            if dynos and ours == ["up"] * len(dynos):
+                return
+            if time.monotonic() > deadline_s:
+                raise SmokeError(f"{self.app} did not run v{release.version} within {START_S} s, but {dynos}")
+            time.sleep(POLL_S)
+
+    def log(self) -> str:
+        """Return the app's last lines of log, its platform's words about the dynos among them."""
+        session = self._call("POST", "/log-sessions", {"lines": LOG_LINES, "tail": False})
+        return call("GET", session["logplex_url"], {}).decode(errors="replace")
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
+        known = {"Accept": ACCEPT, "Authorization": f"Bearer {self._key}"}
+        return json.loads(call(method, f"{self._address}{path}", known | headers, body))

@@ -1,0 +1,137 @@
+"""`python -m workflows.image`: the container image of HEAD, built once, and recorded as a release of its sources.
+
+What the image is made of has one digest, over the paths that the Dockerfile copies. It names the release (`image-…`)
+whose note holds the image's own digest. So a commit that reaches `main`, by whatever kind of merge, finds the very
+image that was tried on `dev`, or none: nothing is built or trained again.
+
+| variable          | default                      |                                                       |
+|-------------------|------------------------------|-------------------------------------------------------|
+| IMAGE_REPOSITORY  | ghcr.io/GITHUB_REPOSITORY    | where images are pushed                               |
+| GITHUB_ACTOR      |                              | logs in there, with GITHUB_TOKEN                      |
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from workflows import github, registry
+from workflows.commands import output, run, say, summarise
+from workflows.errors import ImageError, exit_status, setting
+
+SOURCES = (  # what the Dockerfile copies, and itself
+    ".dockerignore",
+    "Dockerfile",
+    "inference_server",
+    "launch",
+    "model_repository",
+    "proxy",
+    "requirements/serving.txt",
+    "tiles",
+)
+NAME = "magnetic-tiles:candidate"  # on the machine that builds or tries it
+RECORD_FILE = Path("image.json")
+REFERENCE = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+NOTE = """\
+The container image of commit {commit}:
+
+    {reference}
+
+It was built from these sources alone, and deployed to the development app. The production app takes this very digest
+when the same sources reach `main`.
+"""
+
+
+def main() -> None:
+    """Build the image unless it is there, and write its record for people and later steps."""
+    log_in()
+    commit = run("git", "rev-parse", "HEAD").strip()
+    reference = recorded()
+    if reference is None:
+        reference = build()
+        note = NOTE.format(commit=commit, reference=reference)
+        github.create_release(tag=tag(), commit=commit, name=f"Image of {commit[:10]}", note=note)
+    else:
+        say(f"{tag()} is built already: {reference}")
+    RECORD_FILE.write_text(json.dumps({"image": reference, "release": tag(), "commit": commit}, indent=2) + "\n")
+    summarise(f"Image of {commit[:10]}, release `{tag()}`:\n\n    {reference}")
+    output(image=reference)
+
+
+def log_in() -> None:
+    """Log in to the registry that keeps the images."""
+    registry.log_in(repository().split("/")[0], setting("GITHUB_ACTOR"), setting("GITHUB_TOKEN"))
+
+
+def repository() -> str:
+    """Return where images are pushed; registries want lower case."""
+    return setting("IMAGE_REPOSITORY", f"ghcr.io/{setting('GITHUB_REPOSITORY')}").lower()
+
+
+def tag() -> str:
+    """Return the name that HEAD's sources give to their image: a digest over paths and contents."""
+    return f"image-{hashlib.sha256(run('git', 'ls-tree', 'HEAD', '--', *SOURCES).encode()).hexdigest()[:12]}"
+
+
+def recorded() -> str | None:
+    """Return name@digest of the image of HEAD's sources, None where none was built.
+
+    Raises: ImageError, when its release does not say.
+    """
+    release = github.find_release(tag())
+    if release is None:
+        return None
+    if found := REFERENCE.search(release["body"] or ""):
+        return found.group()
+    raise ImageError(f"the note of release {tag()} holds no name@sha256:…: delete the release and its tag, build anew")
+
+
+def promoted() -> str:
+    """Return the image of HEAD's sources.
+
+    Raises: ImageError, when none was built on dev.
+    """
+    if reference := recorded():
+        return reference
+    raise ImageError(
+        f"there is no release {tag()}: no image of these sources was built on dev. Wait for its workflow and run this "
+        f"one again, or merge dev: what reaches main must be what dev holds, in {', '.join(SOURCES)}"
+    )
+
+
+def build() -> str:
+    """Build and push, and return name@digest.
+
+    Raises: ImageError, when the sources are not as committed.
+    """
+    if changed := run("git", "status", "--porcelain", "--", *SOURCES):
+        raise ImageError(f"an image is built of committed sources alone; these differ:\n{changed}")
+    run("docker", "build", "--tag", NAME, ".")
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "image.tar"
+        run("docker", "save", "--output", str(archive), NAME)
+        return f"{repository()}@{registry.push(archive, f'{repository()}:{tag()}')}"
+
+
+@contextlib.contextmanager
+def running(reference: str) -> Iterator[str]:
+    """Run an image on this machine until the end of the `with` block; its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "image.tar"
+        registry.fetch(reference, archive, NAME)
+        run("docker", "load", "--input", str(archive))
+    publish = ("--publish", "127.0.0.1::8080", "--shm-size", "256m")  # as compose.yaml has them
+    container = run("docker", "run", "--detach", *publish, NAME).strip()
+    try:
+        yield f"http://{run('docker', 'port', container, '8080').split()[0]}"
+    finally:
+        run("docker", "logs", "--tail", "50", container)
+        run("docker", "rm", "--force", container)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

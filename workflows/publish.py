@@ -1,0 +1,96 @@
+"""`python -m workflows.publish`: data to DVC's remote, then one commit of what git keeps to the branch.
+
+The data goes first: no commit names what the remote lacks. The push is never forced: when the branch has moved on
+meanwhile, the newer push has a run of its own, and this one's results are dropped.
+
+A push with the workflow's own GITHUB_TOKEN starts no workflow; the title that `title` makes is the second lock: the
+workflows skip it.
+
+| variable        |                                                                         |
+|-----------------|-------------------------------------------------------------------------|
+| GITHUB_REF_NAME | the branch                                                              |
+| GITHUB_RUN_ID   | named in the commit's message; default: by hand                         |
+| GITHUB_TOKEN    | may write contents; without it, git's own credentials are used          |
+"""
+
+import base64
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from workflows.commands import output, run, say, succeeds
+from workflows.errors import CommandError, PublishError, exit_status, setting
+
+LOCK_FILE = "dvc.lock"
+REMOTE = "origin"
+# GitHub's own account for workflows: its commits are shown as the bot's
+BOT = {
+    "GIT_AUTHOR_NAME": "github-actions[bot]",
+    "GIT_AUTHOR_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
+    "GIT_COMMITTER_NAME": "github-actions[bot]",
+    "GIT_COMMITTER_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
+}
+
+
+def main() -> None:
+    """Publish, and tell later jobs the commit that holds the results."""
+    branch = setting("GITHUB_REF_NAME")
+    run("dvc", "push")
+    run("git", "add", "--all", "--", LOCK_FILE, *kept_by_git(outputs()))
+    if succeeds("git", "diff", "--cached", "--quiet"):
+        say("the branch holds these results already")
+    else:
+        run("git", "commit", "--quiet", "--message", title(branch, setting("GITHUB_RUN_ID", "by hand")), **BOT)
+        push(branch)
+    output(commit=run("git", "rev-parse", "HEAD").strip())
+
+
+def title(branch: str, run_id: str) -> str:
+    """Return the commit's title; the workflows compare its beginning with the branch that they run on."""
+    return f"Reproduced on {branch}: run {run_id}"
+
+
+def outputs() -> list[str]:
+    """Return the paths that the stages wrote, as dvc.lock lists them."""
+    lock: dict[str, Any] = YAML(typ="safe").load(Path(LOCK_FILE))
+    return [out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
+
+
+def kept_by_git(paths: list[str]) -> list[str]:
+    """Leave out what git ignores: that is in DVC's cache."""
+    return [path for path in paths if not succeeds("git", "check-ignore", "--quiet", path)]
+
+
+def push(branch: str) -> None:
+    """Push HEAD to the branch.
+
+    Raises: PublishError, when it has moved on or may not be written.
+    """
+    try:
+        run("git", "push", REMOTE, f"HEAD:refs/heads/{branch}", **credentials())
+    except CommandError as error:
+        raise PublishError(
+            f"{branch} did not take the commit; if somebody pushed meanwhile, the newer push has a run of its own, "
+            f"and what DVC's remote took is found there: {error}"
+        ) from error
+
+
+def credentials() -> dict[str, str]:
+    """Return git's configuration for GITHUB_TOKEN as variables: neither a command line nor a file holds it."""
+    token = os.environ.get("GITHUB_TOKEN")
+    if not token:
+        return {}
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{setting('GITHUB_SERVER_URL', 'https://github.com')}/.extraheader",
+        "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {basic}",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,102 @@
+"""`python -m workflows.smoke URL`: does a service find the defects of the sample tiles, with the model of HEAD?
+
+It sends each sample to POST /analyze, one after another, as a client would.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from launch.demo import ABOVE, MAX_PIXELS, find_samples
+from tiles import decode_mask
+from workflows.commands import say, summarise
+from workflows.errors import ServiceError, SmokeError, exit_status
+from workflows.service import call
+
+CONFIGURATION = Path("model_repository/segmenter/config.pbtxt")
+MODEL_COMMIT = re.compile(r'key: "model.commit" value: \{ string_value: "(\w+)" \}')
+READY_S = 180  # Triton and the proxy start in seconds; a sleeping dyno and a large image take longer
+POLL_S = 2
+LEAST_DICE = 0.5  # pooled over the samples; far below any model worth serving, far above a broken one
+
+
+def main() -> None:
+    """Check the service at an address."""
+    parser = argparse.ArgumentParser(prog="python -m workflows.smoke", description="Real tiles to POST /analyze.")
+    parser.add_argument("url", help="of the service, such as http://127.0.0.1:8080")
+    check(parser.parse_args().url, expected_model())
+
+
+def expected_model() -> str:
+    """Return the training commit of the model that HEAD's repository serves.
+
+    Raises: SmokeError.
+    """
+    if found := MODEL_COMMIT.search(CONFIGURATION.read_text()):
+        return found.group(1)
+    raise SmokeError(f"{CONFIGURATION} holds no model.commit")
+
+
+def check(url: str, model_commit: str | None) -> None:
+    """Check a service; any model will do where none is named.
+
+    Raises: SmokeError, with what was wrong.
+    """
+    url = url.rstrip("/")
+    wait_until_ready(url)
+    common = total = 0
+    samples = find_samples(Path("samples/tiles"))
+    for sample in samples:
+        found = analyse(url, sample, model_commit)
+        truth = decode_mask(sample.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
+        if found.shape != truth.shape:
+            raise SmokeError(f"{sample}: the mask has the shape {found.shape}, the tile {truth.shape}")
+        common, total = common + int((found & truth).sum()), total + int(found.sum()) + int(truth.sum())
+    dice = 2 * common / total
+    if dice < LEAST_DICE:
+        raise SmokeError(f"{url} answers, but with a Dice of {dice:.3f} over the samples; at least {LEAST_DICE} is due")
+    summarise(f"Smoke test of {url}: {len(samples)} tiles analysed, Dice {dice:.3f}")
+
+
+def wait_until_ready(url: str) -> None:
+    """Wait for GET /health/ready to answer 200.
+
+    Raises: SmokeError, when it does not in time, with what it said last.
+    """
+    deadline_s = time.monotonic() + READY_S
+    while True:
+        try:
+            call("GET", f"{url}/health/ready", {})
+        except ServiceError as error:
+            if time.monotonic() > deadline_s:
+                raise SmokeError(f"not ready within {READY_S} s: {error}") from error
+            say(f"waiting: {error}")
+            time.sleep(POLL_S)
+        else:
+            return
+
+
+def analyse(url: str, sample: Path, model_commit: str | None) -> np.ndarray:
+    """Return the mask that POST /analyze gives: (H, W) bool.
+
+    Raises: SmokeError.
+    """
+    try:
+        said = call("POST", f"{url}/analyze", {"Content-Type": "image/jpeg"}, sample.read_bytes())
+        answer: dict[str, Any] = json.loads(said)
+        served, mask = answer["model"]["commit"], np.array(answer["pred"], dtype=bool)
+    except (ServiceError, ValueError, KeyError, TypeError) as error:
+        raise SmokeError(f"{sample}: no mask came back: {error}") from error
+    if model_commit not in (None, served):
+        raise SmokeError(f"the model of commit {served} answers, not that of {model_commit}")
+    return mask
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
