@@ -70,7 +70,7 @@ class CropSampler:
         """Return a crop of the tile, grey values, and of its mask, 0 or 1. Shapes: (1, S, S) float32 both."""
         transform = _draw_transform(sample, self._params, rng)
         planes = torch.from_numpy(np.stack([sample.tile, sample.mask]).astype(np.float32))
-        image, mask = _warp(planes, transform, self._params.crop_size).split(1)
+        image, mask = _warp(planes, transform, self._params.crop_size)[:, None]
         return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
 
 
