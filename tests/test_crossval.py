@@ -17,7 +17,7 @@ from training.crossval import params_of, perform, run_names
 from training.errors import CrossvalError, EvaluationError
 from training.measure import measure, outcomes_at
 from training.params import load_params
-from training.report import point_of, read_run
+from training.report import point_of
 from training.results import read_results
 
 KNOBS = {
@@ -165,7 +165,7 @@ def test_the_report_wants_the_robustness_and_draws_a_curve_of_each_change(projec
 def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
     report.main()
     metrics = json.loads((project / "crossval/metrics.json").read_text())
-    point = point_of(read_run(project / "crossval/honest-0"))
+    point = point_of(project / "crossval/honest-0")
     expected = measure(outcomes_at(read_results(project / "crossval/honest-0/test.csv"), point))
     assert expected == metrics["honest"]["folds"]["honest-0"]
     assert len(list(SAMPLE_TILES.rglob("*.jpg"))) == metrics["honest"]["all"]["images"]["value"]

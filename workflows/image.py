@@ -26,11 +26,13 @@ from workflows.errors import ImageError, exit_status, setting
 SOURCES = (  # what the Dockerfile copies, and itself
     ".dockerignore",
     "Dockerfile",
+    "deploy/slim.sh",
     "inference_server",
     "launch",
     "model_repository",
     "proxy",
-    "requirements/serving.txt",
+    "requirements/inference_server.txt",
+    "requirements/proxy.txt",
     "tiles",
 )
 NAME = "magnetic-tiles:candidate"  # on the machine that builds or tries it
