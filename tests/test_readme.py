@@ -196,6 +196,16 @@ def test_the_headline_is_the_measured_one() -> None:
     ]
 
 
+def test_the_peers_are_the_measured_ones() -> None:
+    record = json.loads((ROOT / "benchmarks/results/peers.json").read_text())
+
+    assert f"on the same {record['settings']['cores']} cores" in README
+    assert table_after("peers, checked against benchmarks/results/peers.json by tests/test_readme.py -->") == [
+        [each["what"], f"{each['images_s']:.1f}", f"{each['to_limit']['median']:.2f}"]
+        for each in record["figures"]["contenders"].values()
+    ]
+
+
 def test_the_comparison_is_the_measured_one() -> None:
     (found,) = CROSSVAL["baseline"].values()
     both = [found["theirs"], found["ours"]]
