@@ -76,6 +76,7 @@ def two_workers(start_service, tmp_path):
         service = start_service(
             "proxy",
             PORT="0", PROXY_WORKERS="2", TRITON_URL=triton.url, TMPDIR=str(tmp_path), LOG_LEVEL="DEBUG",
+            IN_FLIGHT_BATCHES="1",  # each: two in flight are then of both
         )  # fmt: skip
         async with ClientSession(connector=TCPConnector(force_close=True)) as session:
             workers = Workers(service, session)
