@@ -112,7 +112,7 @@ def test_an_image_of_uncommitted_sources_is_refused(world: World) -> None:
 
 def test_the_image_of_dev_reaches_production_by_its_digest_whatever_the_merge(world: World) -> None:
     reference = built(world)
-    world.git("checkout", "--quiet", "--orphan", "main")
+    world.git("checkout", "--quiet", "--orphan", "merged")
     world.git("commit", "--quiet", "--message", "a squash of dev")
 
     done = world.run("deploy")
