@@ -220,3 +220,14 @@ def test_the_comparison_is_the_measured_one() -> None:
         ],
         ["defective or not, AUROC", *(f"{one['native']['auroc']:.3f}" for one in both)],
     ]
+
+
+def test_the_leaky_comparison_is_the_measured_one() -> None:
+    leaky = CROSSVAL["leaky"]
+    cropped, stretched, native = (leaky[name] for name in ("centre_crop", "stretched", "native_with_free"))
+    rows = table_after("leaky, checked against crossval/metrics.json by tests/test_readme.py -->")
+
+    assert [
+        *(f"{one['dice']:.3f} / {one['iou']:.3f}" for one in (cropped, stretched, native)),
+        f"{leaky['mean_iou']:.1%}; {leaky['mean_iou_with_background']:.1%}",
+    ] == [row[1] for row in rows]
