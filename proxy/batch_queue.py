@@ -58,13 +58,20 @@ class BatchQueue(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def join(self, tile: T) -> None:
-        """Add a tile as the youngest.
+    def refuse_if_full(self) -> None:
+        """Turn a tile away before anybody reads and decodes it.
 
         Raises: QueueFullError.
         """
         if len(self) >= self.limit:
             raise QueueFullError(f"{self.limit} tiles are waiting already: try again in a moment")
+
+    def join(self, tile: T) -> None:
+        """Add a tile as the youngest.
+
+        Raises: QueueFullError.
+        """
+        self.refuse_if_full()
         pixels = math.prod(tile.shape)
         if self._waiting and self.pixels + pixels > WAITING_BATCHES * self.max_batch_pixels:
             raise QueueFullError(

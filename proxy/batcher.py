@@ -55,6 +55,13 @@ class Batcher:
         self._queue.max_batch_size = max_batch_size
         self._dispatch()
 
+    def refuse_if_full(self) -> None:
+        """Spare an upload that would be refused at the queue its reading and decoding.
+
+        Raises: QueueFullError.
+        """
+        self._queue.refuse_if_full()
+
     async def submit(self, canvas: np.ndarray, *, deadline: float) -> Answer:
         """Have one canvas segmented. Cancelling the caller takes the tile out of the queue.
 

@@ -36,6 +36,7 @@ async def analyze(request: web.Request) -> web.Response:
     deadline = asyncio.get_running_loop().time() + request.app[SETTINGS].deadline_s
     media_type = choose(",".join(request.headers.getall("Accept", ())), tuple(REPRESENTATIONS))
     contract = request.app[READINESS].contract()
+    request.app[BATCHER].refuse_if_full()
     with request.app[ANTEROOM].enter():
         tile = await _decode(request, await _read(request, deadline))  # no name keeps the upload while the tile waits
     answer = await request.app[BATCHER].submit(tile.canvas, deadline=deadline)

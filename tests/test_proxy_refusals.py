@@ -200,6 +200,19 @@ async def test_a_full_queue_answers_503_with_retry_after(fake):
         assert await proxy.analysis(BODY)
 
 
+async def test_a_full_queue_refuses_an_upload_before_it_is_read(fake):
+    async with (
+        running_proxy(fake.url, connections=0, queue_limit=1, in_flight_batches=1) as proxy,
+        running_posts(proxy, fake) as posts,
+    ):
+        reader, writer = await proxy.connect()
+        writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nx")
+        assert b"HTTP/1.1 503 Service Unavailable\r\n" == await reader.readline()
+        writer.close()
+        fake.open.set()
+        assert [200, 200] == await asyncio.gather(*posts)
+
+
 async def test_waiting_tiles_of_too_many_pixels_answer_503_with_retry_after(fake):
     limits = {"connections": 0, "max_pixels": 32 * 64, "in_flight_batches": 1}  # BODY's canvas: eight may wait
     async with running_proxy(fake.url, **limits) as proxy, running_posts(proxy, fake, waiting=8) as posts:
