@@ -1,5 +1,6 @@
 """The sections on the network: what a tile costs, how cores are shared out, who else serves it, training."""
 
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,6 +93,12 @@ def peers_text(record: Record) -> str:
     if best:
         parts.append(
             f"This project, PNG out, beside the fastest peer, {best['peer']}: {_spread(best)} times its images/s."
+        )
+    if alone := figures["latency_alone"]:
+        network, service = (statistics.median(alone[name]) for name in ("network_ms", "service_ms"))
+        parts.append(
+            f"One client that waits for each answer has it after {service:.1f} ms, {_spread(alone['ratio'])} times the "
+            f"{network:.1f} ms of one ONNX Runtime session with one thread, as each of our instances is."
         )
     return "\n\n".join([*parts, *left_out(figures), source(record)])
 

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 from benchmarks.answers import differing_pixels, found_masks
 from benchmarks.errors import AnswerError, BenchmarkError, exit_status, say
 from benchmarks.peers.contenders import Contender, Result, Variant, contenders
+from benchmarks.peers.latency import latency_alone
 from benchmarks.peers.local import LocalSegmenter
+from benchmarks.peers.ratios import spread
 from benchmarks.record import made_by, write_record
 from benchmarks.samples import tile_files
 from benchmarks.servers import GRAPH
@@ -55,6 +57,7 @@ def main() -> None:
         "contenders": summarize(asked, chosen, rounds),
         "left_out": left_out,
         "ours_to_best_peer": best(asked, rounds),
+        "latency_alone": one_client(asked, rounds, options.rounds, cycles),
     }
     settings = {**vars(options), "cores": cores, "cycles": cycles, "tiles": len(tile_files())}
     say(f"written: {write_record('peers', command=made_by('bench-peers'), figures=figures, settings=settings)}")
@@ -154,11 +157,14 @@ def best(asked: Sequence[Contender], rounds: Mapping[str, Sequence[Result]]) -> 
     return {"peer": name, **spread(ours, theirs)}
 
 
-def spread(values: Sequence[float], limits: Sequence[float]) -> dict[str, float]:
-    """Return median, least and greatest of the ratios of two lists, round by round."""
-    ratios = [value / limit for value, limit in zip(values, limits, strict=True)]
-    figures = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
-    return {name: round(value, 4) for name, value in figures.items()}
+def one_client(
+    asked: Sequence[Contender], results: Mapping[str, Sequence[Result]], rounds: int, cycles: int
+) -> dict[str, Any] | None:
+    """Return our latency with one client beside the network's alone, None where we were not asked for or left out."""
+    both = {each.name: each for each in asked if each.name in (LIMIT, OURS) and each.name in results}
+    if OURS not in both:
+        return None
+    return latency_alone(both[LIMIT], both[OURS], rounds=rounds, cycles=max(1, cycles // 2))
 
 
 if __name__ == "__main__":
