@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from training_data import an_entry, params_with, unhurried, write_knobs
 
 from training import data_split
-from training.data_load import TYPES, read_tile_ids, write_index
+from training.data_load import read_tile_ids
 from training.data_split import PARTS, assign_folds, part_of, read_index, read_split, refuse_lacking
 from training.errors import DatasetError
+from training.index import TYPES, write_index
 
 FOLDS = 5
 TWO_TYPES = ("Crack", "Fray")  # of the tiles that show two

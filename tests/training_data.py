@@ -15,8 +15,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 from torch import nn
 
-from training.data_load import FREE, Entry, read_tile_ids, write_dataset
+from training.data_load import read_tile_ids, write_dataset
 from training.dataset import Sample
+from training.index import FREE, Entry
 from training.params import Params
 from training.predict import Prediction
 

@@ -23,8 +23,8 @@ from training.baseline_images import BaselineCrops, normalise
 from training.baseline_recipe import Recipe
 from training.baseline_train import BaselineTrainer
 from training.checkpoint import RunState
-from training.data_load import FREE
 from training.dataset import Sample
+from training.index import FREE
 from training.literature import centre_crop, centre_window, read_masks, resize, scaled_size, with_mask
 from training.params import Params
 from training.predict import Prediction

@@ -115,6 +115,11 @@ def perform(name: str, base: Params, packages: dict[str, str]) -> None:
 def main() -> None:
     """Do the runs that the command line names, or all, but for those that are done."""
     packages, params = check_packages(), load_params()
+    if params.data_load.table:
+        raise CrossvalError(
+            "the protocols are the literature's, on the published dataset: set data_load.table to null; for your own "
+            "images change data_split.test_fold and run `dvc repro`"
+        )
     for name in sys.argv[1:] or run_names(params):
         if (FOLDER / name).is_dir():
             print(f"{name}: done before, in {FOLDER / name}; delete the folder to do it again")  # noqa: T201

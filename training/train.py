@@ -19,10 +19,10 @@ import tiles
 from training.check_packages import check_packages
 from training.checkpoint import RunState, save_model
 from training.crops import CropSampler
-from training.data_load import TILES_FOLDER
 from training.data_split import read_split
 from training.dataset import Sample, load_part
 from training.errors import exit_status
+from training.index import TILES_FOLDER
 from training.params import Params, load_params
 from training.provenance import git_commit, machine
 from training.trainer import Trainer
@@ -33,7 +33,7 @@ CODE = ("crops", "dataset", "deployed", "losses", "network", "precision", "train
 
 def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) -> str:
     """Return a digest of everything that the weights depend on, the machine aside. split: {image: part}."""
-    data = [params.data_load.digest, params.data_load.mask_above]
+    data = [params.data_load.digest, params.data_load.mask_above, params.data_load.types]
     knobs = [params.base.model_dump(), params.train.model_dump(), data, packages, sorted(split.items())]
     digest = hashlib.sha256(json.dumps(knobs).encode())
     code = [Path(__file__).with_name(f"{name}.py") for name in CODE] + sorted(Path(tiles.__file__).parent.glob("*.py"))
@@ -113,7 +113,7 @@ def main() -> None:
     params = load_params()
     key = run_key(params, packages, read_split())
     samples = {part: load_part(part, params) for part in ("train", "validation")}
-    trainer = Trainer(params.train, params.base.seed)
+    trainer = Trainer(params.train, params.base.seed, 1 + len(params.data_load.types))
     with live_in("dvclive", trainer) as live:
         meta = run(trainer, params, samples, RunState(RUN_FOLDER / key), live)
     if trainer.is_main:
