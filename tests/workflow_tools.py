@@ -80,7 +80,9 @@ elif words[0] == "run":
     print("c0ffee")
 elif words[:2] == ["port", "c0ffee"]:
     print((state / "container").read_text())
-elif words[0] not in ("load", "logs", "rm"):
+elif words[0] == "logs":
+    print("what the container said")
+elif words[0] not in ("load", "rm"):
     refuse()
 """
 
