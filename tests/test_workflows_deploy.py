@@ -173,6 +173,17 @@ def test_an_app_that_fails_its_smoke_test_is_rolled_back(world: World) -> None:
     assert "State changed from starting to up" in done.stderr
 
 
+def test_an_app_of_which_it_is_not_known_what_it_runs_is_rolled_back(world: World) -> None:
+    built(world)
+    world.heroku.breaks = True
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert [OLD, NEW, OLD] == world.images
+    assert "tiles-dev is back on v1" in world.step.said("summary")
+
+
 def test_another_model_than_the_commits_is_rolled_back(world: World) -> None:
     built(world)
     world.app.model_commit = "0ldc0de"

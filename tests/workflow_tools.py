@@ -220,6 +220,7 @@ class Heroku:
         self.app, self.key, self.address = app, key, ""
         self.releases = [{"id": "r-1", "version": 1, "image": "sha256:old"}]
         self.posts = []
+        self.breaks = False  # it releases an image, and does not say so
 
     def answer(self, method, path, headers, body):
         if path == "/log":
@@ -239,7 +240,7 @@ class Heroku:
             ("POST", "/releases"): self.roll_back,
             ("POST", "/log-sessions"): self.open_log,
         }[method, path](headers, said)
-        return 200, json.dumps(answer).encode()
+        return (200, json.dumps(answer).encode()) if answer is not None else (200, b"<html>busy</html>")
 
     def list_releases(self, *_):
         newest = self.releases[-1]["version"]
@@ -253,7 +254,7 @@ class Heroku:
         (update,) = said["updates"]
         assert "web" == update["type"]
         self.make(update["docker_image"])
-        return [update]
+        return None if self.breaks else [update]
 
     def roll_back(self, _, said):
         (old,) = [release for release in self.releases if release["id"] == said["release"]]
