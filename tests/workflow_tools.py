@@ -67,6 +67,8 @@ if words[:2] == ["ec2", "describe-instances"]:
     print(instances.read_text() if instances.exists() else "[]")
 elif words[:2] == ["ec2", "terminate-instances"]:
     instances.unlink()
+elif words[:2] == ["ec2", "cancel-spot-instance-requests"] and "sir-gone" in words:
+    sys.exit("InvalidSpotInstanceRequestID.NotFound")
 elif words[:2] not in (["ec2", "cancel-spot-instance-requests"], ["ec2", "delete-key-pair"]):
     refuse()
 """

@@ -85,9 +85,11 @@ def terminate() -> None:
     if not instances:
         say("no instance of this run is left")
         return
-    if requests := [request for _, request, _ in instances if request]:
-        run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *requests)
-    run("aws", "ec2", "terminate-instances", "--instance-ids", *(instance for instance, _, _ in instances))
+    try:
+        if requests := [request for _, request, _ in instances if request]:
+            run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *requests)
+    finally:  # the instances are what costs
+        run("aws", "ec2", "terminate-instances", "--instance-ids", *(instance for instance, _, _ in instances))
     for key in {key for _, _, key in instances if key}:  # CML makes one for each launch
         run("aws", "ec2", "delete-key-pair", "--key-name", key)
 
