@@ -27,7 +27,7 @@ ENV PATH=/app/.venv/bin:$PATH HOST=0.0.0.0 PORT=8080 PYTHONUNBUFFERED=1 PYTHONDO
 EXPOSE 8080
 ARG VERSION=0.1.0
 ARG REVISION=unknown
-ARG SOURCE=unknown
+ARG SOURCE=""
 LABEL org.opencontainers.image.title="Magnetic tiles: Triton and the proxy" \
       org.opencontainers.image.licenses=MIT \
       org.opencontainers.image.version=$VERSION \

@@ -13,12 +13,12 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from proxy.app import binding
 from proxy.errors import WorkerError
+from proxy.metrics_folder import metrics_folder
 from proxy.settings import Settings
 from proxy.telemetry import event
 
@@ -37,7 +37,7 @@ async def supervise(settings: Settings, stop: asyncio.Event) -> int:
 
     Raises: ListenError, WorkerError.
     """
-    with TemporaryDirectory(prefix="proxy-metrics-") as folder:
+    with metrics_folder() as folder:
         async with _reserved(settings) as port:
             environment = os.environ | {"PORT": str(port), METRICS_FOLDER: folder}
             numbers = range(1, settings.proxy_workers + 1)

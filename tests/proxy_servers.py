@@ -85,6 +85,7 @@ class FakeTriton:
         self.metadata = {"name": "segmenter", "versions": ["1"]}
         self.open = asyncio.Event()  # inference waits while it is not set
         self.open.set()
+        self.away = False  # neither describes its model nor infers
         self.asked = asyncio.Semaphore(0)  # released once for each inference that has come
         self.answer = self.echo
         app = web.Application(client_max_size=2**26)
@@ -102,7 +103,7 @@ class FakeTriton:
         await self.server.close()
 
     async def describe(self, _request):
-        return web.json_response(self.metadata)
+        return leaving() if self.away else web.json_response(self.metadata)
 
     async def configure(self, _request):
         return web.json_response(self.config)
@@ -113,6 +114,8 @@ class FakeTriton:
         assert "identity" == request.headers["Accept-Encoding"]
         self.asked.release()
         await self.open.wait()
+        if self.away:
+            return leaving()
         split = int(request.headers["Inference-Header-Content-Length"])
         shape = json.loads(body[:split])["inputs"][0]["shape"]
         return self.answer(np.frombuffer(body[split:], np.uint8).reshape(shape))
@@ -120,6 +123,11 @@ class FakeTriton:
     def echo(self, canvases):
         """The darker, the more of a defect; all of type 3."""
         return tensors(probability=255 - canvases, type=np.full_like(canvases, 3))
+
+
+def leaving():
+    """Triton's answer while it starts or stops."""
+    return web.json_response({"error": "unloading"}, status=503)
 
 
 def model_config():

@@ -2,10 +2,15 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from subprocess import PIPE
 
 import pytest
+from conftest import ROOT
 from training_data import SAMPLE_TILES, params_with, sample_members, without_model_hub, write_knobs, write_zip
 
 from tiles import DEFECT_TYPES
@@ -99,6 +104,31 @@ def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
     crossval.main()
     assert before == {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
     assert 5 == capsys.readouterr().out.count("done before")
+
+
+def test_a_run_that_another_process_does_is_refused_and_others_are_not(monkeypatch, capsys):
+    monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
+    holds = (
+        "from training.crossval import alone; stack = alone('honest-1'); stack.__enter__(); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", holds]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=PIPE, stdout=PIPE) as other:
+        other.stdout.readline()
+        monkeypatch.setattr("sys.argv", ["crossval", "honest-0", "honest-1"])
+        with pytest.raises(CrossvalError, match="honest-1 is under way in another process"):
+            crossval.main()
+        other.communicate(b"\n")
+    assert "honest-0: done before" in capsys.readouterr().out
+    crossval.main()
+    assert "honest-1: done before" in capsys.readouterr().out
+
+
+def test_a_wrong_name_is_refused_before_any_run_is_done(monkeypatch, capsys):
+    monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
+    monkeypatch.setattr("sys.argv", ["crossval", "honest-0", "honest/1"])
+    with pytest.raises(CrossvalError, match="no run honest/1"):
+        crossval.main()
+    assert "" == capsys.readouterr().out
 
 
 def test_an_unknown_run_is_refused_by_the_names_that_there_are():

@@ -154,6 +154,7 @@ def test_on_a_gpu_triton_is_told_what_the_launcher_would_tell_it():
         told[name] for name in ("model-control-mode", "allow-grpc", "strict-readiness")
     )
     assert 1 == container["resources"]["limits"]["nvidia.com/gpu"]
+    assert f"TRITON_IMAGE={container['image']}\n" in (ROOT / "deploy/gpu/Dockerfile").read_text()
     (volume,) = (mount for mount in container["volumeMounts"] if mount["name"] == "models")
     assert told["model-repository"].startswith(volume["mountPath"])
 

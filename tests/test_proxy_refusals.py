@@ -10,6 +10,7 @@ from aiohttp import client_exceptions, web
 from PIL import Image
 from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, tensors, texture, until
 
+from proxy import readiness
 from proxy.handlers import READINESS
 
 BODY = png(texture(32, 40))
@@ -312,19 +313,26 @@ async def test_nonsense_from_triton_gets_502(proxy, fake, answer):
     assert await proxy.analysis(BODY)
 
 
-async def test_a_triton_that_goes_away_gets_503_until_it_is_back(fake):
+async def test_a_triton_that_goes_away_gets_503_until_it_is_back(fake, monkeypatch):
+    monkeypatch.setattr(readiness, "WITNESS_S", 0.1)
     async with running_proxy(fake.url) as proxy:
         assert await proxy.analysis(BODY)
-        fake.answer = lambda _: web.json_response({"error": "unloading"}, status=503)
+        fake.away = True
         async with proxy.post(BODY) as response:
             await problem(response, 503, "Triton is away")
             assert "Retry-After" in response.headers
-        fake.answer = fake.echo
 
-        async def is_back():
+        async def is_ready():
             return proxy.app[READINESS].is_ready()
 
-        await until(is_back)  # without being asked to look: the failure has set it looking
+        async def is_refused():
+            return not await is_ready()
+
+        await until(is_refused)  # without being asked to look: the failure has set it looking
+        async with proxy.post(BODY) as response:
+            await problem(response, 503, "Not ready")
+        fake.away = False
+        await until(is_ready)
         assert await proxy.analysis(BODY)
 
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 
 import pytest
-from proxy_servers import FakeTriton, png, running_proxy, texture
+from proxy_servers import FakeTriton, png, running_proxy, texture, until
+
+from proxy import readiness
+from proxy.handlers import READINESS
 
 BODY = png(texture(40, 50))
 CLIENTS = 4
@@ -64,6 +68,44 @@ async def test_fresh_connections_are_dealt_out_where_kept_ones_are_not(how, each
         for _ in range(6):
             await proxy.analysis(BODY)
         assert {url: before[url] + each for url in before} == balancer.connections
+
+
+async def test_one_triton_of_two_that_is_away_fails_its_own_share_and_no_other(monkeypatch):
+    monkeypatch.setattr(readiness, "WITNESS_S", 60)
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections="fresh") as proxy,
+    ):
+        await proxy.analysis(BODY)
+        second.away = True
+        said = Counter([await said_of(proxy) for _ in range(20)])
+        assert {"a mask", "Triton is away"} == said.keys()
+        assert proxy.app[READINESS].is_ready()
+
+
+async def test_the_proxy_refuses_once_no_triton_is_there(monkeypatch):
+    monkeypatch.setattr(readiness, "WITNESS_S", 0.1)
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections="fresh") as proxy,
+    ):
+        await proxy.analysis(BODY)
+        first.away = second.away = True
+        await said_of(proxy)
+
+        async def is_refused():
+            return "Not ready" == await said_of(proxy)
+
+        await until(is_refused)
+
+
+async def said_of(proxy):
+    async with proxy.post(BODY) as response:
+        return "a mask" if response.status == 200 else (await response.json(content_type=None))["title"]
 
 
 @pytest.mark.slow

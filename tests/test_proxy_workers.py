@@ -167,6 +167,22 @@ async def test_the_workers_end_with_a_supervisor_that_is_killed(two_workers):
         await until(have_ended)
 
 
+async def test_the_folder_that_a_killed_supervisor_left_is_gone_with_the_next_start_and_a_running_ones_stays(
+    two_workers, tmp_path
+):
+    async with FakeTriton() as fake:
+        async with two_workers(fake) as workers:
+            workers.service.process.kill()
+            await workers.end()
+        (left,) = tmp_path.iterdir()
+        async with two_workers(fake):
+            (first,) = tmp_path.iterdir()
+            assert first != left
+            async with two_workers(fake):
+                assert {first} < set(tmp_path.iterdir())
+        assert [] == list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("others_share", [False, True])
 def test_a_port_in_use_is_refused_once_even_where_others_would_share_it(serving_python, others_share):
     with socket.create_server(("127.0.0.1", 0), reuse_port=others_share) as taken:

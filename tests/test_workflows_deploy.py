@@ -92,6 +92,14 @@ def test_a_built_image_is_pushed_and_its_digest_stands_in_a_release_and_a_file(w
     assert "github's" not in world.step.said("calls")
 
 
+def test_an_image_is_labelled_by_its_commit_and_its_repository(world: World) -> None:
+    built(world)
+
+    (build,) = [words for words in world.step.calls("docker") if words[0] == "build"]
+    assert f"--build-arg=REVISION={world.git('rev-parse', 'HEAD').strip()}" in build
+    assert "--build-arg=SOURCE=https://github.com/Maker/Tiles" in build
+
+
 def test_an_image_is_built_once_for_the_same_sources(world: World) -> None:
     reference = built(world)
     world.git("commit", "--quiet", "--allow-empty", "--message", "nothing that the image holds")
@@ -147,6 +155,7 @@ def test_an_image_that_fails_here_never_reaches_the_app(world: World) -> None:
 
     assert 1 == done.returncode
     assert "Dice of 0.000" in done.stderr
+    assert "what the container said" in done.stderr
     assert [] == world.heroku.posts
     assert ["rm", "--force", "c0ffee"] == world.step.calls("docker")[-1]
 
@@ -162,6 +171,17 @@ def test_an_app_that_fails_its_smoke_test_is_rolled_back(world: World) -> None:
     assert ("POST", "/apps/tiles-dev/releases", {"release": "r-1"}) == world.heroku.posts[-1]
     assert "tiles-dev is back on v1 and passes the smoke test" in world.step.said("summary")
     assert "State changed from starting to up" in done.stderr
+
+
+def test_an_app_of_which_it_is_not_known_what_it_runs_is_rolled_back(world: World) -> None:
+    built(world)
+    world.heroku.breaks = True
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert [OLD, NEW, OLD] == world.images
+    assert "tiles-dev is back on v1" in world.step.said("summary")
 
 
 def test_another_model_than_the_commits_is_rolled_back(world: World) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.s3_server import S3Server, s3_server
-from tests.workflow_tools import GitServer, Step, served
+from tests.workflow_tools import GitHub, GitServer, Step, served
 from workflows import publish, runner
 
 BRANCH = "experiment/longer"
@@ -261,23 +261,71 @@ def test_every_instance_of_the_run_is_terminated_and_its_spot_request_cancelled(
     assert "no instance of this run is left" in step.run("runner", "terminate").stderr
 
 
-@pytest.mark.parametrize(("path", "launched"), [("README.md", "false"), ("training/train.py", "true")])
-def test_a_merge_launches_a_runner_only_if_it_touches_the_pipeline(
-    step: Step, tmp_path: Path, path: str, launched: str
-) -> None:
-    repository = tmp_path / "repository"
-    git(tmp_path, "clone", "--quiet", str(ROOT), str(repository))
-    before = git(repository, "rev-parse", "HEAD")
-    (repository / path).write_text("changed\n")
-    git(repository, "commit", "--quiet", "--all", "--message", "a merge")
+def test_an_instance_whose_spot_request_cannot_be_cancelled_is_terminated(step: Step) -> None:
+    (step.folder / "instances.json").write_text(json.dumps([["i-1", "sir-gone", None]]))
 
-    assert 0 == step.run("runner", "launch", "--since", before, cwd=repository).returncode
-    assert f"launched={launched}" in step.said("output").splitlines()
+    done = step.run("runner", "terminate")
+
+    assert 1 == done.returncode
+    assert "cancel-spot-instance-requests" in done.stderr
+    assert ["ec2", "terminate-instances", "--instance-ids", "i-1"] == step.calls("aws")[-1]
 
 
-def test_a_new_branch_launches_a_runner(step: Step) -> None:
-    assert 0 == step.run("runner", "launch", "--since", runner.NO_COMMIT).returncode
-    assert "launched=true" in step.said("output").splitlines()
+@dataclass
+class Merges:
+    """The branch dev of a clone, and what GitHub knows of its workflow's runs."""
+
+    clone: Path
+    github: GitHub
+    step: Step
+
+    def merge(self, path: str) -> str:
+        (self.clone / path).write_text(f"changed after {git(self.clone, 'rev-parse', 'HEAD')}\n")
+        git(self.clone, "commit", "--quiet", "--all", "--message", "a merge")
+        return git(self.clone, "rev-parse", "HEAD")
+
+    def launched(self) -> str:
+        done = self.step.run("runner", "launch", "--since-success-of", "2-develop.yaml", cwd=self.clone)
+        assert 0 == done.returncode, done.stderr
+        return re.findall(r"^launched=(\w+)$", self.step.said("output"), re.MULTILINE)[-1]
+
+
+@pytest.fixture
+def merges(tmp_path: Path) -> Iterator[Merges]:
+    git(tmp_path, "clone", "--quiet", str(ROOT), "clone")
+    github = GitHub("github's")
+    with served(github.answer) as address:
+        known = {"GITHUB_REPOSITORY": "Maker/Tiles", "GITHUB_REF_NAME": "dev", "GITHUB_TOKEN": "github's"}
+        step = Step(tmp_path, RUN | known | {"GITHUB_API_URL": address})
+        step.install("cml")
+        yield Merges(tmp_path / "clone", github, step)
+
+
+@pytest.mark.parametrize(
+    ("path", "launched"), [("README.md", "false"), ("dvc.lock", "false"), ("training/train.py", "true")]
+)
+def test_a_merge_launches_a_runner_only_if_it_touches_the_pipeline(merges: Merges, path: str, launched: str) -> None:
+    merges.github.good_runs.append(git(merges.clone, "rev-parse", "HEAD"))
+    merges.merge(path)
+
+    assert launched == merges.launched()
+
+
+def test_a_merge_whose_run_did_not_end_well_is_trained_with_the_next(merges: Merges) -> None:
+    merges.github.good_runs.append(git(merges.clone, "rev-parse", "HEAD"))
+    merges.merge("params.yaml")
+    merges.github.good_runs.append(merges.merge("README.md"))
+    assert "false" == merges.launched()
+
+    merges.github.good_runs.pop()
+    assert "true" == merges.launched()
+
+
+@pytest.mark.parametrize("known", [[], ["0" * 40]])
+def test_a_branch_of_which_no_run_is_known_launches_a_runner(merges: Merges, known: list[str]) -> None:
+    merges.github.good_runs += known
+
+    assert "true" == merges.launched()
 
 
 def test_the_stand_in_for_cml_refuses_an_option_that_cml_does_not_document(step: Step) -> None:

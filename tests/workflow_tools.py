@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,6 +68,8 @@ if words[:2] == ["ec2", "describe-instances"]:
     print(instances.read_text() if instances.exists() else "[]")
 elif words[:2] == ["ec2", "terminate-instances"]:
     instances.unlink()
+elif words[:2] == ["ec2", "cancel-spot-instance-requests"] and "sir-gone" in words:
+    sys.exit("InvalidSpotInstanceRequestID.NotFound")
 elif words[:2] not in (["ec2", "cancel-spot-instance-requests"], ["ec2", "delete-key-pair"]):
     refuse()
 """
@@ -80,7 +83,9 @@ elif words[0] == "run":
     print("c0ffee")
 elif words[:2] == ["port", "c0ffee"]:
     print((state / "container").read_text())
-elif words[0] not in ("load", "logs", "rm"):
+elif words[0] == "logs":
+    print("what the container said")
+elif words[0] not in ("load", "rm"):
     refuse()
 """
 
@@ -218,6 +223,7 @@ class Heroku:
         self.app, self.key, self.address = app, key, ""
         self.releases = [{"id": "r-1", "version": 1, "image": "sha256:old"}]
         self.posts = []
+        self.breaks = False  # it releases an image, and does not say so
 
     def answer(self, method, path, headers, body):
         if path == "/log":
@@ -237,7 +243,7 @@ class Heroku:
             ("POST", "/releases"): self.roll_back,
             ("POST", "/log-sessions"): self.open_log,
         }[method, path](headers, said)
-        return 200, json.dumps(answer).encode()
+        return (200, json.dumps(answer).encode()) if answer is not None else (200, b"<html>busy</html>")
 
     def list_releases(self, *_):
         newest = self.releases[-1]["version"]
@@ -251,7 +257,7 @@ class Heroku:
         (update,) = said["updates"]
         assert "web" == update["type"]
         self.make(update["docker_image"])
-        return [update]
+        return None if self.breaks else [update]
 
     def roll_back(self, _, said):
         (old,) = [release for release in self.releases if release["id"] == said["release"]]
@@ -268,10 +274,10 @@ class Heroku:
 
 
 class GitHub:
-    """The releases of GitHub's REST API for one repository."""
+    """The releases of GitHub's REST API for one repository, and the commits of its good runs of 2-develop on dev."""
 
     def __init__(self, token: str) -> None:
-        self.token, self.releases = token, {}
+        self.token, self.releases, self.good_runs = token, {}, []
 
     def answer(self, method, path, headers, body):
         if headers["Authorization"] != f"Bearer {self.token}":
@@ -280,6 +286,10 @@ class GitHub:
             release = json.loads(body)
             self.releases[release["tag_name"]] = release
             return 201, b"{}"
+        if path.startswith("/repos/Maker/Tiles/actions/workflows/2-develop.yaml/runs?"):
+            asked = dict(urllib.parse.parse_qsl(path.partition("?")[2]))
+            assert {"branch": "dev", "event": "push", "status": "success", "per_page": "1"} == asked
+            return 200, json.dumps({"workflow_runs": [{"head_sha": sha} for sha in self.good_runs[-1:]]}).encode()
         found = self.releases.get(path.removeprefix("/repos/Maker/Tiles/releases/tags/"))
         return (200, json.dumps(found).encode()) if found else (404, b'{"message": "Not Found"}')
 

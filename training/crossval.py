@@ -7,12 +7,16 @@ honest-<k>    five folds by physical tile: fold k tests, another one validates, 
 random        the literature's leaky random split: siblings of nearly every test image are trained on
 baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own
 
-An interrupted run goes on after its last whole epoch. The tables appear whole or not at all.
+An interrupted run goes on after its last whole epoch. The tables appear whole or not at all. Processes may do different
+runs at once; the second that begins the same one is refused.
 """
 
+import contextlib
+import fcntl
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ from training.train import RUN_FOLDER, configuration, identity, live_in, run, ru
 from training.trainer import Trainer
 
 FOLDER = Path("crossval")
+LOCK_FOLDER = Path(".run/crossval")
 HONEST, RANDOM, BASELINE = "honest-", "random", "baseline-"
 
 
@@ -112,6 +117,23 @@ def perform(name: str, base: Params, packages: dict[str, str]) -> None:
     aside.replace(FOLDER / name)
 
 
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep every other process of this clone from a run until the end of the `with` block, or of this process.
+
+    Raises: CrossvalError, when one is at it.
+    """
+    LOCK_FOLDER.mkdir(parents=True, exist_ok=True)
+    with (LOCK_FOLDER / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CrossvalError(
+                f"{name} is under way in another process: wait for its end, or name another run"
+            ) from None
+        yield
+
+
 def main() -> None:
     """Do the runs that the command line names, or all, but for those that are done."""
     packages, params = check_packages(), load_params()
@@ -120,12 +142,16 @@ def main() -> None:
             "the protocols are the literature's, on the published dataset: set data_load.table to null; for your own "
             "images change data_split.test_fold and run `dvc repro`"
         )
-    for name in sys.argv[1:] or run_names(params):
-        if (FOLDER / name).is_dir():
-            print(f"{name}: done before, in {FOLDER / name}; delete the folder to do it again")  # noqa: T201
-        else:
-            perform(name, params, packages)
-            print(f"{name}: commit {FOLDER / name}")  # noqa: T201
+    names = sys.argv[1:] or run_names(params)
+    for name in names:
+        params_of(name, params)  # a wrong one is refused before the others take their hours
+    for name in names:
+        with alone(name):
+            if (FOLDER / name).is_dir():
+                print(f"{name}: done before, in {FOLDER / name}; delete the folder to do it again")  # noqa: T201
+            else:
+                perform(name, params, packages)
+                print(f"{name}: commit {FOLDER / name}")  # noqa: T201
 
 
 if __name__ == "__main__":

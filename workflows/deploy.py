@@ -17,7 +17,7 @@ import sys
 
 from workflows import image, registry, smoke
 from workflows.commands import say, summarise
-from workflows.errors import ServiceError, SmokeError, WorkflowError, exit_status, setting
+from workflows.errors import WorkflowError, exit_status, setting
 from workflows.heroku import Heroku, Release
 
 
@@ -29,11 +29,12 @@ def main() -> None:
     with image.running(reference) as here:
         smoke.check(here, smoke.expected_model())
     before = app.current_release()
-    release(app, reference)
+    image_id = bring(app, reference)
     try:
+        app.release_image(image_id)
         app.wait_until_up(app.current_release())
         smoke.check(url, smoke.expected_model())
-    except (SmokeError, ServiceError) as error:
+    except Exception as error:  # whatever it is, the app may run the new image
         summarise(f"**{app.app} failed with** `{reference}`: {error}")
         show_log(app)
         roll_back(app, before, url)
@@ -41,12 +42,12 @@ def main() -> None:
     summarise(f"{app.app} runs `{reference}` since release v{app.current_release().version}; before: v{before.version}")
 
 
-def release(app: Heroku, reference: str) -> None:
-    """Bring the image to the app's registry, digest unchanged, and release it."""
+def bring(app: Heroku, reference: str) -> str:
+    """Copy the image to the app's registry, digest unchanged, and return its ID; the app runs on as it was."""
     host = setting("HEROKU_REGISTRY", "registry.heroku.com")
     registry.log_in(host, "_", setting("HEROKU_API_KEY"))
     registry.copy(reference, f"{host}/{app.app}/web")
-    app.release_image(registry.image_id(reference))
+    return registry.image_id(reference)
 
 
 def roll_back(app: Heroku, before: Release, url: str) -> None:
@@ -58,7 +59,7 @@ def roll_back(app: Heroku, before: Release, url: str) -> None:
         app.roll_back(before)
         app.wait_until_up(app.current_release())
         smoke.check(url, model_commit=None)
-    except (SmokeError, ServiceError) as error:
+    except Exception as error:
         by_hand = f"heroku releases:rollback v{before.version} --app {app.app}"
         raise WorkflowError(f"the way back failed, too: {error}. By hand: {by_hand}") from error
     summarise(f"{app.app} is back on v{before.version} and passes the smoke test")
@@ -68,7 +69,7 @@ def show_log(app: Heroku) -> None:
     """Put the app's log into ours; no reason not to roll back where it can't be had."""
     try:
         say(app.log())
-    except ServiceError as error:
+    except Exception as error:  # noqa: BLE001 - the way back must not wait for it
         say(f"the log of {app.app} can't be had: {error}")
 
 

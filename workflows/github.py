@@ -1,10 +1,11 @@
-"""GitHub's releases: where the digest of each built image is written down.
+"""GitHub's releases, where the digest of each built image is written down, and its runs of workflows.
 
-Source: GitHub's REST API, https://docs.github.com/en/rest/releases/releases
+Source: GitHub's REST API, https://docs.github.com/en/rest/releases/releases and …/rest/actions/workflow-runs
 
 | variable                           | default                 |                                                    |
 |------------------------------------|-------------------------|----------------------------------------------------|
-| GITHUB_TOKEN                       |                         | reads contents; writes them to create a release    |
+| GITHUB_TOKEN                       |                         | reads contents or actions; writes contents to      |
+|                                    |                         | create a release                                   |
 | GITHUB_REPOSITORY                  |                         | owner/name                                         |
 | GITHUB_API_URL                     | https://api.github.com  |                                                    |
 """
@@ -33,6 +34,13 @@ def create_release(*, tag: str, commit: str, name: str, note: str) -> None:
         "releases",
         {"tag_name": tag, "target_commitish": commit, "name": name, "body": note, "prerelease": True},
     )
+
+
+def last_success(workflow: str, branch: str) -> str | None:
+    """Return the commit of the last push to a branch for which a workflow ended well, None where there is none."""
+    query = urllib.parse.urlencode({"branch": branch, "event": "push", "status": "success", "per_page": 1})
+    runs = json.loads(_call("GET", f"actions/workflows/{workflow}/runs?{query}"))["workflow_runs"]
+    return str(runs[0]["head_sha"]) if runs else None
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None = None) -> bytes:

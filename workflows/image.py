@@ -54,7 +54,7 @@ def main() -> None:
     commit = run("git", "rev-parse", "HEAD").strip()
     reference = recorded()
     if reference is None:
-        reference = build()
+        reference = build(commit)
         note = NOTE.format(commit=commit, reference=reference)
         github.create_release(tag=tag(), commit=commit, name=f"Image of {commit[:10]}", note=note)
     else:
@@ -105,14 +105,15 @@ def promoted() -> str:
     )
 
 
-def build() -> str:
-    """Build and push, and return name@digest.
+def build(commit: str) -> str:
+    """Build and push the image, labelled by its commit, and return name@digest.
 
     Raises: ImageError, when the sources are not as committed.
     """
     if changed := run("git", "status", "--porcelain", "--", *SOURCES):
         raise ImageError(f"an image is built of committed sources alone; these differ:\n{changed}")
-    run("docker", "build", "--tag", NAME, ".")
+    address = f"{setting('GITHUB_SERVER_URL', 'https://github.com')}/{setting('GITHUB_REPOSITORY')}"
+    run("docker", "build", f"--build-arg=REVISION={commit}", f"--build-arg=SOURCE={address}", "--tag", NAME, ".")
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         run("docker", "save", "--output", str(archive), NAME)
@@ -131,7 +132,7 @@ def running(reference: str) -> Iterator[str]:
     try:
         yield f"http://{run('docker', 'port', container, '8080').split()[0]}"
     finally:
-        run("docker", "logs", "--tail", "50", container)
+        say(run("docker", "logs", "--tail", "50", container))
         run("docker", "rm", "--force", container)
 
 

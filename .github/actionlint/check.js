@@ -10,9 +10,9 @@ const NEWER = [
   [/\bubuntu-24\.04\b/g, "ubuntu-22.04"],
 ];
 
-const lint = await createLinter();
 let found = 0;
 for (const file of process.argv.slice(2)) {
+  const lint = await createLinter(); // one for several files may trip over what an earlier one left
   const text = NEWER.reduce((known, [newer, older]) => known.replace(newer, older), readFileSync(file, "utf8"));
   for (const { line, column, message, kind } of lint(text, file)) {
     console.error(`${file}:${line}:${column}: ${message} [${kind}]`);

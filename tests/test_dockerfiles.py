@@ -1,0 +1,76 @@
+"""The Dockerfiles share no file, as Docker includes none: what they repeat is the same in each."""
+
+import re
+import tomllib
+
+import pytest
+
+from tests.conftest import ROOT
+
+PLACES = ("Dockerfile", "*/Dockerfile", "deploy/*/Dockerfile")
+FILES = {str(path.relative_to(ROOT)): path.read_text() for place in PLACES for path in sorted(ROOT.glob(place))}
+SERVERS = sorted(FILES.keys() - {"training/Dockerfile"})
+OURS = sorted(FILES.keys() - {"deploy/gpu/Dockerfile"})  # that one is mostly NVIDIA's
+
+
+def instructions(name: str) -> list[tuple[str, str]]:
+    """The instructions of the last stage and what stands behind them, continued lines joined."""
+    last_stage = re.split(r"^(?=FROM )", FILES[name].replace("\\\n", " "), flags=re.MULTILINE)[-1]
+    return [tuple(line.split(maxsplit=1)) for line in last_stage.splitlines() if line and not line.startswith("#")]
+
+
+def of_kind(name: str, kind: str) -> list[str]:
+    return [value for found, value in instructions(name) if found == kind]
+
+
+def test_the_dockerfiles_are_found() -> None:
+    assert {"Dockerfile", "proxy/Dockerfile", "inference_server/Dockerfile", "deploy/front/Dockerfile"} < FILES.keys()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_labels_are_the_same_but_for_the_title(name: str) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    (labels,) = of_kind(name, "LABEL")
+    found = dict(re.findall(r'org\.opencontainers\.image\.(\w+)=("[^"]+"|\S+)', labels))
+
+    assert [f"VERSION={version}", "REVISION=unknown", 'SOURCE=""'] == of_kind(name, "ARG")
+    assert found.pop("title").startswith('"Magnetic tiles: ')
+    assert found == {"version": "$VERSION", "revision": "$REVISION", "source": "$SOURCE"} | (
+        {"licenses": "MIT"} if name in OURS else {}
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_user_is_nobody(name: str) -> None:
+    assert ["10001:10001"] == of_kind(name, "USER")
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_tells_its_health(name: str) -> None:
+    assert 1 == len(of_kind(name, "HEALTHCHECK"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_packages_are_locked_by_hashes_and_installed_before_the_last_stage(name: str) -> None:
+    installs = re.findall(r"pip .*install.*", FILES[name])
+
+    assert [] == [install for install in installs if "--require-hashes" not in install]
+    assert "pip" not in " ".join(of_kind(name, "RUN"))
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"deploy/front/Dockerfile"}))
+def test_what_is_copied_is_in_the_context(name: str) -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = [
+        path
+        for line in FILES[name].splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for path in line.split()[1:-1]
+    ]
+
+    assert "*" == ignored[0]
+    for path in copied:
+        assert (ROOT / path).exists()
+        assert any(f"{path}/".startswith(f"{kept.removeprefix('!')}/") for kept in ignored if kept.startswith("!")), (
+            path
+        )
