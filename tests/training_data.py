@@ -24,6 +24,9 @@ from training.predict import Prediction
 ROOT = Path(__file__).parent.parent
 SAMPLE_TILES = ROOT / "samples" / "tiles"
 
+# What stands beside the weights of every run: where, when, from what
+CIRCUMSTANCES = {"commit", "dirty", "lock_digest", "machine", "begun", "seconds", "joules"}
+
 # A property that holds slowly, on a machine that is busy, still holds.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -24,7 +24,7 @@ from training.dataset import Sample, load_part
 from training.errors import exit_status
 from training.index import TILES_FOLDER
 from training.params import Params, load_params
-from training.provenance import git_commit, machine
+from training.sittings import Sittings, circumstances
 from training.trainer import Trainer
 
 RUN_FOLDER = Path(".run/train")
@@ -48,23 +48,23 @@ def run(
     """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state.
 
     samples: those of the parts `train` and `validation`; live: None in every process but the main one.
-    Returns: {"history": figures of each epoch, "seconds": of all sittings, "sources": the first sitting's commit}
+    Returns: {"history": figures of each epoch, …: what `Sittings.so_far` tells}
     """
-    begun = time.monotonic()
-    meta = state.load(trainer.modules, trainer.optimizer) or {"history": [], "seconds": 0.0, "sources": git_commit()}
-    before, history = meta["seconds"], meta["history"]
-    for figures in history:
+    saved = state.load(trainer.modules, trainer.optimizer)
+    sittings = Sittings(saved)
+    meta: dict[str, Any] = saved or {"history": [], **sittings.so_far()}
+    for figures in meta["history"]:
         log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
-    for epoch in range(len(history), params.train.epochs):
+    for epoch in range(len(meta["history"]), params.train.epochs):
         started = time.monotonic()
         figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
         figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
         last = epoch + 1 == params.train.epochs
         if trainer.is_main and (last or (epoch + 1) % params.train.validate_every == 0):
             figures |= trainer.validate(samples["validation"])
-        history.append(figures)
-        meta["seconds"] = before + time.monotonic() - begun
+        meta["history"].append(figures)
+        meta |= sittings.so_far()
         if trainer.is_main:
             state.save(trainer.modules, trainer.optimizer, meta)
         log(live, figures)
@@ -101,9 +101,7 @@ def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, A
     return {
         **identity(params),
         "run": key,
-        **meta["sources"],
-        "machine": machine(),
-        "seconds": round(meta["seconds"]),
+        **circumstances(meta),
     }
 
 
