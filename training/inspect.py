@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint
 from training.checkpoint import WEIGHTS_FILE, load_model
 from training.columns import print_columns
-from training.data_load import FREE, TYPES
 from training.dataset import load_part
 from training.deployed import DeployedSegmenter
 from training.errors import EvaluationError, exit_status
 from training.evaluate import FOLDER, read_metrics
+from training.index import FREE
 from training.inspect_sheet import picture
 from training.measure import Outcomes, dice_each, outcomes_at
 from training.params import load_params
@@ -36,15 +35,16 @@ COLUMNS = ("image", "tile", "type", "found", "Dice", "score", "true px", "missed
 ONLY: dict[str, Callable[[Outcomes], np.ndarray]] = {
     "missed": lambda outcomes: outcomes.defective & (outcomes.true_positive == 0),
     "false_alarms": lambda outcomes: (outcomes.kind == FREE) & (outcomes.predicted > 0),
-    "wrong_type": lambda outcomes: (outcomes.true_positive > 0) & (_found_names(outcomes) != outcomes.kind),
+    "wrong_type": lambda outcomes: (outcomes.true_positive > 0) & (outcomes.found_type != outcomes.kind),
 }
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    types = (*load_params().data_load.types, FREE)
     parser = argparse.ArgumentParser(prog="python -m training.inspect", description=__doc__)
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the split; default: %(default)s")
-    parser.add_argument("--type", choices=TYPES, nargs="+", help="of these published types alone")
+    parser.add_argument("--type", choices=types, nargs="+", help="of these types alone")
     parser.add_argument("--tile", nargs="+", metavar="NAME", help="the exposures of these physical tiles alone")
     parser.add_argument("--image", nargs="+", metavar="NAME", help="these images alone")
     only = parser.add_mutually_exclusive_group()
@@ -139,7 +139,7 @@ def rows(chosen: Outcomes) -> list[tuple[str, ...]]:
         chosen.image,
         chosen.tile,
         chosen.kind,
-        _found_names(chosen, nothing="–"),
+        [found or "–" for found in chosen.found_type],
         [f"{dice:.3f}" for dice in dice_each(chosen)],
         [f"{score:.3f}" for score in chosen.score],
         chosen.true_positive,
@@ -147,10 +147,6 @@ def rows(chosen: Outcomes) -> list[tuple[str, ...]]:
         chosen.false_positive,
     )
     return [tuple(map(str, row)) for row in zip(*columns, strict=True)]
-
-
-def _found_names(outcomes: Outcomes, nothing: str = FREE) -> np.ndarray:
-    return np.asarray(np.array([nothing, *DEFECT_TYPES])[outcomes.found_type])
 
 
 def main() -> None:
