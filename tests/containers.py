@@ -104,10 +104,10 @@ def images() -> None:
 
 
 @contextmanager
-def container(image: str, *options: str) -> Iterator[str]:
+def container(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[str]:
     """Run an image in the background until the end of the `with` block."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    engine("run", "--detach", "--name", name, *options, image)
+    engine("run", "--detach", "--name", name, *options, image, *command)
     try:
         yield name
     finally:
@@ -407,6 +407,90 @@ def test_a_service_that_ends_is_started_again(composition: tuple[str, Callable[[
 
     ready_after_s(url, time.monotonic())
     assert 200 == post(url, SAMPLES[0].read_bytes())[0]
+
+
+@pytest.fixture
+def front() -> Iterator[tuple[str, list[str]]]:
+    """A front proxy's address, and the options of containers that it takes for proxies."""
+    url, name = f"http://127.0.0.1:{(port := free_port())}", f"test-{uuid.uuid4().hex[:8]}"
+    options = [f"--network={name}", "-e", "PROXY_ADDRESS=proxies:8080", "-p", f"127.0.0.1:{port}:8080", *HARDENED]
+    engine("network", "create", name)
+    try:
+        with container("magnetic-tiles-front", *options):
+            yield url, [f"--network={name}", "--network-alias=proxies", *HARDENED]
+    finally:
+        engine("network", "rm", "--force", name)
+
+
+def test_a_proxy_that_ends_beside_another_one_fails_no_request(front: tuple[str, list[str]]) -> None:
+    url, options = front
+
+    def is_asked(name: str) -> bool:
+        metrics = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+        said = engine("exec", name, "python", "-c", metrics, check=False)
+        return 'route="/",status="200"' in said
+
+    with (
+        container("magnetic-tiles-proxy", *options) as staying,
+        container("magnetic-tiles-proxy", *options) as leaving,
+        get(url) as counted,
+    ):
+        wait_until(lambda: is_asked(staying) and is_asked(leaving), timeout_s=60)
+        counted.clear()  # until the front proxy had found them
+        engine("stop", "--time", "30", leaving)
+        before = counted[200]
+        wait_until(lambda: counted[200] >= before + 200, timeout_s=60)
+
+    assert {200} == set(counted), counted
+
+
+BREAKS_OFF = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/health/live":
+            self.send_response(200)
+            self.end_headers()
+http.server.HTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+def test_a_proxy_that_breaks_off_is_told_as_a_problem_document(front: tuple[str, list[str]]) -> None:
+    url, options = front
+    with container("magnetic-tiles-proxy", *options, command=("python", "-c", BREAKS_OFF)):
+        wait_until(lambda: answers(f"{url}/health/live"), timeout_s=60)
+
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(url, timeout=30)
+
+    with refusal.value as answer:
+        assert (502, "application/problem+json") == (answer.code, answer.headers["Content-Type"])
+        assert 502 == json.load(answer)["status"]
+
+
+@contextmanager
+def get(url: str) -> Iterator[Counter]:
+    """Ask a URL again and again until the end of the `with` block; statuses counted."""
+    stop, counted = threading.Event(), Counter()
+
+    def client() -> None:
+        while not stop.wait(0.01):
+            try:
+                with urllib.request.urlopen(url, timeout=30) as answer:
+                    counted[answer.status] += 1
+            except urllib.error.HTTPError as error:
+                with error:
+                    counted[error.code] += 1
+            except OSError:
+                counted[0] += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client)
+        try:
+            yield counted
+        finally:
+            stop.set()
+    running.result()
 
 
 @pytest.mark.parametrize("overlay", ["gpu", "tls", "observability", "benchmark", "s3"])

@@ -290,6 +290,7 @@ def test_the_script_writes_report_list_and_tiles_and_leaves_nothing_else(tmp_pat
     (tmp_path / "requirements").mkdir()
     shutil.copyfile(ROOT / "requirements/training.txt", tmp_path / "requirements/training.txt")
     monkeypatch.setattr(audit, "TILE_IDS_FILE", Path("training/tile_ids.csv"))
+    monkeypatch.setattr(audit, "DOUBTFUL_FILE", Path("training/doubtful_images.csv"))
     for path in (audit.REPORT_FILE, audit.DOUBTFUL_FILE, audit.TILE_IDS_FILE):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("old")

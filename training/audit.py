@@ -22,9 +22,9 @@ from training.errors import exit_status
 from training.index import TILES_FOLDER, Entry, image_file
 from training.params import load_params
 from training.recover_tiles import frame
+from training.report import DOUBTFUL_FILE
 
 REPORT_FILE = Path("docs/label_audit.md")
-DOUBTFUL_FILE = Path("training/doubtful_images.csv")
 
 
 def load_samples(entries: Sequence[Entry], max_pixels: int, folder: Path = TILES_FOLDER) -> dict[str, Sample]:
