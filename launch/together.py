@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from inference_server.child import Child, Waitable, child, first_of
 from inference_server.errors import ServingError, SettingError, StartError, StopAskedError
 from inference_server.launcher import POLL_S, Server, is_ready, refuse_port_in_use, running
+from inference_server.memory import refuse_memory_kill
 from inference_server.processor import advice
 from inference_server.settings import DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT, Settings, whole_number
 
@@ -65,7 +66,7 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
         proxy_environment = {**environment, "HOST": host, "PORT": str(port), "TRITON_URL": triton.address}
         with child([sys.executable, "-m", "proxy"], grace_s=stop_s, environment=proxy_environment) as proxy:
             address = f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  compared, not bound
-            _wait_until_ready(proxy, address, start_s, stop)
+            _wait_until_ready(proxy, address, start_s, stop, triton.memory_kills)
             yield Service(f"http://{address}", triton, proxy)
 
 
@@ -83,11 +84,12 @@ def beside(port: int, environment: Mapping[str, str]) -> Mapping[str, str]:
     return {**environment, **ports}
 
 
-def _wait_until_ready(proxy: Child, address: str, timeout_s: int, stop: Waitable) -> None:
+def _wait_until_ready(proxy: Child, address: str, timeout_s: int, stop: Waitable, memory_kills: int) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not is_ready(address, "/health/ready"):
         happened = first_of([proxy, stop], timeout_s=POLL_S)
         if happened is proxy:
+            refuse_memory_kill(memory_kills)
             raise StartError("the proxy ended while it started; what it wrote stands above")
         if happened is not None:
             raise StopAskedError("asked to stop while the proxy was starting")
