@@ -438,12 +438,18 @@ def test_the_init_container_fetches_the_model_of_a_revision(published, tmp_path,
         assert expected == (models / "model_repository/segmenter/config.pbtxt").read_text()
 
 
-def test_an_unknown_revision_stops_the_pod(published, tmp_path):
+@pytest.mark.parametrize("revision", ["v9", "without-model"])
+def test_a_revision_without_a_model_stops_the_pod_and_says_what_is_wanted(published, tmp_path, revision):
+    git("rm", "-r", "--quiet", "model_repository", folder=published)
+    git("commit", "--quiet", "-m", "no model", folder=published)
+    git("tag", "without-model", folder=published)
     (init,) = pod(overlay("cpu"), "triton")["initContainers"]
     words = [*init["command"], *(line.replace("/models", str(tmp_path / "models")) for line in init["args"])]
     (tmp_path / "models").mkdir()
-    variables = {"MODEL_SOURCE": published.as_uri(), "MODEL_REVISION": "v9"}
-    assert 0 != subprocess.run(words, check=False, env=os.environ | variables, capture_output=True).returncode
+    variables = {"MODEL_SOURCE": published.as_uri(), "MODEL_REVISION": revision}
+    done = subprocess.run(words, check=False, env=os.environ | variables, capture_output=True, text=True)
+    assert 1 == done.returncode
+    assert f"MODEL_REVISION={revision} must be a tag or a whole commit id" in done.stderr
 
 
 def test_every_folder_that_the_documentation_names_can_be_applied():

@@ -49,6 +49,28 @@ def test_nothing_is_permitted_that_a_job_does_not_name() -> None:
         assert name == "ci" or content["permissions"], job
 
 
+@pytest.mark.parametrize("name", ["1-experiment", "2-develop"])
+def test_a_caller_permits_what_the_called_jobs_take_and_no_more(name: str) -> None:
+    taken: dict[str, set[str]] = {}
+    for job in WORKFLOWS["train"]["jobs"].values():
+        for scope, access in job["permissions"].items():
+            taken.setdefault(scope, set()).add(access)
+
+    strongest = {scope: "write" if "write" in found else "read" for scope, found in taken.items()}
+    assert strongest == WORKFLOWS[name]["jobs"]["train"]["permissions"]
+
+
+def test_the_document_tells_every_jobs_permissions() -> None:
+    rows = dict(re.findall(r"^\| (train: \w+|\d: deploy|ci) \| ((?:[\w-]+: \w+(?:, )?)+) \|", DOCS, re.MULTILINE))
+    files = {"train": "train", "2": "2-develop", "3": "3-deploy"}
+
+    for row, told in rows.items():
+        file, _, job = row.partition(": ")
+        found = WORKFLOWS["ci"]["permissions"] if row == "ci" else WORKFLOWS[files[file]]["jobs"][job]["permissions"]
+        assert found == dict(pair.split(": ") for pair in told.split(", ")), row
+    assert {"train: launch", "train: train", "train: terminate", "2: deploy", "3: deploy", "ci"} == rows.keys()
+
+
 def test_a_pull_request_starts_the_checks_alone_and_they_know_no_secret() -> None:
     triggered = {
         name for name, workflow in WORKFLOWS.items() if "pull_request" in workflow.get("on", workflow.get(True))
