@@ -10,21 +10,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import dvc.api
-from dvc.exceptions import DvcException
+from typing import Any
 
 from training.columns import print_columns
 from training.errors import EvaluationError, exit_status
 from training.evaluate import FOLDER
 from training.measure import Outcomes, bootstrap, choose_operating_point, interval, measure, outcomes_at
 from training.params import load_params
+from training.provenance import git
 from training.results import read_results
 
 TABLE = FOLDER / "results_validation.csv"
 WORKSPACE = "workspace"
 FIGURES = {"dice_pooled": "Dice, pooled", "dice_type_mean": "mean of types", "auroc": "AUROC"}
 SAMPLES, SEED = 500, 20
+Draws = list[dict[str, Any]]  # measurements of sets of tiles, as training.measure.bootstrap draws them
 
 
 def read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
@@ -32,17 +32,24 @@ def read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
 
     Raises: EvaluationError, when there is no such revision or it has no table.
     """
-    try:
-        text = TABLE.read_text() if revision == WORKSPACE else dvc.api.read(str(TABLE), rev=revision)
-    except (DvcException, OSError) as error:
+    commit = commit_of(revision)
+    text = TABLE.read_text() if revision == WORKSPACE else commit and git("show", f"{commit}:{TABLE}")
+    if not text:
         raise EvaluationError(
-            f"{revision} has no {TABLE} ({error}): name what `dvc exp show` lists, a branch, a commit or {WORKSPACE}"
-        ) from None
+            f"{revision} has no {TABLE}: name what `dvc exp show` lists, a branch, a commit or {WORKSPACE}"
+        )
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
         file.write(text)
         file.flush()
         results = read_results(Path(file.name))
     return outcomes_at(results, choose_operating_point(results, false_alarm_rate))
+
+
+def commit_of(revision: str) -> str:
+    """Return the commit of a branch, a tag or an experiment, of this name's newest; empty where there is none."""
+    found = git("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
+    newest = ("--sort=-committerdate", "--count=1", "--format=%(objectname)")
+    return found or git("for-each-ref", *newest, f"refs/exps/*/*/{revision}")
 
 
 def refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
@@ -59,30 +66,25 @@ def refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
         )
 
 
-def differences(reference: Outcomes, other: Outcomes) -> dict[str, tuple[float, float]]:
-    """Return the 95 % interval of each figure's difference: both measured on the same draws of tiles."""
-    drawn = [bootstrap(outcomes, samples=SAMPLES, seed=SEED) for outcomes in (reference, other)]
-    return {
-        name: interval(
-            [
-                theirs[name] - ours[name]
-                for ours, theirs in zip(*drawn, strict=True)
-                if {name} <= ours.keys() & theirs.keys()
-            ]
-        )
-        for name in FIGURES
-    }
+def differences(ours: Draws, theirs: Draws) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each figure's difference over the same draws of tiles."""
+    found = {name: [(a[name], b[name]) for a, b in zip(ours, theirs, strict=True) if name in a] for name in FIGURES}
+    return {name: interval([b - a for a, b in pairs]) for name, pairs in found.items()}
 
 
 def rows(outcomes: Mapping[str, Outcomes]) -> list[list[str]]:
     """Return a row for each revision: its figures, and how far from the first one's they may lie."""
+    figures = {revision: measure(found) for revision, found in outcomes.items()}
+    draws = {revision: bootstrap(found, samples=SAMPLES, seed=SEED) for revision, found in outcomes.items()}
     reference, *others = outcomes
-    base = measure(outcomes[reference])
-    lines = [[reference, *(cell for name in FIGURES for cell in (f"{base[name]:.3f}", ""))]]
+    lines = [[reference, *(cell for name in FIGURES for cell in (f"{figures[reference][name]:.3f}", ""))]]
     for revision in others:
-        figures, bounds = measure(outcomes[revision]), differences(outcomes[reference], outcomes[revision])
-        cells = [[f"{figures[name]:.3f}", change(figures[name] - base[name], *bounds[name])] for name in FIGURES]
-        lines.append([revision, *(cell for pair in cells for cell in pair)])
+        bounds = differences(draws[reference], draws[revision])
+        line = [revision]
+        for name in FIGURES:
+            found = figures[revision][name]
+            line += [f"{found:.3f}", change(found - figures[reference][name], *bounds[name])]
+        lines.append(line)
     return lines
 
 

@@ -18,12 +18,13 @@ SOURCES = ("training", "tiles", "requirements", "params.yaml", "dvc.yaml")  # wh
 
 def git_commit() -> dict[str, str | bool]:
     """Return HEAD and whether the sources differ from it (DVC's own outputs always do while it runs)."""
-    head = _git("rev-parse", "HEAD") or "unknown"
-    changed = _git("status", "--porcelain", "--", *SOURCES, ":!requirements/training.json")
+    head = git("rev-parse", "HEAD") or "unknown"
+    changed = git("status", "--porcelain", "--", *SOURCES, ":!requirements/training.json")
     return {"commit": head, "dirty": bool(changed) or head == "unknown"}
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Return what git answers; empty where it fails or is not there."""
     try:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
