@@ -109,7 +109,11 @@ def choose(wanted: argparse.Namespace, point: OperatingPoint) -> Outcomes:
         return outcomes[wanted.part].take(chosen[: wanted.count])
     (other,) = {*PARTS} - {wanted.part}
     there = len(matching(outcomes[other], wanted))
-    mend = f"{there} of the part {other} would be: add --part {other}" if there else "leave a filter out"
+    mend = (
+        f"{there} of the part {other} would be: add --part {other}"
+        if there
+        else ("leave a filter out; names stand in evaluation/results_*.csv, and what was trained on has no figures")
+    )
     raise EvaluationError(f"no image of the part {wanted.part} is what was asked for; {mend}")
 
 
@@ -139,7 +143,7 @@ def rows(chosen: Outcomes) -> list[tuple[str, ...]]:
         chosen.image,
         chosen.tile,
         chosen.kind,
-        _found_names(chosen, nothing="–"),
+        _found_names(chosen, nothing="nothing"),
         [f"{dice:.3f}" for dice in dice_each(chosen)],
         [f"{score:.3f}" for score in chosen.score],
         chosen.true_positive,
