@@ -2,14 +2,18 @@
 
 import json
 import logging
+import os
+import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import dvc.repo
 import pytest
 from training_data import write_project
 
-from tests.conftest import free_port
+from tests.conftest import ROOT, free_port
 from tests.workflow_tools import served
 from training import train
 
@@ -145,4 +149,43 @@ def test_nobody_hears_of_a_run_without_a_token(project, monkeypatch):
         monkeypatch.setenv("DVC_STUDIO_URL", address)
         train.main()
     assert [] == studio.posts
+    assert trained(project)
+
+
+PIPELINE = """\
+stages:
+  train:
+    cmd: python -m training.train
+    params: [train]
+    outs:
+      - models/segmenter.json: {cache: false}
+    metrics:
+      - dvclive/metrics.json: {cache: false}
+    plots:
+      - dvclive/plots/metrics: {cache: false}
+"""
+
+
+@pytest.mark.slow
+def test_of_an_experiment_studio_hears_the_parameters_its_figures_and_its_commit(project):
+    shutil.copytree(ROOT / "requirements", project / "requirements")
+    (project / "dvc.yaml").write_text(PIPELINE)
+    (project / ".gitignore").write_text("/data\n/.run\n/models/*.safetensors\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "a pipeline")
+    for name, value in {"user.name": "test", "user.email": "test@example.com"}.items():
+        git("config", name, value)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    studio = Studio()
+    with served(studio.answer) as address:
+        environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "DVC_STUDIO_URL": address}
+        command = ["dvc", "exp", "run", "--set-param", "train.learning_rate=0.001", "--name", "slower"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr[-3000:]
+    assert ["start", "data", "done"] == list(dict.fromkeys(studio.events))
+    start, end = studio.posts[0].said, studio.posts[-1].said
+    assert 0.001 == start["params"]["params.yaml"]["train"]["learning_rate"]
+    assert git("rev-parse", "HEAD") == start["baseline_sha"]
+    assert {"slower"} == {post.said["name"] for post in studio.posts}
+    assert git("rev-parse", git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/slower")) == end["experiment_rev"]
     assert trained(project)
