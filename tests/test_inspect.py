@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from training_data import ROOT, SAMPLE_TILES, real_sample, unhurried, write_project
 
+from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
 from training.checkpoint import load_model, save_model
@@ -101,9 +102,9 @@ def test_a_tile_brings_its_exposures(monkeypatch, capsys):
 
 
 def outcomes(*rows):
-    """rows: (image, kind, true positive, false positive, false negative, found type 0–5)."""
+    """rows: (image, kind, true positive, false positive, false negative, found type, 0–5)."""
     images, kinds, *counts, found = (np.array(column) for column in zip(*rows, strict=True))
-    return Outcomes(images, images, kinds, *counts, found, np.zeros(len(images)))
+    return Outcomes(images, images, kinds, *counts, np.array(["", *DEFECT_TYPES])[found], np.zeros(len(images)))
 
 
 SEEN = outcomes(
