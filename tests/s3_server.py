@@ -27,22 +27,40 @@ class S3Server:
     credentials: dict[str, str]
 
 
+def credentials(key: str) -> dict[str, str]:
+    """Environment variables with which a client logs in by this key."""
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
 @contextlib.contextmanager
-def s3_server(folder: Path, bucket: str = "tiles") -> Iterator[S3Server]:
-    """Serve a new bucket, its data in `folder`, until the end of the `with` block."""
+def s3_server(folder: Path, bucket: str = "tiles", policies: dict[str, str] | None = None) -> Iterator[S3Server]:
+    """Serve a new bucket, its data in `folder`, until the end of the `with` block.
+
+    `policies`: an access key → the IAM policy that says what it may.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    identity = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
-    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "identities.json").write_text(json.dumps(_identities(policies or {})))
     port = free_port()
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(_command(folder, port), stdout=log, stderr=log)
     try:
         endpoint = f"http://127.0.0.1:{port}"
         _make_bucket(endpoint, bucket, process, folder / "log")
-        yield S3Server(endpoint, bucket, {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET})
+        yield S3Server(endpoint, bucket, credentials(KEY))
     finally:
-        process.terminate()
-        process.wait(30)
+        process.kill()  # asked to end, it takes half a minute; its data is thrown away
+        process.wait()
+
+
+def _identities(policies: dict[str, str]) -> dict[str, list[dict]]:
+    rights = {KEY: {"actions": ["Admin"]}, **{key: {"policyNames": [key]} for key in policies}}
+    return {
+        "identities": [
+            {"name": key, "credentials": [{"accessKey": key, "secretKey": SECRET}], **right}
+            for key, right in rights.items()
+        ],
+        "policies": [{"name": key, "content": policy} for key, policy in policies.items()],
+    }
 
 
 def _command(folder: Path, s3_port: int) -> list[str | Path]:

@@ -16,8 +16,9 @@ from tiles import encode_mask_png
 from training import audit
 from training.audit_figures import examine
 from training.audit_report import render
-from training.data_load import read_tile_ids, write_index
+from training.data_load import read_tile_ids
 from training.errors import DatasetError
+from training.index import write_index
 from training.label_rules import missing_labels, two_types, votes
 from training.recover_tiles import frame, recover_tiles, sample_pairs
 from training.registration import Alignment, Registrar, project, running_mean, turn

@@ -11,7 +11,15 @@ from subprocess import PIPE
 
 import pytest
 from conftest import ROOT
-from training_data import SAMPLE_TILES, params_with, sample_members, without_model_hub, write_knobs, write_zip
+from training_data import (
+    CIRCUMSTANCES,
+    SAMPLE_TILES,
+    params_with,
+    sample_members,
+    without_model_hub,
+    write_knobs,
+    write_zip,
+)
 
 from tiles import DEFECT_TYPES
 from training import baseline, crossval, data_load, report
@@ -94,7 +102,7 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
 
 def test_a_run_keeps_all_that_it_comes_from(project):
     found = json.loads((project / "crossval/honest-2/run.json").read_text())
-    assert {"train", "seed", "split", "commit", "dirty", "machine", "seconds"} <= found.keys()
+    assert {"train", "seed", "split", *CIRCUMSTANCES} <= found.keys()
 
 
 def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
@@ -165,7 +173,7 @@ def test_the_baseline_is_counted_on_the_test_images_and_the_masks_of_the_honest_
 
 def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_random(project):
     found = json.loads((project / "crossval/baseline-1/run.json").read_text())
-    assert {"recipe", "seed", "split", "commit", "dirty", "machine", "seconds"} <= found.keys()
+    assert {"recipe", "seed", "split", *CIRCUMSTANCES} <= found.keys()
     trained = images(project / "crossval/honest-0/test.csv") + images(project / "crossval/honest-2/test.csv")
     validation = set(images(project / "crossval/honest-1/validation.csv"))
     free = {path.stem for path in (SAMPLE_TILES / "MT_Free").rglob("*.jpg")}

@@ -12,7 +12,6 @@ from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
 from training import evaluate
 from training.checkpoint import save_model
-from training.dataset import type_number
 from training.deployed import DeployedSegmenter
 from training.errors import EvaluationError
 from training.evaluate import read_metrics, write_report
@@ -30,7 +29,7 @@ def shifted(name, columns):
     """A sample tile whose defect is predicted so many columns beside its place, with the right type."""
     sample = real_sample(name)
     probability = np.roll(sample.mask, columns, axis=1).astype(np.uint8) * 255
-    kinds = np.full(sample.mask.shape, max(1, type_number(sample.entry.type)), np.uint8)
+    kinds = np.full(sample.mask.shape, max(1, sample.type_number), np.uint8)
     return Prediction(sample, probability, kinds)
 
 

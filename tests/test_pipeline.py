@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.clones import clone, commit, run
 from tests.conftest import ROOT, StartTriton, answers
 from tests.s3_server import s3_server
 
@@ -31,29 +31,6 @@ STAGES = (
 UP_TO_DATE = "Data and pipelines are up to date."
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-def run(folder: Path, *words: str, **env: str) -> str:
-    """Run a command of the training environment there and return what it wrote; a failure fails the test with it."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        words, cwd=folder, env=os.environ | {"PATH": path} | env, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-    return done.stdout + done.stderr
-
-
-def clone(source: Path, target: Path) -> Path:
-    run(ROOT, "git", "clone", "--quiet", str(source), str(target))
-    run(target, "git", "config", "user.name", "test")
-    run(target, "git", "config", "user.email", "test@example.com")
-    return target
-
-
-def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", message)
 
 
 def small_archive(path: Path) -> Path:

@@ -231,3 +231,4 @@ def test_the_leaky_comparison_is_the_measured_one() -> None:
         *(f"{one['dice']:.3f} / {one['iou']:.3f}" for one in (cropped, stretched, native)),
         f"{leaky['mean_iou']:.1%}; {leaky['mean_iou_with_background']:.1%}",
     ] == [row[1] for row in rows]
+    assert f"(AUROC {leaky['native']['auroc']:.3f}; CS-Flow 0.993)" in README

@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from tiny_graph import tiny_graph
 from training_data import ROOT, an_entry
 
+from tiles import DEFECT_TYPES
 from training import repository
 from training.contract import parse_config
 from training.errors import ExportError
@@ -54,7 +55,7 @@ def gpu_configs():
 
 
 def test_the_parameters_tell_precision_operating_point_origin_and_figures():
-    parameters = model_parameters(CONFIGURATION, "int8", QUALITY)
+    parameters = model_parameters(CONFIGURATION, DEFECT_TYPES, "int8", QUALITY)
     expected = {
         "model.precision": "int8",
         "model.threshold": "88",
@@ -70,7 +71,7 @@ def test_the_parameters_tell_precision_operating_point_origin_and_figures():
 
 def test_a_leaky_test_is_called_so():
     leaky = {("test_leaky" if name == "test" else name): value for name, value in QUALITY.items()}
-    names = model_parameters(CONFIGURATION, "int8", leaky).keys()
+    names = model_parameters(CONFIGURATION, DEFECT_TYPES, "int8", leaky).keys()
     assert "model.test_leaky.dice_pooled" in names
     assert not [name for name in names if name.startswith("model.test.")]
 

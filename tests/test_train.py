@@ -1,5 +1,6 @@
 """The training: its schedule, that an interrupted run ends like any other, that a failed one loses nothing."""
 
+import datetime as dt
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,9 +17,9 @@ from dvclive.live import Live
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from training_data import ROOT, params_with, unhurried, write_knobs, write_project
+from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_knobs, write_project
 
-from training import train
+from training import sittings, train
 from training.checkpoint import RunState, load_model
 from training.dataset import load_part
 from training.errors import TrainingError
@@ -149,6 +151,20 @@ def uninterrupted(project, tmp_path_factory):
         return folder, ledger, train_in(folder, ledger)
 
 
+@pytest.mark.slow
+def test_two_runs_with_one_seed_give_equal_weights(uninterrupted, project, tmp_path):
+    """The second in a process of its own, as a person starts it."""
+    _, _, weights = uninterrupted
+    shutil.copytree(project / "data", tmp_path / "data")
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    write_knobs(tmp_path / "params.yaml", **KNOBS)
+    run_module = [sys.executable, "-m", "training.train"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(run_module, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr[-3000:]
+    assert_equal(weights, load_file(tmp_path / "models/segmenter.safetensors"))
+
+
 def without_speed(epochs):
     return [{name: value for name, value in figures.items() if "crops_per_s" not in name} for figures in epochs]
 
@@ -247,7 +263,7 @@ def test_the_stage_writes_weights_with_all_that_they_come_from(project, monkeypa
         "run": run_key(params, PACKAGES, SPLIT),
     }
     assert expected == {name: configuration[name] for name in expected}
-    assert {"commit", "dirty", "machine", "seconds"} == configuration.keys() - expected.keys()
+    assert CIRCUMSTANCES == configuration.keys() - expected.keys()
     state = load_file(project / ".run/train" / configuration["run"] / "state.safetensors")
     kept = network.state_dict()
     assert_equal(kept, {name: state[f"average/module.{name}"] for name in kept})
@@ -274,18 +290,31 @@ def test_what_does_not_change_the_weights_does_not_change_the_key():
     assert run_key(PARAMS, PACKAGES, SPLIT) == run_key(other, PACKAGES, SPLIT)
 
 
-def test_a_resumed_run_adds_its_seconds_and_keeps_the_commit_of_its_first_sitting(tmp_path, monkeypatch):
+def test_a_resumed_run_adds_its_seconds_and_joules_and_keeps_its_first_sittings_commit_and_time(tmp_path, monkeypatch):
+    meter = SimpleNamespace(joules=lambda: {"processors": 7.0, "gpus": None})
+    monkeypatch.setattr(sittings, "EnergyMeter", lambda: meter)
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(train, "git_commit", lambda: {"commit": "first", "dirty": False})
+    monkeypatch.setattr(sittings, "git_commit", lambda: {"commit": "first", "dirty": False})
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, Ledger(last_epoch=1))
     first = state_of(tmp_path)
-    monkeypatch.setattr(train, "git_commit", lambda: {"commit": "second", "dirty": True})
+    monkeypatch.setattr(sittings, "git_commit", lambda: {"commit": "second", "dirty": True})
     train_in(tmp_path, Ledger())
     last = state_of(tmp_path)
     assert {"commit": "first", "dirty": False} == first["sources"] == last["sources"]
     assert 0 < first["seconds"] < last["seconds"]
+    assert [7.0, 14.0] == [state["joules"]["processors"] for state in (first, last)]
+    assert last["joules"]["gpus"] is None
+    assert dt.datetime.fromisoformat(first["begun"]) == dt.datetime.fromisoformat(last["begun"])
+
+
+def test_a_state_that_an_older_version_saved_goes_on_without_knowing_its_energy():
+    old = {"history": [], "seconds": 5.0, "sources": {"commit": "first", "dirty": False}}
+    so_far = sittings.Sittings(old).so_far()
+    assert {"processors": None, "gpus": None} == so_far["joules"]
+    assert so_far["begun"] is None
+    assert so_far["seconds"] >= 5.0
 
 
 def state_of(folder):

@@ -15,13 +15,17 @@ from PIL import Image
 from ruamel.yaml import YAML
 from torch import nn
 
-from training.data_load import FREE, Entry, read_tile_ids, write_dataset
+from training.data_load import read_tile_ids, write_dataset
 from training.dataset import Sample
+from training.index import FREE, Entry
 from training.params import Params
 from training.predict import Prediction
 
 ROOT = Path(__file__).parent.parent
 SAMPLE_TILES = ROOT / "samples" / "tiles"
+
+# What stands beside the weights of every run: where, when, from what
+CIRCUMSTANCES = {"commit", "dirty", "lock_digest", "machine", "begun", "seconds", "joules"}
 
 # A property that holds slowly, on a machine that is busy, still holds.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,3 +1,3 @@
-"""The defect types and their order: class k of the network (and of the served `type` tensor) is DEFECT_TYPES[k - 1]."""
+"""The published dataset's defect types, in the order of its network's classes: class k is DEFECT_TYPES[k - 1]."""
 
 DEFECT_TYPES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")

@@ -15,10 +15,11 @@ from training.audit_figures import examine
 from training.audit_report import render
 from training.check_packages import check_packages
 from training.checkpoint import write_aside
-from training.data_load import TILE_IDS_FILE, TILES_FOLDER, Entry
+from training.data_load import TILE_IDS_FILE
 from training.data_split import read_index
 from training.dataset import Sample
 from training.errors import exit_status
+from training.index import TILES_FOLDER, Entry, image_file
 from training.params import load_params
 from training.recover_tiles import frame
 from training.report import DOUBTFUL_FILE
@@ -33,7 +34,7 @@ def load_samples(entries: Sequence[Entry], max_pixels: int, folder: Path = TILES
     """
     samples = {}
     for entry in entries:
-        tile = decode_tile((folder / "images" / f"{entry.image}.jpg").read_bytes(), max_pixels=max_pixels)
+        tile = decode_tile(image_file(folder, entry.image).read_bytes(), max_pixels=max_pixels)
         mask = decode_mask((folder / "masks" / f"{entry.image}.png").read_bytes(), above=127, max_pixels=max_pixels)
         samples[entry.image] = Sample(entry, tile, mask)
     return samples

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from training.data_load import FREE, Entry
 from training.dataset import Sample
+from training.index import FREE, Entry
 from training.label_rules import (
     LEAST_PIXELS,
     Align,

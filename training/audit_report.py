@@ -8,8 +8,8 @@ import numpy as np
 
 from tiles import DEFECT_TYPES
 from training.audit_figures import SAMPLED_PAIRS, Audit, Correlations
-from training.data_load import FREE, TYPES
 from training.dataset import Sample
+from training.index import FREE, TYPES
 from training.label_rules import AGREEMENT, LEAST_PIXELS, REGION_MARGIN, SHOWN, Types, Vote, dice_pooled
 from training.recover_tiles import EQUAL_SIZE, SAME_TILE, Difference, exposure
 

@@ -23,13 +23,13 @@ from training.baseline_images import BaselineCrops, normalise
 from training.baseline_recipe import Recipe
 from training.baseline_train import BaselineTrainer
 from training.checkpoint import RunState
-from training.data_load import FREE
 from training.dataset import Sample
+from training.index import FREE
 from training.literature import centre_crop, centre_window, read_masks, resize, scaled_size, with_mask
 from training.params import Params
 from training.predict import Prediction
-from training.provenance import machine
 from training.results import result_of, write_results
+from training.sittings import circumstances
 from training.train import run_key
 
 RECIPE = Recipe()
@@ -54,9 +54,7 @@ def train_model(
         "split": params.data_split.model_dump(),
         "data_digest": params.data_load.digest,
         "run": key,
-        **meta["sources"],
-        "machine": machine(),
-        "seconds": round(meta["seconds"]),
+        **circumstances(meta),
     }
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from training.baseline_recipe import Recipe
-from training.data_load import FREE
 from training.dataset import Sample
 from training.errors import DatasetError
+from training.index import FREE
 from training.literature import CENTRE_CROP, resize, scaled_size
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, 0–1

@@ -1,7 +1,6 @@
 """The baseline's network and its training, as fastai's fine_tune does it: two one-cycle schedules."""
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from training.baseline_recipe import END_DIVISOR, EPSILON, MOMENTUM, SQUARE_DECA
 from training.checkpoint import RunState
 from training.errors import TrainingError
 from training.precision import autocast, keep_depthwise_in_float32, pick_device
-from training.provenance import git_commit
+from training.sittings import Sittings
 
 
 def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
@@ -69,13 +68,13 @@ class BaselineTrainer:
     def train(self, state: RunState) -> dict[str, Any]:
         """Train from the saved state, if any, to the last epoch.
 
-        Returns: {"losses": of each epoch, "seconds": of all sittings, "sources": the first sitting's commit}
+        Returns: {"losses": of each epoch, "schedule": the optimizer's, …: what `Sittings.so_far` tells}
         Raises: TrainingError, when a loss is not finite.
         """
-        begun = time.monotonic()
-        new = {"losses": [], "seconds": 0.0, "sources": git_commit(), "schedule": None}
-        meta: dict[str, Any] = state.load({"network": self.network}, self.optimizer) or new
-        before, done, scheduler = meta["seconds"], len(meta["losses"]), None
+        saved = state.load({"network": self.network}, self.optimizer)
+        sittings = Sittings(saved)
+        meta: dict[str, Any] = saved or {"losses": [], "schedule": None, **sittings.so_far()}
+        done, scheduler = len(meta["losses"]), None
         phases = self.recipe.phases(pretrained=self.encoder["encoder_weights"] is not None)
         epochs = [(phase, index) for phase in phases for index in range(phase.epochs)]
         for epoch, (phase, index) in list(enumerate(epochs))[done:]:
@@ -83,7 +82,7 @@ class BaselineTrainer:
                 scheduler = self.begin(phase, meta["schedule"] if index else None)
             meta["losses"].append(self._train_epoch(epoch, scheduler))
             meta["schedule"] = {"scheduler": scheduler.state_dict(), "groups": self._knobs()}
-            meta["seconds"] = before + time.monotonic() - begun
+            meta |= sittings.so_far()
             state.save({"network": self.network}, self.optimizer, meta)
         return meta
 

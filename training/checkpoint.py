@@ -55,8 +55,10 @@ def load_model() -> tuple[Segmenter, dict[str, Any]]:
             raise TrainingError(f"{path} is missing: run `dvc repro train`, or `git checkout` it")
     try:
         configuration = json.loads(CONFIGURATION_FILE.read_text())
-        network = build_network(TrainParams.model_validate(configuration["train"]), pretrained=False)
-        network.load_state_dict(load_file(WEIGHTS_FILE))
+        weights = load_file(WEIGHTS_FILE)
+        classes = len(weights["head.0.bias"]) // 4  # the head gives four pixels' logits at each place
+        network = build_network(TrainParams.model_validate(configuration["train"]), classes=classes, pretrained=False)
+        network.load_state_dict(weights)
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})"

@@ -13,9 +13,9 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from tiles.canvas import STRIDE
-from training.data_load import FREE
-from training.dataset import Sample, type_number
+from training.dataset import Sample
 from training.errors import DatasetError
+from training.index import FREE
 from training.params import TrainParams
 
 TURNED_SHARE = 0.5  # of the crops; the rest stands upright, as nearly every tile does
@@ -44,7 +44,7 @@ class CropSampler:
     def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
 
-        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0–5.
+        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0 or the type.
         """
         size = self._params.batch_size
         for first in range(0, self._params.crops_per_epoch - size + 1, size):
@@ -54,13 +54,14 @@ class CropSampler:
 
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         kind = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
-        image, mask = self._view(self._draw(kind, rng), rng)
+        sample = self._draw(kind, rng)
+        image, mask = self._view(sample, rng)
         if kind in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
             background = self._view(self._draw(FREE, rng), rng)[0]
             image = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
         image = _expose(image, self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
-        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * type_number(kind)
+        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * sample.type_number
 
     def _draw(self, kind: str, rng: np.random.Generator) -> Sample:
         exposures = self._by_type[kind][rng.integers(len(self._by_type[kind]))]

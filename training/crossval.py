@@ -137,6 +137,11 @@ def alone(name: str) -> Iterator[None]:
 def main() -> None:
     """Do the runs that the command line names, or all, but for those that are done."""
     packages, params = check_packages(), load_params()
+    if params.data_load.table:
+        raise CrossvalError(
+            "the protocols are the literature's, on the published dataset: set data_load.table to null; for your own "
+            "images change data_split.test_fold and run `dvc repro`"
+        )
     names = sys.argv[1:] or run_names(params)
     for name in names:
         params_of(name, params)  # a wrong one is refused before the others take their hours

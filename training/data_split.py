@@ -12,12 +12,16 @@ from pathlib import Path
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from training.check_packages import check_packages
-from training.data_load import FREE, TILES_FOLDER, TYPES, Entry
 from training.errors import DatasetError, exit_status
+from training.index import FREE, TILES_FOLDER, Entry
 from training.params import DataSplitParams, load_params
 
 SPLIT_FILE = Path("data/split.csv")
 PARTS = ("train", "validation", "test")
+MAY_LEAK = (
+    "may leak: data_load.group names no column, so each image counts as a tile of its own; where several show one "
+    "object, add a column that tells which, or the figures say how well the network remembers"
+)
 
 
 def read_index(path: Path = TILES_FOLDER / "index.csv") -> list[Entry]:
@@ -61,7 +65,8 @@ def refuse_lacking(entries: list[Entry], folds: dict[str, int]) -> None:
     Raises: DatasetError, naming each fold and what it lacks.
     """
     shown = {(folds[e.image], e.type) for e in entries if e.type == FREE or e.defect_pixels}
-    lacking = [(fold, kind) for fold in sorted(set(folds.values())) for kind in TYPES if (fold, kind) not in shown]
+    types = sorted({FREE, *(entry.type for entry in entries)})
+    lacking = [(fold, kind) for fold in sorted(set(folds.values())) for kind in types if (fold, kind) not in shown]
     if lacking:
         lines = [f"fold {fold} has no {kind} image{'' if kind == FREE else ' with a defect'}" for fold, kind in lacking]
         raise DatasetError(
@@ -113,6 +118,8 @@ def main() -> None:
         print(f"{part}: {len(chosen)} images of {len({e.tile for e in chosen})} tiles, {dict(sorted(types.items()))}")  # noqa: T201
     if params.data_split.method == "random":
         print("leaky: exposures of one tile stand in several parts; compare only with other random splits")  # noqa: T201
+    elif params.data_load.table and not params.data_load.group:
+        print(MAY_LEAK)  # noqa: T201
 
 
 if __name__ == "__main__":

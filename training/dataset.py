@@ -7,29 +7,30 @@ from pathlib import Path
 import numpy as np
 
 from tiles import DEFECT_TYPES, decode_mask, decode_tile
-from training.data_load import FREE, TILES_FOLDER, Entry
 from training.data_split import read_index, read_split
 from training.errors import DatasetError
+from training.index import FREE, TILES_FOLDER, Entry, image_file
 from training.params import Params
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its truth. tile: (H, W) uint8, 0–255; mask: (H, W) bool."""
+    """One image with its truth. tile: (H, W) uint8, 0–255; mask: (H, W) bool; types: of its dataset, in their order."""
 
     entry: Entry
     tile: np.ndarray
     mask: np.ndarray
+    types: tuple[str, ...] = DEFECT_TYPES
+
+    @property
+    def type_number(self) -> int:
+        """The class of the image's type: from 1, and 0 for Free, whose images have no defect pixel."""
+        return 0 if self.entry.type == FREE else 1 + self.types.index(self.entry.type)
 
     @property
     def label(self) -> np.ndarray:
-        """(H, W) uint8: 0 background, 1–5 the defect type of the image's folder."""
-        return self.mask.astype(np.uint8) * type_number(self.entry.type)
-
-
-def type_number(name: str) -> int:
-    """Return the class of a type: 1–5, and 0 for Free, whose images have no defect pixel."""
-    return 0 if name == FREE else 1 + DEFECT_TYPES.index(name)
+        """(H, W) uint8: 0 background, from 1 on the defect type of the image."""
+        return self.mask.astype(np.uint8) * self.type_number
 
 
 def load_part(part: str, params: Params, split: Mapping[str, str] | None = None) -> list[Sample]:
@@ -49,6 +50,6 @@ def load_part(part: str, params: Params, split: Mapping[str, str] | None = None)
 
 def _load(entry: Entry, params: Params, folder: Path) -> Sample:
     limit = params.data_load.max_pixels
-    tile = decode_tile((folder / "images" / f"{entry.image}.jpg").read_bytes(), max_pixels=limit)
+    tile = decode_tile(image_file(folder, entry.image).read_bytes(), max_pixels=limit)
     mask = decode_mask((folder / "masks" / f"{entry.image}.png").read_bytes(), above=127, max_pixels=limit)
-    return Sample(entry, tile, mask)
+    return Sample(entry, tile, mask, tuple(params.data_load.types))

@@ -12,7 +12,6 @@ from typing import Any
 from tiles.operating_point import OperatingPoint
 from training.check_packages import check_packages
 from training.checkpoint import load_model, write_aside
-from training.data_load import TYPES
 from training.dataset import load_part
 from training.deployed import DeployedSegmenter
 from training.errors import EvaluationError, exit_status
@@ -44,7 +43,7 @@ def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
         "image": outcomes.image,
         "tile": outcomes.tile,
         "type": outcomes.kind,
-        "found_type": [TYPES[number - 1] if number else "" for number in outcomes.found_type],
+        "found_type": outcomes.found_type,
         "true_positive": outcomes.true_positive,
         "false_positive": outcomes.false_positive,
         "false_negative": outcomes.false_negative,

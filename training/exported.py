@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.deployed import normalise
-from training.network import CLASSES, Segmenter
+from training.network import Segmenter
 
 
 class ExportedSegmenter(nn.Module):
@@ -31,11 +31,12 @@ class ExportedSegmenter(nn.Module):
             own.decoder.blocks[place] = _DoublingBlock(block)
         self.encoder, self.decoder = own.encoder, own.decoder
         self.convolution, self.spread = own.head
+        self.classes = own.classes
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Segment a batch."""
         logits = self.convolution(self.decoder(self.encoder(normalise(image))))
-        logits = logits.unflatten(1, (CLASSES, -1))  # (N, 6, 4, H / 2, W / 2)
+        logits = logits.unflatten(1, (self.classes, -1))  # (N, classes, 4, H / 2, W / 2)
         background, types = logits[:, 0], logits[:, 1:]
         highest = types.amax(dim=1)
         # ONNX Runtime computes exponential and logarithm eight at a time, its ReduceLogSumExp one by one

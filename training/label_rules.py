@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data_load import FREE, Entry
 from training.dataset import Sample
+from training.index import FREE, Entry
 from training.registration import Alignment, correlation, high_pass, project, running_mean
 
 LEAST_PIXELS = 4  # a mask of fewer shows nothing; the smallest of the others has 26

@@ -13,8 +13,8 @@ from PIL import Image
 from tiles import DEFECT_TYPES, decode_mask
 from tiles.operating_point import OperatingPoint
 from training.archive import find_archive, read_members
-from training.data_load import DOWNLOAD_FOLDER, FREE, verify_content
-from training.dataset import type_number
+from training.data_load import DOWNLOAD_FOLDER, verify_content
+from training.index import FREE
 from training.params import DataLoadParams
 from training.plots import write_rows
 from training.predict import Prediction
@@ -106,7 +106,7 @@ def _write_classes(predictions: Sequence[Prediction], point: OperatingPoint, pat
 
 def class_confusion(prediction: Prediction, point: OperatingPoint) -> np.ndarray:
     """Count one image's pixels by class. Shape: (6, 6) int64, true class by predicted class, 0 is background."""
-    actual = prediction.sample.mask * type_number(prediction.sample.entry.type)
+    actual = prediction.sample.mask * prediction.sample.type_number
     predicted = point.mask(prediction.probability) * prediction.type
     pairs = np.bincount((actual * len(CLASSES) + predicted).ravel(), minlength=len(CLASSES) ** 2)
     return pairs.reshape(len(CLASSES), len(CLASSES))

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint
-from training.data_load import FREE
+from training.index import FREE
 from training.metrics import confusion_at
 from training.results import THRESHOLDS, Result
 
@@ -24,7 +23,7 @@ class Outcomes:
     Attributes:
         tile, kind: str, the kind by the published folder, `Free` included.
         true_positive, false_positive, false_negative: pixels.
-        found_type: 1–5, the type that most predicted pixels have, 0 where none is predicted.
+        found_type: str, the type that most predicted pixels have, empty where none is predicted.
         score: 0–1.
     """
 
@@ -61,11 +60,12 @@ def outcomes_at(results: Sequence[Result], point: OperatingPoint) -> Outcomes:
     return Outcomes(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _outcome(result: Result, point: OperatingPoint) -> tuple[str, str, str, int, int, int, int, float]:
+def _outcome(result: Result, point: OperatingPoint) -> tuple[str, str, str, int, int, int, str, float]:
     names = (result.image, result.tile, result.kind)
     if result.score < point.alarm_score:
-        return *names, 0, 0, int(result.counts.defect.sum()), 0, result.score
-    return *names, *confusion_at(result.counts, point.threshold), int(result.types[point.threshold]), result.score
+        return *names, 0, 0, int(result.counts.defect.sum()), "", result.score
+    found_type = ("", *result.names)[result.types[point.threshold]]
+    return *names, *confusion_at(result.counts, point.threshold), found_type, result.score
 
 
 def join(parts: Sequence[Outcomes]) -> Outcomes:
@@ -101,7 +101,12 @@ def dice_pooled(outcomes: Outcomes) -> float:
 
 def dice_by_type(outcomes: Outcomes) -> dict[str, float]:
     """Return the pooled Dice of each type's images, of the types that are there."""
-    return {kind: dice_pooled(outcomes.take(outcomes.kind == kind)) for kind in DEFECT_TYPES if kind in outcomes.kind}
+    return {kind: dice_pooled(outcomes.take(outcomes.kind == kind)) for kind in types_of(outcomes)}
+
+
+def types_of(outcomes: Outcomes) -> list[str]:
+    """Return the defect types that are there, in the alphabet's order."""
+    return sorted({str(kind) for kind in outcomes.kind} - {FREE})
 
 
 def mean_of_types(types: Mapping[str, float]) -> float:
@@ -146,12 +151,12 @@ def measure(outcomes: Outcomes) -> dict[str, Any]:
 def type_figures(defective: Outcomes) -> dict[str, float]:
     """Return how many defective images are found, and how right their types are. Macro-F1 is over the types there."""
     found = defective.take(defective.true_positive > 0)
-    names = np.array([FREE, *DEFECT_TYPES])[found.found_type]
     kinds = np.unique(found.kind)
-    macro_f1 = f1_score(found.kind, names, labels=kinds, average="macro", zero_division=0) if len(found) else 0.0
+    pairs = (found.kind, found.found_type)
+    macro_f1 = f1_score(*pairs, labels=kinds, average="macro", zero_division=0) if len(found) else 0.0
     return {
         "found_images": len(found),
-        "type_right_of_found": float((names == found.kind).mean()) if len(found) else 0.0,
+        "type_right_of_found": float((found.found_type == found.kind).mean()) if len(found) else 0.0,
         "type_macro_f1": float(macro_f1),
     }
 

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tiles import DEFECT_TYPES
 from tiles.canvas import STRIDE
 from tiles.operating_point import SCORE_PIXELS, OperatingPoint
 from training.check_packages import check_packages
@@ -24,7 +23,7 @@ from training.errors import EvaluationError, exit_status
 from training.evaluate import FOLDER as EVALUATION_FOLDER
 from training.evaluate import METRICS_FILE
 from training.export import PARITY_FILE
-from training.measure import Outcomes, measure, outcomes_at
+from training.measure import Outcomes, measure, outcomes_at, types_of
 from training.model_card_text import (
     augmentation_text,
     by_type_text,
@@ -38,7 +37,7 @@ from training.model_card_text import (
     split_text,
     weakest_text,
 )
-from training.params import load_params
+from training.params import Params, load_params
 from training.quantize import PRECISIONS_FILE
 from training.report import doubtful_images
 from training.results import read_results
@@ -75,19 +74,20 @@ def multiply_adds(network: nn.Module) -> float:
 
 def figures_by_type(outcomes: Outcomes) -> dict[str, dict[str, Any]]:
     """Return the figures of each published folder that is there."""
-    return {kind: measure(outcomes.take(outcomes.kind == kind)) for kind in DEFECT_TYPES if kind in outcomes.kind}
+    return {kind: measure(outcomes.take(outcomes.kind == kind)) for kind in types_of(outcomes)}
 
 
-def render(network: nn.Module, configuration: Mapping[str, Any], false_alarm_rate: float) -> str:
+def render(network: nn.Module, configuration: Mapping[str, Any], params: Params) -> str:
     """Return the card: the template, filled with figures and tables."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     metrics = json.loads(METRICS_FILE.read_text())
     point = OperatingPoint(**metrics["operating_point"])
     outcomes, doubtful = outcomes_at(read_results(RESULTS_FILE), point), doubtful_images()
-    certain, types = outcomes.take(~np.isin(outcomes.image, doubtful)), figures_by_type(outcomes)
+    certain, by_type = outcomes.take(~np.isin(outcomes.image, doubtful)), figures_by_type(outcomes)
+    types = params.data_load.types
     return TEMPLATE_FILE.read_text().format(
-        type_count=len(DEFECT_TYPES),
-        types=", ".join(DEFECT_TYPES),
+        type_count=len(types),
+        types=", ".join(types),
         network=network_text(configuration["train"], parameters, multiply_adds(network)),
         stride=STRIDE,
         data=data_text(read_index(), read_split()),
@@ -97,12 +97,12 @@ def render(network: nn.Module, configuration: Mapping[str, Any], false_alarm_rat
         score_pixels=SCORE_PIXELS,
         threshold=point.threshold,
         alarm_score=point.alarm_score,
-        false_alarm_rate=f"{100 * false_alarm_rate:g} %",
+        false_alarm_rate=f"{100 * params.evaluate.false_alarm_rate:g} %",
         figures=figures_text(
             metrics.get("test") or metrics["test_leaky"], measure(certain), len(outcomes) - len(certain)
         ),
-        by_type=by_type_text(types),
-        weakest=weakest_text(types),
+        by_type=by_type_text(by_type),
+        weakest=weakest_text(by_type),
         misses=misses_text(outcomes),
         augmentation=augmentation_text(configuration["train"]),
         robustness=table_text(read_curves()),
@@ -120,7 +120,7 @@ def main() -> None:
     network, configuration = load_model()
     refuse_missing()
     CARD_FILE.parent.mkdir(exist_ok=True)
-    write_aside(CARD_FILE, render(network, configuration, params.evaluate.false_alarm_rate))
+    write_aside(CARD_FILE, render(network, configuration, params))
 
 
 if __name__ == "__main__":

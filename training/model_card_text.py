@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from training.data_load import TYPES, Entry
 from training.data_split import PARTS
+from training.index import FREE, Entry
 from training.markdown import table
 from training.measure import Outcomes
 from training.report import flat
@@ -46,7 +46,8 @@ def data_text(entries: Sequence[Entry], parts: Mapping[str, str]) -> str:
         tiles = [entry.tile for entry in entries if entry.type in kinds and parts[entry.image] in chosen]
         return f"{len(tiles)} ({len(set(tiles))})"
 
-    rows = [(kind, [kind]) for kind in TYPES] + [("all", list(TYPES))]
+    types = [*sorted({entry.type for entry in entries} - {FREE}), FREE]
+    rows = [(kind, [kind]) for kind in types] + [("all", types)]
     return table(
         ["type", "all", *PARTS],
         [[name, count(kinds, PARTS), *(count(kinds, [part]) for part in PARTS)] for name, kinds in rows],
@@ -64,7 +65,11 @@ def split_text(split: Mapping[str, Any]) -> str:
 def figures_text(figures: Mapping[str, Any], certain: Mapping[str, Any], doubtful: int) -> str:
     """Return every figure of the test part, and beside it the one without the doubtful images."""
     columns = [flat(dict(found)) for found in (figures, certain)]
-    rows = [[words, *(_figure(column.get(name)) for column in columns)] for name, words in (COUNTS | HEADLINE).items()]
+    rows = [
+        [words, *(_figure(column.get(name)) for column in columns)]
+        for name, words in (COUNTS | HEADLINE).items()
+        if any(name in column for column in columns)
+    ]
     return table(["figure", "test part", f"without its {doubtful} doubtful images"], rows)
 
 

@@ -1,7 +1,7 @@
-"""The segmentation network: what it is made of, and how its six logits are read.
+"""The segmentation network: what it is made of, and how its logits are read.
 
-Class 0 is background, class k is DEFECT_TYPES[k - 1]. The softmax over all six factors exactly into "is it a defect?"
-and "given a defect, which type?"; losses and the served wrapper both use that factorisation.
+Class 0 is background, class k is the dataset's k-th defect type. The softmax over all factors exactly into "is it a
+defect?" and "given a defect, which type?"; losses and the served wrapper both use that factorisation.
 """
 
 import torch
@@ -14,7 +14,7 @@ from tiles import DEFECT_TYPES
 from training.errors import TrainingError
 from training.params import TrainParams
 
-CLASSES = 1 + len(DEFECT_TYPES)
+CLASSES = 1 + len(DEFECT_TYPES)  # of the published dataset
 
 
 class Segmenter(nn.Module):
@@ -23,17 +23,18 @@ class Segmenter(nn.Module):
     The encoder has no features at full resolution, so a last decoder stage there would cost a quarter of all
     multiplications to smooth what it can't sharpen.
 
-    Shapes: (N, 1, H, W) float32, normalised, H and W multiples of 32 → logits (N, 6, H, W).
+    Shapes: (N, 1, H, W) float32, normalised, H and W multiples of 32 → logits (N, classes, H, W).
     Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet), Shi et al. 2016 (sub-pixel convolution).
     """
 
-    def __init__(self, params: TrainParams, weights: bool | str | None) -> None:
+    def __init__(self, params: TrainParams, weights: bool | str | None, classes: int) -> None:
         super().__init__()
+        self.classes = classes
         # The pretrained first layer is summed over its three input channels.
         self.encoder = get_encoder(params.encoder, in_channels=1, weights=weights, drop_path_rate=params.drop_path)
         channels = params.decoder_channels
         self.decoder = UnetDecoder(self.encoder.out_channels, channels, n_blocks=len(channels))
-        self.head = nn.Sequential(nn.Conv2d(channels[-1], 4 * CLASSES, kernel_size=3, padding=1), nn.PixelShuffle(2))
+        self.head = nn.Sequential(nn.Conv2d(channels[-1], 4 * classes, kernel_size=3, padding=1), nn.PixelShuffle(2))
         initialization.initialize_decoder(self.decoder)
         initialization.initialize_head(self.head)
 
@@ -44,14 +45,14 @@ class Segmenter(nn.Module):
         return logits
 
 
-def build_network(params: TrainParams, *, pretrained: bool = True) -> Segmenter:
-    """Build the network of params.train.
+def build_network(params: TrainParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:
+    """Build the network of params.train. classes: background and the defect types.
 
     Raises: TrainingError, when the pretrained weights can't be had.
     """
     imagenet = True if params.encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
     try:
-        return Segmenter(params, imagenet if pretrained and params.encoder_weights else None)
+        return Segmenter(params, imagenet if pretrained and params.encoder_weights else None, classes)
     except OSError as error:
         raise TrainingError(
             f"the ImageNet weights of {params.encoder} can't be had from the model hub ({error}): check the network, "
@@ -62,7 +63,7 @@ def build_network(params: TrainParams, *, pretrained: bool = True) -> Segmenter:
 def defect_logit(logits: Tensor) -> Tensor:
     """Return the log-odds of "any defect type" against background.
 
-    Shapes: (N, 6, H, W) → (N, H, W).
+    Shapes: (N, classes, H, W) → (N, H, W).
     """
     return torch.logsumexp(logits[:, 1:], dim=1) - logits[:, 0]
 
@@ -70,6 +71,6 @@ def defect_logit(logits: Tensor) -> Tensor:
 def type_logits(logits: Tensor) -> Tensor:
     """Return the logits of the defect types given that there is a defect.
 
-    Shapes: (N, 6, H, W) → (N, 5, H, W).
+    Shapes: (N, classes, H, W) → (N, classes - 1, H, W).
     """
     return logits[:, 1:]

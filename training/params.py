@@ -37,6 +37,16 @@ Degrees = Annotated[list[Annotated[float, Field(ge=-180, le=180)]], AfterValidat
 Qualities = Annotated[list[Annotated[int, Field(ge=1, le=95)]], AfterValidator(_ascending)]
 
 
+# As the proxy takes them from the model's configuration, where commas part them.
+TypeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")]
+
+
+def _different(names: list[str]) -> list[str]:
+    if len({*names, "Free"}) <= len(names):
+        raise ValueError("expected different names, and not Free, which is the type of an image without a defect")
+    return names
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -54,6 +64,15 @@ class DataLoadParams(_Section):
     digest: str
     mask_above: Annotated[int, Field(ge=0, le=254)]
     max_pixels: Positive
+    table: str | None
+    group: str | None
+    types: Annotated[list[TypeName], Field(min_length=1, max_length=254), AfterValidator(_different)]
+
+    @model_validator(mode="after")
+    def _group_is_a_column_of_a_table(self) -> "DataLoadParams":
+        if self.group and not self.table:
+            raise ValueError("group names a column of data_load.table, which is null")
+        return self
 
 
 class DataSplitParams(_Section):

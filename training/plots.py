@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
-from training.data_load import FREE
+from training.index import FREE
 from training.metrics import LEVELS, Counts, pool, precision_recall
 from training.predict import Prediction
 
@@ -50,10 +49,9 @@ def write_calibration(counts: Sequence[Counts], path: Path) -> None:
     write_rows(rows, path)
 
 
-def write_confusion(pairs: Iterable[tuple[str, int]], path: Path) -> None:
+def write_confusion(pairs: Iterable[tuple[str, str]], path: Path) -> None:
     """Write actual and predicted type of each image; `Free` is predicted where no pixel is found."""
-    names = (FREE, *DEFECT_TYPES)
-    write_rows([{"actual": actual, "predicted": names[found]} for actual, found in pairs], path)
+    write_rows([{"actual": actual, "predicted": found or FREE} for actual, found in pairs], path)
 
 
 def write_gallery(

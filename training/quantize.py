@@ -76,7 +76,9 @@ def main() -> None:
         graphs = make_graphs(params, Path(folder))
         found = compare(graphs, parts, params)
         served = serve(found, params)
-        parameters = {name: model_parameters(configuration, name, found[name]) for name in graphs}
+        parameters = {
+            name: model_parameters(configuration, params.data_load.types, name, found[name]) for name in graphs
+        }
         for name, graph in graphs.items():
             label(graph, parameters[name])
         publish(

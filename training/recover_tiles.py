@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from sklearn.metrics import adjusted_rand_score
 
-from training.data_load import Entry
 from training.errors import DatasetError
+from training.index import Entry
 from training.registration import DEGREES, Registrar
 
 SAME_TILE = 0.3  # correlation; docs/label_audit.md shows how far above and below it the pairs are

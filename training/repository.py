@@ -14,11 +14,10 @@ from typing import Any
 
 import onnx
 
-from tiles import DEFECT_TYPES
 from tiles.canvas import canvas_size
 from training.checkpoint import write_aside
 from training.contract import refuse_broken_contract
-from training.data_load import Entry
+from training.index import Entry
 from training.onnx_graph import INPUT
 from training.provenance import stage_digest
 
@@ -30,17 +29,20 @@ GPU_GRAPH_FILE = FOLDER / "1" / "model_gpu.onnx"
 FIGURES = ("dice_pooled", "dice_type_mean", "auroc", "type_right_of_found")
 
 
-def model_parameters(configuration: Mapping[str, Any], precision: str, quality: Mapping[str, Any]) -> dict[str, str]:
+def model_parameters(
+    configuration: Mapping[str, Any], types: Sequence[str], precision: str, quality: Mapping[str, Any]
+) -> dict[str, str]:
     """Return what travels with the model; the names start with `model.`, so that no backend takes them for its own.
 
-    configuration: of the weights. quality: what gate.Quality.figures gives of this precision.
+    configuration: of the weights. types: in the order of their classes. quality: what gate.Quality.figures gives of
+    this precision.
     """
     part = "test" if "test" in quality else "test_leaky"
     figures = quality[part]
     return {
         "model.threshold": str(quality["operating_point"]["threshold"]),
         "model.alarm_score": str(quality["operating_point"]["alarm_score"]),
-        "model.types": ",".join(DEFECT_TYPES),
+        "model.types": ",".join(types),
         "model.precision": precision,
         "model.commit": configuration["commit"],
         "model.commit_dirty": str(configuration["dirty"]).lower(),

@@ -27,8 +27,9 @@ class Result:
     Attributes:
         image, tile: names; kind: the type by the published folder, `Free` included.
         counts: of true defective and sound pixels by their probability.
-        types: (256,) uint8; at each threshold the type (1–5) that most predicted pixels have, 0 where there is none.
+        types: (256,) uint8; at each threshold the type (from 1) that most predicted pixels have, 0 where there is none.
         score: of the tile, 0–1.
+        names: of the types, in their order.
     """
 
     image: str
@@ -37,6 +38,7 @@ class Result:
     counts: Counts
     types: np.ndarray
     score: float
+    names: tuple[str, ...] = DEFECT_TYPES
 
     @property
     def defective(self) -> bool:
@@ -46,16 +48,15 @@ class Result:
 
 def result_of(prediction: Prediction) -> Result:
     """Count one prediction."""
-    entry = prediction.sample.entry
-    return Result(
-        entry.image, entry.tile, entry.type, count(prediction), _types(prediction), score(prediction.probability)
-    )
+    entry, names = prediction.sample.entry, prediction.sample.types
+    types, of_tile = _types(prediction), score(prediction.probability)
+    return Result(entry.image, entry.tile, entry.type, count(prediction), types, of_tile, names)
 
 
 def _types(prediction: Prediction) -> np.ndarray:
-    numbers = range(1, 1 + len(DEFECT_TYPES))
+    numbers = range(1, 1 + len(prediction.sample.types))
     each = [np.bincount(prediction.probability[prediction.type == k], minlength=LEVELS) for k in numbers]
-    at_least = np.cumsum(np.stack(each)[:, ::-1], axis=1)[:, ::-1]  # (5, 256) pixels of each type
+    at_least = np.cumsum(np.stack(each)[:, ::-1], axis=1)[:, ::-1]  # (types, 256) pixels of each
     return np.where(at_least.any(axis=0), 1 + at_least.argmax(axis=0), 0).astype(np.uint8)
 
 
@@ -77,6 +78,7 @@ def _row(result: Result) -> dict[str, Any]:
         "tile": result.tile,
         "type": result.kind,
         "score": result.score,
+        "types": ",".join(result.names),
         **dict(zip([f"defect_{e}" for e in edges], np.add.reduceat(result.counts.defect, edges).tolist(), strict=True)),
         **dict(zip([f"sound_{e}" for e in edges], np.add.reduceat(result.counts.sound, edges).tolist(), strict=True)),
         **{f"type_{threshold}": int(result.types[threshold]) for threshold in THRESHOLDS},
@@ -103,4 +105,5 @@ def _result(row: dict[str, str]) -> Result:
     defect[edges] = [int(row[f"defect_{edge}"]) for edge in edges]
     sound[edges] = [int(row[f"sound_{edge}"]) for edge in edges]
     types[edges[1:]] = [int(row[f"type_{threshold}"]) for threshold in THRESHOLDS]
-    return Result(row["image"], row["tile"], row["type"], Counts(defect, sound), types, float(row["score"]))
+    names = tuple(row["types"].split(",")) if "types" in row else DEFECT_TYPES  # a table of the published types' time
+    return Result(row["image"], row["tile"], row["type"], Counts(defect, sound), types, float(row["score"]), names)

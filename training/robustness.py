@@ -13,11 +13,11 @@ from tiles.operating_point import OperatingPoint
 from training.changes import CHANGES
 from training.check_packages import check_packages
 from training.checkpoint import load_model
-from training.data_load import FREE
 from training.dataset import Sample, load_part
 from training.deployed import DeployedSegmenter
 from training.errors import exit_status
 from training.evaluate import read_metrics
+from training.index import FREE
 from training.measure import measure, outcomes_at
 from training.params import RobustnessParams, load_params
 from training.plots import write_rows

@@ -19,12 +19,12 @@ import tiles
 from training.check_packages import check_packages
 from training.checkpoint import RunState, save_model
 from training.crops import CropSampler
-from training.data_load import TILES_FOLDER
 from training.data_split import read_split
 from training.dataset import Sample, load_part
 from training.errors import exit_status
+from training.index import TILES_FOLDER
 from training.params import Params, load_params
-from training.provenance import git_commit, machine
+from training.sittings import Sittings, circumstances
 from training.trainer import Trainer
 
 RUN_FOLDER = Path(".run/train")
@@ -33,7 +33,7 @@ CODE = ("crops", "dataset", "deployed", "losses", "network", "precision", "train
 
 def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) -> str:
     """Return a digest of everything that the weights depend on, the machine aside. split: {image: part}."""
-    data = [params.data_load.digest, params.data_load.mask_above]
+    data = [params.data_load.digest, params.data_load.mask_above, params.data_load.types]
     knobs = [params.base.model_dump(), params.train.model_dump(), data, packages, sorted(split.items())]
     digest = hashlib.sha256(json.dumps(knobs).encode())
     code = [Path(__file__).with_name(f"{name}.py") for name in CODE] + sorted(Path(tiles.__file__).parent.glob("*.py"))
@@ -48,23 +48,23 @@ def run(
     """Train from the saved state, if any, to the last epoch; each epoch's figures go to DVCLive and into the state.
 
     samples: those of the parts `train` and `validation`; live: None in every process but the main one.
-    Returns: {"history": figures of each epoch, "seconds": of all sittings, "sources": the first sitting's commit}
+    Returns: {"history": figures of each epoch, …: what `Sittings.so_far` tells}
     """
-    begun = time.monotonic()
-    meta = state.load(trainer.modules, trainer.optimizer) or {"history": [], "seconds": 0.0, "sources": git_commit()}
-    before, history = meta["seconds"], meta["history"]
-    for figures in history:
+    saved = state.load(trainer.modules, trainer.optimizer)
+    sittings = Sittings(saved)
+    meta: dict[str, Any] = saved or {"history": [], **sittings.so_far()}
+    for figures in meta["history"]:
         log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
-    for epoch in range(len(history), params.train.epochs):
+    for epoch in range(len(meta["history"]), params.train.epochs):
         started = time.monotonic()
         figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
         figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
         last = epoch + 1 == params.train.epochs
         if trainer.is_main and (last or (epoch + 1) % params.train.validate_every == 0):
             figures |= trainer.validate(samples["validation"])
-        history.append(figures)
-        meta["seconds"] = before + time.monotonic() - begun
+        meta["history"].append(figures)
+        meta |= sittings.so_far()
         if trainer.is_main:
             state.save(trainer.modules, trainer.optimizer, meta)
         log(live, figures)
@@ -101,9 +101,7 @@ def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, A
     return {
         **identity(params),
         "run": key,
-        **meta["sources"],
-        "machine": machine(),
-        "seconds": round(meta["seconds"]),
+        **circumstances(meta),
     }
 
 
@@ -113,7 +111,7 @@ def main() -> None:
     params = load_params()
     key = run_key(params, packages, read_split())
     samples = {part: load_part(part, params) for part in ("train", "validation")}
-    trainer = Trainer(params.train, params.base.seed)
+    trainer = Trainer(params.train, params.base.seed, 1 + len(params.data_load.types))
     with live_in("dvclive", trainer) as live:
         meta = run(trainer, params, samples, RunState(RUN_FOLDER / key), live)
     if trainer.is_main:

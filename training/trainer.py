@@ -17,7 +17,7 @@ from training.deployed import DeployedSegmenter, normalise
 from training.errors import TrainingError
 from training.losses import segmentation_loss_with_logits
 from training.metrics import best_threshold, count, dice_image_mean, dice_pooled
-from training.network import Segmenter, build_network
+from training.network import CLASSES, Segmenter, build_network
 from training.params import TrainParams
 from training.precision import autocast, keep_depthwise_in_float32
 from training.predict import predict
@@ -57,6 +57,7 @@ class Trainer:
 
     params: TrainParams
     seed: int
+    classes: int = CLASSES
 
     def __post_init__(self) -> None:
         self.accelerator = Accelerator(mixed_precision="no")  # `autocast` says how precisely
@@ -67,7 +68,7 @@ class Trainer:
                 "it equally, change either"
             )
         torch.manual_seed(self.seed)
-        network = build_network(self.params).to(self.device).to(memory_format=torch.channels_last)
+        network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
         self.network: nn.Module = network
         self.average = AveragedModel(network, multi_avg_fn=moving_average(self.params.ema_decay), use_buffers=True)
         if self.device.type == "cpu":

@@ -1,0 +1,43 @@
+"""A small dataset of a user's own: castings in colour, of several sizes, with defect types that nobody else has."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+TYPES = ("Dent", "Rust spot")
+CASTINGS = 6  # of each type and of Free, each photographed twice
+COLOURS = {"Dent": (40, 40, 60), "Rust spot": (150, 60, 20)}
+METAL = (150, 155, 160)
+
+
+def write_castings(folder: Path) -> Path:
+    """Write images, masks and the table that names them; return its path."""
+    rng, rows = np.random.default_rng(1), [["image", "mask", "type", "casting"]]
+    for kind in (*TYPES, "Free"):
+        for number in range(2 * CASTINGS):
+            casting, shot = divmod(number, 2)
+            image = f"{kind}/{casting}-{shot}{'.png' if shot else '.jpg'}"
+            mask = "" if kind == "Free" else f"{kind}/{casting}-{shot}.mask.png"
+            write_casting(folder, image, mask, kind, rng)
+            rows.append([image, mask, kind, f"{kind} {casting}"])
+    table = folder / "castings.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    return table
+
+
+def write_casting(folder: Path, image: str, mask: str, kind: str, rng: np.random.Generator) -> None:
+    """Write one image in RGB and, where it has a name, its mask in black and white, in RGB, too."""
+    height, width = (int(side) for side in rng.integers(40, 150, size=2))
+    pixels = np.full((height, width, 3), METAL, np.uint8) + rng.integers(0, 20, (height, width, 1), np.uint8)
+    defect = np.zeros((height, width), bool)
+    if mask:
+        top, left = (int(rng.integers(0, side - 16)) for side in (height, width))
+        defect[top : top + 16, left : left + 16] = True
+        pixels[defect] = COLOURS[kind]
+        (folder / mask).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(defect.astype(np.uint8) * 255).convert("RGB").save(folder / mask)
+    (folder / image).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folder / image)

@@ -1,0 +1,233 @@
+"""A user's own images: what doesn't fit is named, what fits is trained on and served, and no code is touched."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from own_data import TYPES, write_castings
+from PIL import Image
+from ruamel.yaml import YAML
+from training_data import params_with
+
+from tests.clones import clone, commit, run
+from tests.conftest import ROOT, Service, answers, free_port, wait_until
+from training.data_split import assign_folds, read_index
+from training.errors import DatasetError
+from training.own_data import contents, read_table, write_images
+from training.params import DataLoadParams
+
+
+def params_of(table: Path, group: str | None = "casting", types: tuple[str, ...] = TYPES) -> DataLoadParams:
+    changes = {"data_load__table": str(table), "data_load__group": group, "data_load__types": list(types)}
+    return params_with(**changes).data_load
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_castings(tmp_path / "castings")
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rewrite(table: Path, rows: list[dict[str, str]]) -> None:
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def load(table: Path, folder: Path, **changes) -> None:
+    params = params_of(table, **changes)
+    write_images(read_table(table, params), params, folder)
+
+
+def test_the_index_holds_each_image_with_its_group_and_its_masks_pixels(table: Path, tmp_path: Path) -> None:
+    load(table, tmp_path / "tiles")
+    entries = {entry.image: entry for entry in read_index(tmp_path / "tiles/index.csv")}
+
+    assert len(rows_of(table)) == len(entries) == 36
+    assert ("Rust spot 3", "Rust spot", 256) == (
+        entries["Rust spot-3-1"].tile, entries["Rust spot-3-1"].type, entries["Rust spot-3-1"].defect_pixels
+    )  # fmt: skip
+    assert 0 == entries["Free-0-0"].defect_pixels
+    assert (table.parent / "Rust spot/3-1.png").read_bytes() == (
+        tmp_path / "tiles/images/Rust spot-3-1.png"
+    ).read_bytes()
+    assert (table.parent / "Rust spot/3-0.jpg").read_bytes() == (
+        tmp_path / "tiles/images/Rust spot-3-0.jpg"
+    ).read_bytes()
+
+
+def test_the_images_of_a_group_share_a_fold_and_without_a_column_they_may_not(table: Path, tmp_path: Path) -> None:
+    split = params_with(data_split__folds=3, data_split__test_fold=1, data_split__validation_fold=2).data_split
+    parted = {}
+    for group in ("casting", None):
+        load(table, tmp_path / str(group), group=group)
+        folds = assign_folds(read_index(tmp_path / str(group) / "index.csv"), split, seed=1)
+        parted[group] = [name for name in folds if name.endswith("-0") and folds[name] != folds[f"{name[:-1]}1"]]
+
+    assert [] == parted["casting"]
+    assert parted[None]
+
+
+def change_row(line: int, **cells: str) -> Callable[[Path], None]:
+    """Change cells of the row at a line of the table, as an editor counts them."""
+
+    def spoil(table: Path) -> None:
+        rows = rows_of(table)
+        rows[line - 2] |= cells
+        rewrite(table, rows)
+
+    return spoil
+
+
+def without_column(table: Path) -> None:
+    rewrite(table, [{name: cell for name, cell in row.items() if name != "casting"} for row in rows_of(table)])
+
+
+def redrawn(mask: str, grey: int, size: tuple[int, int] | None = None) -> Callable[[Path], None]:
+    """Paint a mask in one grey, or make it another size."""
+
+    def spoil(table: Path) -> None:
+        path = table.parent / mask
+        with Image.open(path) as mask_before:
+            Image.new("L", size or mask_before.size, grey).save(path)
+
+    return spoil
+
+
+FAULTS = {
+    "no such type": (change_row(2, type="Scratch"), r"line 2: the type is 'Scratch', expected .*Dent, Rust spot, Free"),
+    "no mask": (change_row(3, mask=""), r"line 3: Dent/0-1\.png has a Dent and no mask"),
+    "no file": (change_row(4, image="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
+    "no group": (change_row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
+    "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
+    "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
+    "a grey mask": (
+        redrawn("Dent/0-0.mask.png", 100),
+        r"the mask has no pixel brighter than 127 \(data_load\.mask_above",
+    ),
+    "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask is \(7, 5\) pixels, its image"),
+    "a defect on a Free image": (
+        change_row(26, image="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
+        r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* its image is Free: name its type",
+    ),
+    "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv can't be read .* CSV file in UTF-8"),
+    "no row": (lambda table: table.write_text("image,mask,type,casting\n"), "it names no image"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), FAULTS.values(), ids=FAULTS)
+def test_what_does_not_fit_is_named(table: Path, tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:
+    spoil(table)
+    with pytest.raises(DatasetError, match=words):
+        load(table, tmp_path / "tiles")
+    assert not (tmp_path / "tiles/index.csv").exists()
+
+
+def test_the_documented_snippet_writes_the_table_of_a_folder_a_type(table: Path) -> None:
+    snippet = re.search(r"```python\n(.*?)```", (ROOT / "docs/your_data.md").read_text(), re.DOTALL)[1]
+    expected = [{name: row[name] for name in ("image", "mask", "type")} for row in rows_of(table)]
+    table.unlink()
+    subprocess.run([sys.executable, "-c", snippet], cwd=table.parent.parent, check=True)
+    assert sorted(map(str, expected)) == sorted(map(str, rows_of(table)))
+
+
+def test_a_type_of_the_parameters_that_no_image_has_is_named(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no image is of the type Scratch: take it out of"):
+        load(table, tmp_path / "tiles", types=(*TYPES, "Scratch"))
+
+
+def test_equal_files_have_an_equal_digest(table: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(table.parent, tmp_path / "copy")
+    one, other = (contents(read_table(path, params_of(path))) for path in (table, copy / table.name))
+    assert one == other
+    assert 36 + 24 == len(one)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data_load__types": ["Dent", "Dent"]}, "different names"),
+        ({"data_load__types": ["Dent", "Free"]}, "not Free"),
+        ({"data_load__types": ["Dent, large"]}, "pattern"),
+        ({"data_load__types": []}, "at least 1"),
+        ({"data_load__group": "casting"}, "a column of data_load.table, which is null"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        params_with(**changes)
+
+
+def edit(folder: Path, table: Path, group: str | None) -> None:
+    """What docs/your_data.md tells a user to edit, and a small training."""
+    yaml, path = YAML(), folder / "params.yaml"
+    params = yaml.load(path)
+    params["data_load"] |= {"table": str(table), "group": group, "types": list(TYPES), "digest": ""}
+    params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
+    params["train"] |= {"epochs": 2, "crops_per_epoch": 16, "batch_size": 8, "crop_size": 64, "validate_every": 1}
+    params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
+    yaml.dump(params, path)
+
+
+@pytest.fixture(scope="module")
+def castings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which `dvc repro` ran on the castings."""
+    folder = tmp_path_factory.mktemp("own")
+    repository = clone(ROOT, folder / "repository")
+    edit(repository, write_castings(folder / "castings"), "casting")
+    commit(repository, "castings")
+    run(repository, "dvc", "repro")
+    return repository
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_pipelines_figures_are_of_the_users_types(castings: Path) -> None:
+    figures = json.loads((castings / "evaluation/metrics.json").read_text())["test"]
+    config = (castings / "model_repository/segmenter/config.pbtxt").read_text()
+    card = (castings / "docs/model_card.md").read_text()
+
+    assert {*TYPES} == figures["dice_by_type"].keys()
+    assert 'key: "model.types" value: { string_value: "Dent,Rust spot" }' in config
+    assert "Rust spot" in card
+    assert not re.search("Blowhole|Uneven", card)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_service_answers_with_the_users_types(castings: Path, start_service: Callable[..., Service]) -> None:
+    ports = {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
+    service = start_service("launch", MODEL_REPOSITORY=str(castings / "model_repository"), **ports)
+    here = f"http://127.0.0.1:{ports['PORT']}"
+    wait_until(lambda: answers(f"{here}/health/ready"), service)
+    image = castings.parent / "castings/Rust spot/0-1.png"
+
+    request = urllib.request.Request(f"{here}/analyze", image.read_bytes(), {"Content-Type": "image/png"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+
+    assert {*TYPES} == answer["types"].keys()
+    with Image.open(image) as photograph:
+        assert photograph.size[::-1] == np.asarray(answer["pred"]).shape
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_without_a_group_the_split_warns_that_it_may_leak(castings: Path, tmp_path: Path) -> None:
+    copy = clone(castings, tmp_path / "copy")
+    edit(copy, castings.parent / "castings/castings.csv", None)
+
+    assert "may leak: data_load.group names no column" in run(copy, "dvc", "repro", "data_split")

@@ -1,0 +1,125 @@
+"""Images of your own in place of the published archive: a table names each image, its mask, its type and its group.
+
+docs/your_data.md tells how to write the table.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from tqdm import tqdm
+
+from training.errors import DatasetError
+from training.index import FREE, Entry, write_index
+from training.pairs import File, make_folders, read_image, read_mask, write_pair
+from training.params import DataLoadParams
+
+COLUMNS = ("image", "mask", "type")
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """A row of the table. mask: None where the cell is empty; tile: what the group's column says, else the image."""
+
+    image: File
+    mask: File | None
+    type: str
+    tile: str
+
+    @property
+    def name(self) -> str:
+        """The image's path in the table without its suffix, as one word: day1/0001.png is day1-0001."""
+        return "-".join(PurePosixPath(self.image.name).with_suffix("").parts)
+
+
+def read_table(table: Path, params: DataLoadParams) -> list[OwnImage]:
+    """Read the table and the files that it names, from beside it.
+
+    Raises: DatasetError, naming what is missing.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"data_load.table {table} can't be read ({error}): name a CSV file in UTF-8") from None
+    wanted = [*COLUMNS, *([params.group] if params.group else [])]
+    if lacking := [name for name in wanted if name not in columns]:
+        raise DatasetError(f"{table} has no column {', '.join(lacking)}: its columns are {', '.join(columns)}")
+    images, problems = [], []
+    for number, row in enumerate(rows, start=2):  # as an editor counts lines, the header's included
+        try:
+            images.append(_read_row(row, table.parent, params))
+        except (DatasetError, OSError) as error:
+            problems.append(f"line {number}: {error}")
+    refuse(table, problems or ([] if rows else ["it names no image"]))
+    return images
+
+
+def _read_row(row: dict[str, str], folder: Path, params: DataLoadParams) -> OwnImage:
+    image, mask, kind = ((row[name] or "").strip() for name in COLUMNS)
+    if kind not in (types := [*params.types, FREE]):
+        raise DatasetError(f"the type is {kind!r}, expected one of data_load.types or {FREE}: {', '.join(types)}")
+    if not mask and kind != FREE:
+        raise DatasetError(f"{image} has a {kind} and no mask: name its mask, or call it {FREE}")
+    tile = (row[params.group] or "").strip() if params.group else image
+    if not tile:
+        raise DatasetError(f"{image} has nothing in the column {params.group}: say which object it shows")
+    return OwnImage(_read_file(folder, image), _read_file(folder, mask) if mask else None, kind, tile)
+
+
+def _read_file(folder: Path, name: str) -> File:
+    if not (folder / name).is_file():
+        raise DatasetError(f"there is no file {name or 'without a name'} in {folder}")
+    return File(name, (folder / name).read_bytes())
+
+
+def refuse(table: Path, problems: Sequence[str]) -> None:
+    """Tell all that is wrong at once, if anything is.
+
+    Raises: DatasetError.
+    """
+    if problems:
+        more = [f"… and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
+        raise DatasetError("\n  ".join([f"{table} does not fit:", *problems[:SHOWN_PROBLEMS], *more]))
+
+
+def contents(images: Sequence[OwnImage]) -> dict[str, bytes]:
+    """Return {path in the table: bytes} of all images and masks, for their digest."""
+    return {file.name: file.content for own in images for file in (own.image, own.mask) if file}
+
+
+def write_images(images: Sequence[OwnImage], params: DataLoadParams, folder: Path) -> None:
+    """Check every image against its mask and its type, and write images, masks and index.
+
+    Raises: DatasetError, naming every file that doesn't fit.
+    """
+    make_folders(folder)
+    count = Counter(own.name for own in images)
+    problems = [f"{own.image.name}: another image is called {own.name}, too" for own in images if count[own.name] > 1]
+    if unused := [kind for kind in params.types if kind not in {own.type for own in images}]:
+        problems.append(f"no image is of the type {', '.join(unused)}: take it out of data_load.types")
+    entries = []
+    for own in tqdm(images, desc="data_load", unit="image"):
+        try:
+            entries.append(_write(own, params, folder))
+        except DatasetError as error:
+            problems.append(str(error))
+    refuse(Path(params.table or ""), problems)
+    write_index(entries, folder / "index.csv")
+
+
+def _write(own: OwnImage, params: DataLoadParams, folder: Path) -> Entry:
+    tile = read_image(own.image, params)
+    mask = read_mask(own.mask, tile, params) if own.mask else np.zeros(tile.shape, bool)
+    rule = f"pixel brighter than {params.mask_above} (data_load.mask_above)"
+    if own.mask and own.type != FREE and not mask.any():
+        raise DatasetError(f"{own.mask.name}: the mask has no {rule}: draw defects in white, or call the image {FREE}")
+    if own.mask and own.type == FREE and mask.any():
+        raise DatasetError(f"{own.mask.name}: the mask has a {rule}, its image is {FREE}: name its type")
+    write_pair(own.name, own.image.content, mask, folder)
+    return Entry(own.name, own.tile, own.type, tile.shape[1], tile.shape[0], int(mask.sum()))
