@@ -15,7 +15,7 @@ from inference_server.child import Child, Waitable, child, first_of
 from inference_server.errors import PortInUseError, ServingError, StartError, StopAskedError
 from inference_server.log import Log
 from inference_server.memory import memory_kills, refuse_memory_kill
-from inference_server.run_folder import run_folder
+from inference_server.run_folder import MEND, run_folder
 from inference_server.settings import Settings
 from inference_server.stubs import discard, shared_memory, watched
 from inference_server.wheel import Wheel, find_wheel
@@ -133,7 +133,7 @@ def _wait_until_ready(process: Child, log: Log, settings: Settings, kills: int, 
         happened = first_of([process, *stop], timeout_s=POLL_S)
         if happened is process:
             refuse_memory_kill(kills)
-            raise StartError(f"Triton refuses to start: {log.reason()}")
+            raise StartError(f"Triton refuses to start: {log.reason()} ({settings.model_repository}: {MEND})")
         if happened is not None:
             raise StopAskedError("asked to stop while Triton was starting")
         if time.monotonic() > deadline_s:

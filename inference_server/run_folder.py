@@ -21,6 +21,7 @@ from inference_server.wheel import Wheel
 
 OUR_BACKENDS = Path(__file__).parent / "backends"
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "__init__.py")
+MEND = "`dvc repro` makes it, `git checkout model_repository` brings the published one back"
 
 
 @contextmanager
@@ -42,15 +43,14 @@ def run_folder(wheel: Wheel, settings: Settings) -> Iterator[Path]:
 
 def _models(repository: Path) -> list[Path]:
     """Return the model folders: those with a config.pbtxt and at least one numbered version that is not empty."""
-    mend = "`dvc repro` makes it, `git checkout model_repository` brings the published one back"
     if not repository.is_dir():
-        raise ModelRepositoryError(f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {mend}")
+        raise ModelRepositoryError(f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {MEND}")
     models = sorted(config.parent for config in repository.glob("*/config.pbtxt"))
     if not models:
-        raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) holds no <model>/config.pbtxt: {mend}")
+        raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) holds no <model>/config.pbtxt: {MEND}")
     for model in models:
         if not any(version.parent.name.isdigit() for version in model.glob("*/*")):
-            raise ModelRepositoryError(f"{model} holds no version of the model, as in 1/model.onnx: {mend}")
+            raise ModelRepositoryError(f"{model} holds no version of the model, as in 1/model.onnx: {MEND}")
     return models
 
 
