@@ -117,9 +117,10 @@ def md5(content: bytes) -> str:
 
 
 def cached(clone: Clone) -> dict[str, str]:
-    """What each file of DVC's cache is called, and the MD5 of what it holds."""
+    """What each object of DVC's cache is called, and the MD5 of what it holds; a download's .tmp counts for nothing."""
     objects = clone.content(".dvc/cache/files/md5")
-    return {"".join(path.split("/")[-2:]).removesuffix(".dir"): held for path, held in objects.items()}
+    names = {"".join(path.split("/")[-2:]).removesuffix(".dir"): held for path, held in objects.items()}
+    return {name: held for name, held in names.items() if not name.endswith(".tmp")}
 
 
 def in_bucket(server: S3Server, prefix: str) -> dict[str, str]:
