@@ -81,12 +81,29 @@ def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> di
     """
     folds = assign_folds(entries, params, seed)
     refuse_lacking(entries, folds)
-    return {image: part_of(fold, params) for image, fold in folds.items()}
+    return parts_of(entries, folds, params)
 
 
-def part_of(fold: int, params: DataSplitParams) -> str:
-    """Return the part of a fold: one tests, one validates, the others train."""
-    return {params.test_fold: "test", params.validation_fold: "validation"}.get(fold, "train")
+def parts_of(entries: list[Entry], folds: dict[str, int], params: DataSplitParams) -> dict[str, str]:
+    """Return {image: part}: one fold tests, one validates, the others train, and so does what validation spares.
+
+    By tile, validation keeps its sound tiles and `validation_tiles` defective ones of each type: two numbers are chosen
+    there, which needs few, while tiles to train on are what the network lacks.
+    """
+    names = {params.test_fold: "test", params.validation_fold: "validation"}
+    parts = {image: names.get(fold, "train") for image, fold in folds.items()}
+    if params.method == "by_tile" and params.validation_tiles is not None:
+        spared = _spared([entry for entry in entries if parts[entry.image] == "validation"], params.validation_tiles)
+        parts |= {entry.image: "train" for entry in entries if entry.tile in spared}
+    return parts
+
+
+def _spared(entries: list[Entry], kept_of_a_type: int) -> set[str]:
+    """Return the defective tiles beyond the first so many of each type, in the order of their names."""
+    of_type = {kind: sorted({e.tile for e in entries if e.type == kind}) for kind in {e.type for e in entries} - {FREE}}
+    return {tile for tiles in of_type.values() for tile in tiles} - {
+        tile for tiles in of_type.values() for tile in tiles[:kept_of_a_type]
+    }
 
 
 def read_split(path: Path = SPLIT_FILE) -> dict[str, str]:
@@ -107,7 +124,7 @@ def main() -> None:
     entries = read_index()
     folds = assign_folds(entries, params.data_split, params.base.seed)
     refuse_lacking(entries, folds)
-    parts = {image: part_of(fold, params.data_split) for image, fold in folds.items()}
+    parts = parts_of(entries, folds, params.data_split)
     with SPLIT_FILE.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "tile", "type", "fold", "part"])

@@ -82,6 +82,7 @@ class DataSplitParams(_Section):
     folds: Annotated[int, Field(ge=3)]
     test_fold: Annotated[int, Field(ge=0)]
     validation_fold: Annotated[int, Field(ge=0)]
+    validation_tiles: Positive | None
 
     @model_validator(mode="after")
     def _folds_exist_and_differ(self) -> "DataSplitParams":
