@@ -11,9 +11,10 @@ from training_data import an_entry, params_with, unhurried, write_knobs
 
 from training import data_split
 from training.data_load import read_tile_ids
-from training.data_split import PARTS, assign_folds, part_of, read_index, read_split, refuse_lacking
+from training.data_split import PARTS, assign_folds, parts_of, read_index, read_split, refuse_lacking
 from training.errors import DatasetError
 from training.index import TYPES, write_index
+from training.params import load_params
 
 FOLDS = 5
 TWO_TYPES = ("Crack", "Fray")  # of the tiles that show two
@@ -89,9 +90,41 @@ def test_equal_seeds_split_equally_and_others_do_not(params):
     assert splits[0] != splits[2]
 
 
-def test_one_fold_tests_one_validates_and_the_others_train():
-    params = params_with(data_split__test_fold=1, data_split__validation_fold=4).data_split
-    assert ["train", "test", "train", "train", "validation"] == [part_of(fold, params) for fold in range(FOLDS)]
+@pytest.mark.parametrize("method", ["by_tile", "random"])
+def test_one_fold_tests_one_validates_and_the_others_train(method):
+    knobs = {"test_fold": 1, "validation_fold": 4, "validation_tiles": None, "method": method}
+    params = BY_TILE.model_copy(update=knobs)
+    folds = {f"image-{fold}": fold for fold in range(FOLDS)}
+    entries = [an_entry(image, "Crack", tile=image) for image in folds]
+    assert ["train", "test", "train", "train", "validation"] == [*parts_of(entries, folds, params).values()]
+
+
+@unhurried
+@given(entries=datasets_with_tiles_of_two_types, kept=st.integers(1, 3))
+def test_validation_keeps_so_many_tiles_of_each_type_and_its_sound_ones_and_the_rest_trains(entries, kept):
+    folds = assign_folds(entries, BY_TILE, 0)
+    params = BY_TILE.model_copy(update={"validation_tiles": kept})
+    parts = parts_of(entries, folds, params)
+    assert len({(e.tile, parts[e.image]) for e in entries}) == len({e.tile for e in entries})
+    fold = [entry for entry in entries if folds[entry.image] == params.validation_fold]
+    assert all(parts[entry.image] in {"validation", "train"} for entry in fold)
+    assert all(parts[entry.image] == "validation" for entry in fold if entry.type == "Free")
+    for kind in TWO_TYPES:
+        tiles = {entry.tile for entry in fold if entry.type == kind}
+        validating = {entry.tile for entry in fold if entry.type == kind and parts[entry.image] == "validation"}
+        assert min(kept, len(tiles)) <= len(validating)
+        if not any(entry.tile.startswith("both") for entry in fold):
+            assert len(validating) <= kept
+    elsewhere = [entry.image for entry in entries if folds[entry.image] != params.validation_fold]
+    whole = parts_of(entries, folds, params.model_copy(update={"validation_tiles": None}))
+    assert all(parts[image] == whole[image] for image in elsewhere)
+
+
+def test_a_random_split_spares_nothing():
+    entries = entries_of({"Crack": [6] * 10, "Free": [6] * 30})
+    folds = assign_folds(entries, RANDOM, 0)
+    parts = parts_of(entries, folds, RANDOM.model_copy(update={"validation_tiles": 1}))
+    assert all(parts[image] == "validation" for image, fold in folds.items() if fold == RANDOM.validation_fold)
 
 
 @pytest.mark.parametrize(("params", "count"), [(BY_TILE, "2 tiles"), (RANDOM, "4 images")])
@@ -167,7 +200,9 @@ def test_the_stage_writes_fold_and_part_of_every_image(project):
     data_split.main()
     rows = split_rows(project)
     assert [entry.image for entry in published_entries()] == [row["image"] for row in rows]
-    assert all(part_of(int(row["fold"]), BY_TILE) == row["part"] for row in rows)
+    folds = {row["image"]: int(row["fold"]) for row in rows}
+    assert folds == assign_folds(published_entries(), BY_TILE, load_params().base.seed)
+    assert {row["image"]: row["part"] for row in rows} == parts_of(published_entries(), folds, BY_TILE)
     assert {row["image"]: row["part"] for row in rows} == read_split()
     parts_of_tiles = {(row["tile"], row["part"]) for row in rows}
     assert 215 == len(parts_of_tiles)
