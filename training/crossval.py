@@ -4,7 +4,7 @@
     python -m training.crossval honest-3     this one
 
 honest-<k>    five folds by physical tile: fold k tests, another one validates, three train
-random        the literature's leaky random split: siblings of nearly every test image are trained on
+random        the literature's leaky random split, where it pays to train three times as long
 baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own
 
 An interrupted run goes on after its last whole epoch. The tables appear whole or not at all. Processes may do different
