@@ -30,7 +30,7 @@ from training.crossval import params_of, perform, run_names
 from training.errors import CrossvalError, EvaluationError
 from training.measure import measure, outcomes_at
 from training.params import load_params
-from training.report import point_of
+from training.report import doubtful_images, point_of
 from training.results import read_results
 
 KNOBS = {
@@ -97,6 +97,8 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
         (name, split.test_fold, split.validation_fold) for name, split in folds.items() if "honest" in name
     ]
     assert "random" == folds["random"].method
+    assert 3 * params.train.epochs == params_of("random", params).train.epochs
+    assert params.train == params_of("honest-1", params).train
     assert folds["honest-1"] == folds["baseline-1"]
 
 
@@ -215,6 +217,8 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
         assert words in text
     cropped = images(project / "crossval/random/test_centre_crop.csv")
     assert len(cropped) == metrics["leaky"]["centre_crop"]["images"]
+    doubtful = set(cropped) & set(doubtful_images())
+    assert len(cropped) - len(doubtful) == metrics["leaky"]["without_doubtful"]["centre_crop"]["images"]
     theirs, ours = (metrics["baseline"]["baseline-1"][name] for name in ("theirs", "ours"))
     assert metrics["honest"]["folds"]["honest-1"] == ours["native"]
     for found in (theirs, ours):

@@ -133,14 +133,21 @@ def leaky() -> dict[str, Any] | None:
         outcomes_at(read_results(folder / f"{name}.csv"), point)
         for name in ("test", "test_stretched", "test_centre_crop")
     )
+    doubtful = doubtful_images()
     with (folder / "test_classes.csv").open(newline="") as file:
         confusion = np.array([[int(row[name]) for name in CLASSES] for row in csv.DictReader(file)])
+    scored = {
+        "centre_crop": cropped,  # with those whose defect the crop loses, as they counted
+        "stretched": stretched,
+        "native_with_free": native,
+    }
     return {
         "run": run,
         "native": measure(native),
-        "centre_crop": overlap(cropped),  # with those whose defect the crop loses, as they counted
-        "stretched": overlap(stretched),
-        "native_with_free": overlap(native),
+        **{name: overlap(outcomes) for name, outcomes in scored.items()},
+        "without_doubtful": {
+            name: overlap(outcomes.take(~np.isin(outcomes.image, doubtful))) for name, outcomes in scored.items()
+        },
         "mean_iou": mean_iou(confusion, with_background=False),
         "mean_iou_with_background": mean_iou(confusion, with_background=True),
     }
