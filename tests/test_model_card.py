@@ -242,6 +242,9 @@ def test_the_missed_images_are_counted_and_their_defects_sized(true_positive, fa
 
 
 def test_the_folds_are_told_by_their_numbers():
-    split = {"method": "by_tile", "folds": 5, "test_fold": 1, "validation_fold": 4}
+    split = {"method": "by_tile", "folds": 5, "test_fold": 1, "validation_fold": 4, "validation_tiles": None}
     assert "into 5 folds by physical tile" in split_text(split)
     assert split_text(split).endswith("fold 1 tests, fold 4 chooses the operating point, the other 3 train")
+    spared = "the other 3 train with fold 4's defective tiles but for 2 of each type"
+    assert split_text(split | {"validation_tiles": 2}).endswith(spared)
+    assert split_text(split | {"validation_tiles": 2, "method": "random"}).endswith("the other 3 train")

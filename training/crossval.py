@@ -3,7 +3,7 @@
     python -m training.crossval              every run that has no tables yet, one after another
     python -m training.crossval honest-3     this one
 
-honest-<k>    five folds by physical tile: fold k tests, another one validates, three train
+honest-<k>    five folds by physical tile: fold k tests, another one validates, the rest trains
 random        the literature's leaky random split, where it pays to train three times as long
 baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own
 

@@ -56,9 +56,11 @@ def data_text(entries: Sequence[Entry], parts: Mapping[str, str]) -> str:
 
 def split_text(split: Mapping[str, Any]) -> str:
     """Return which folds train, choose and test."""
+    kept = split["validation_tiles"] if split["method"] == "by_tile" else None
+    rest = f" with fold {split['validation_fold']}'s defective tiles but for {kept} of each type" if kept else ""
     return (
         f"into {split['folds']} folds by {SPLITS[split['method']]}: fold {split['test_fold']} tests, fold "
-        f"{split['validation_fold']} chooses the operating point, the other {split['folds'] - 2} train"
+        f"{split['validation_fold']} chooses the operating point, the other {split['folds'] - 2} train{rest}"
     )
 
 

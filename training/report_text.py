@@ -81,7 +81,8 @@ def honest_text(honest: Mapping[str, Any], wanted: Sequence[str]) -> str:
     count, rest = everything["images"]["value"], certain["images"]["value"]
     return f"""## Honest: no exposure of a test tile was trained on
 
-Folds by physical tile: for each, one tests, one chooses the operating point, the others train.
+Folds by physical tile: for each, one tests, one chooses the operating point, the others train; of the second's
+defective tiles a few of each type choose, the rest trains, too ([why](decisions/3-split-by-tile.md)).
 {folds_text(list(honest["runs"]), wanted, count)}
 All are predicted out of fold; intervals are of 95 %, by bootstrap over tiles. The second column leaves out the
 {count - rest} images whose labels the [audit](label_audit.md) doubts.
