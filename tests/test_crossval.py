@@ -38,6 +38,7 @@ KNOBS = {
     "data_split__folds": 3,
     "data_split__test_fold": 1,
     "data_split__validation_fold": 0,
+    "data_split__validation_tiles": None,
     "train__encoder_weights": None,
     "train__epochs": 1,
     "train__crops_per_epoch": 4,
