@@ -7,7 +7,6 @@ MODEL_REPOSITORY   what `triton` serves; default model_repository at the root
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.ports import free_port
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")  # of the scratch projects, too, which know no .dvc/config of ours
@@ -125,12 +126,6 @@ def start_triton(start_service: Callable[..., Service]) -> StartTriton:
 def triton(start_triton: StartTriton) -> Triton:
     """The one Triton that tests share, serving the repository's own model."""
     return start_triton(Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository")))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(url: str) -> bool:

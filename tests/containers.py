@@ -27,7 +27,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, answers, free_port, wait_until
+from tests.conftest import ROOT, answers, wait_until
+from tests.ports import free_port
 
 
 def works(engine: str) -> bool:

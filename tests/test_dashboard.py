@@ -5,7 +5,9 @@ import re
 import urllib.request
 from collections.abc import Callable
 
-from conftest import ROOT, Service, Triton, answers, free_port, wait_until
+from conftest import ROOT, Service, Triton, answers, wait_until
+
+from tests.ports import free_port
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/magnetic-tiles.json").read_text())
 PROMETHEUS_OWN = {"up"}

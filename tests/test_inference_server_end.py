@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Service, StartTriton, Triton, command_name, descendants, free_port, runs, wait_until
+from conftest import Service, StartTriton, Triton, command_name, descendants, runs, wait_until
 from doubler import write_model
+
+from tests.ports import free_port
 
 
 def family(triton: Triton) -> tuple[int, list[int]]:

@@ -8,8 +8,10 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, free_port
+from conftest import ROOT
 from doubler import CONFIG, write_model
+
+from tests.ports import free_port
 
 
 def refusal(python: Path | str, repository: Path, **env: str) -> tuple[int, str]:

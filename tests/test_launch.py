@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Service, command_name, descendants, free_port, runs, wait_until
+from conftest import ROOT, Service, command_name, descendants, runs, wait_until
 from PIL import Image
 
 from inference_server.errors import SettingError
 from inference_server.settings import Settings
 from launch.demo import Analysis, find_samples, table
 from launch.together import beside
+from tests.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
 MODELS = os.environ.get("MODEL_REPOSITORY", str(ROOT / "model_repository"))

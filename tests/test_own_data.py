@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 from training_data import params_with
 
 from tests.clones import clone, commit, run
-from tests.conftest import ROOT, Service, answers, free_port, wait_until
+from tests.conftest import ROOT, Service, answers, wait_until
+from tests.ports import free_port
 from training.data_split import assign_folds, read_index
 from training.errors import DatasetError
 from training.own_data import contents, read_table, write_images

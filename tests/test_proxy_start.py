@@ -9,11 +9,12 @@ import sys
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession
-from conftest import ROOT, answers, free_port
+from conftest import ROOT, answers
 from proxy_servers import FakeTriton, png, texture, until
 
 from proxy.errors import SettingsError
 from proxy.settings import Settings, describe_settings
+from tests.ports import free_port
 
 BODY = png(texture(32, 40))
 

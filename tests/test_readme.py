@@ -14,7 +14,8 @@ import pytest
 
 from inference_server import settings as triton_settings
 from proxy.settings import Settings
-from tests.conftest import ROOT, descendants, free_port, runs
+from tests.conftest import ROOT, descendants, runs
+from tests.ports import free_port
 from training.measure import outcomes_at
 from training.report import point_of
 from training.results import read_results

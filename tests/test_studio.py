@@ -13,7 +13,8 @@ import dvc.repo
 import pytest
 from training_data import write_project
 
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.ports import free_port
 from tests.workflow_tools import served
 from training import train
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, free_port, wait_until
+from tests.conftest import ROOT, wait_until
+from tests.ports import free_port
 from tests.workflow_tools import App, GitHub, Heroku, Step, served
 from workflows import image, smoke
 
