@@ -11,21 +11,32 @@ from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from training.errors import DatasetError
 from training.evaluate import image_rows
-from training.measure import bootstrap, choose_operating_point, dice_pooled, interval, join, measure, outcomes_at
+from training.measure import (
+    USUAL_THRESHOLD,
+    bootstrap,
+    choose_operating_point,
+    dice_by_type,
+    dice_pooled,
+    interval,
+    join,
+    mean_of_types,
+    measure,
+    outcomes_at,
+)
 from training.results import THRESHOLDS, read_results, result_of, write_results
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 
 
-def drawn(image, kind, defect, found, *, missed=0, false=0, level=200):
+def drawn(image, kind, defect, found, *, missed=0, false=0, level=200, false_level=None):
     """A result whose tile has `defect` defect pixels, of which all but `missed` are found, and `false` others, too.
 
-    Each found pixel has the probability `level` and the type `found`.
+    Each found pixel has the probability `level`, the others `false_level` where it is given, and the type `found`.
     """
     mask, probability = np.zeros(100, bool), np.zeros(100)
     mask[:defect] = True
     probability[: defect - missed] = level
-    probability[100 - false :] = level
+    probability[100 - false :] = false_level or level
     shape = (10, 10)
     tile = f"tile of {image[:2]}"
     prediction = a_prediction(
@@ -137,6 +148,24 @@ def test_the_threshold_has_the_best_mean_of_the_types_above_the_alarm_score():
     assert everything > certain
     assert 60 < choose_operating_point(results, 1.0).threshold <= 90
     assert choose_operating_point(results, 0.0).alarm_score > 70 / 255
+
+
+@pytest.mark.parametrize(("level", "false_level", "expected"), [(30, 16, 24), (255, 200, 208)])
+def test_a_threshold_that_every_tile_wants_is_taken_however_unusual(level, false_level, expected):
+    results = [drawn(kind, kind, 10, 1, false=30, level=level, false_level=false_level) for kind in DEFECT_TYPES]
+    assert expected == choose_operating_point(results, 1.0).threshold
+
+
+def test_where_the_tiles_do_not_agree_the_usual_threshold_is_taken():
+    wants_low = [drawn("b1", "Blowhole", 10, 1), drawn("b1 again", "Blowhole", 12, 1, level=8)]
+    wants_high = [drawn("c1", "Crack", 10, 3, false=10, false_level=40)]
+    assert 8 == choose_operating_point(wants_low, 1.0).threshold
+    assert 64 == choose_operating_point(wants_high, 1.0).threshold
+    both = [
+        dice_by_type(outcomes_at([*wants_low, *wants_high], OperatingPoint(threshold, 0.0))) for threshold in (8, 64)
+    ]
+    assert mean_of_types(both[0]) > mean_of_types(both[1])
+    assert USUAL_THRESHOLD == choose_operating_point([*wants_low, *wants_high], 1.0).threshold
 
 
 def test_a_table_gives_the_same_figures_at_every_threshold_of_its_grid(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.metrics import confusion_at
 from training.results import THRESHOLDS, Result
 
 LARGE_FALSE_ALARM = 20  # pixels: the second of the two stated false-alarm rules
+USUAL_THRESHOLD = 64  # of 255, where the validation tiles don't tell it from the best
 INTERVAL = (2.5, 97.5)  # percentiles of the bootstrap
 
 
@@ -74,15 +76,39 @@ def join(parts: Sequence[Outcomes]) -> Outcomes:
 
 
 def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -> OperatingPoint:
-    """Choose on validation images: the lowest alarm score within the false-alarm rate, then the best mean of types.
+    """Choose on validation images: the lowest alarm score within the false-alarm rate, then the threshold.
 
-    Each type of defect counts alike: pooled over all of them, one large Uneven spot would choose (docs/decisions/7).
+    This one has the best mean of types, as pooled over all of them one large Uneven spot would choose. But a few tiles
+    hardly tell a threshold from the next: of those within one standard error of the best, the one nearest to
+    `USUAL_THRESHOLD` is taken (docs/decisions/7).
 
     false_alarm_rate: share of the Free images that may raise an alarm, 0–1.
     """
     alarm_score = _alarm_score([result.score for result in results if result.kind == FREE], false_alarm_rate)
     points = [OperatingPoint(threshold, alarm_score) for threshold in THRESHOLDS]
-    return max(points, key=lambda point: mean_of_types(dice_by_type(outcomes_at(results, point))))
+    defects = [result for result in results if result.kind != FREE]
+    near = _near_the_best([outcomes_at(defects, point) for point in points]) if defects else [True] * len(points)
+    return min(compress(points, near), key=lambda point: abs(point.threshold - USUAL_THRESHOLD))
+
+
+def _near_the_best(parts: Sequence[Outcomes]) -> np.ndarray:
+    """Return which parts' mean of types is within one standard error of the best, by the jackknife over tiles.
+
+    parts: the same images at several operating points; the error is that of the difference between two of them.
+    Source: Efron & Tibshirani 1993, chapter 11 (jackknife); Breiman et al. 1984 (the rule of one standard error).
+    """
+    names = parts[0].tile
+    tiles = np.unique(names)
+    without = np.array([[_type_mean(part.take(names != tile)) for part in parts] for tile in tiles])
+    means = np.array([_type_mean(part) for part in parts])
+    best = means.argmax()
+    behind = without[:, [best]] - without  # (tiles, parts)
+    error = np.sqrt((len(tiles) - 1) * behind.var(axis=0))
+    return np.asarray(means[best] - means <= error)
+
+
+def _type_mean(outcomes: Outcomes) -> float:
+    return mean_of_types(dice_by_type(outcomes))
 
 
 def _alarm_score(free: Sequence[float], rate: float) -> float:
