@@ -121,7 +121,7 @@ def test_the_api_examples_answer_while_make_serve_runs(ports: dict[str, str], tm
         assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
         example = blocks("python")[0].replace("http://127.0.0.1:8080", here)
         said = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, capture_output=True, text=True)
-        assert re.search(r"\d+ x \d+\n$", said.stdout)
+        assert re.fullmatch(r"Blowhole [1-9]\d* \d+ x \d+\n", said.stdout)  # the example shows a defect that is found
     finally:
         processes = descendants(serve.pid)
         os.killpg(serve.pid, 2)
