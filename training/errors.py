@@ -11,6 +11,7 @@ PipelineError
 └── ExportError       the exported graph is not what was evaluated
 """
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -55,7 +56,9 @@ def exit_status(stage: Callable[[], None]) -> int:
     """Run a stage's main and return the process's exit status.
 
     A PipelineError is printed as one message, and so is what a disk, full or read-only, refuses: it names its file.
+    SIGTERM ends it as SIGINT does: what was written aside is removed.
     """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         stage()
     except (PipelineError, OSError) as error:
