@@ -98,7 +98,7 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
         (name, split.test_fold, split.validation_fold) for name, split in folds.items() if "honest" in name
     ]
     assert "random" == folds["random"].method
-    assert 3 * params.train.epochs == params_of("random", params).train.epochs
+    assert 1.5 * params.train.epochs == params_of("random", params).train.epochs
     assert params.train == params_of("honest-1", params).train
     assert folds["honest-1"] == folds["baseline-1"]
 
