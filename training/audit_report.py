@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tiles import DEFECT_TYPES
+from training import markdown
 from training.audit_figures import SAMPLED_PAIRS, Audit, Correlations
 from training.dataset import Sample
 from training.index import FREE, TYPES
@@ -62,9 +63,8 @@ def _counts(audit: Audit) -> dict[str, object]:
 
 def table(header: str, rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; header: its columns' names, separated by bars. Without rows it is "None."."""
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    columns = header.count("|") + 1
-    return "\n".join([f"| {header} |", "|" + "---|" * columns, *lines]) if lines else "None."
+    rows = list(rows)
+    return markdown.table(header.split(" | "), rows) if rows else "None."
 
 
 def _correlations(audit: Audit) -> str:

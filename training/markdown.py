@@ -5,5 +5,5 @@ from collections.abc import Sequence
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    head, *body = ("| " + " | ".join(map(str, line)) + " |" for line in (header, *rows))
+    return "\n".join([head, "|" + "---|" * len(header), *body])
