@@ -23,9 +23,9 @@ from inference_server.errors import SettingError
 from inference_server.memory import MIB, memory_limit_bytes
 
 DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT = 8000, 8002
-# An instance of our int8 model takes 105 MiB with tiles of the dataset, 125 after half a megapixel, 273 after two;
-# launcher, tritonserver and proxy together take 130.
-INSTANCE_BYTES = BESIDES_BYTES = 192 * MIB
+# An instance of our int8 model takes 243 MiB after thousands of the dataset's tiles from eight clients, 273 after an image
+# of two megapixels; launcher, tritonserver and proxy together take 160 (docs/performance.md).
+INSTANCE_BYTES, BESIDES_BYTES = 256 * MIB, 192 * MIB
 
 
 @dataclass(frozen=True, kw_only=True)
