@@ -23,7 +23,7 @@ from training.errors import EvaluationError, exit_status
 from training.evaluate import FOLDER as EVALUATION_FOLDER
 from training.evaluate import METRICS_FILE
 from training.export import PARITY_FILE
-from training.measure import Outcomes, measure, outcomes_at, types_of
+from training.measure import USUAL_THRESHOLD, Outcomes, measure, outcomes_at, types_of
 from training.model_card_text import (
     augmentation_text,
     by_type_text,
@@ -96,6 +96,7 @@ def render(network: nn.Module, configuration: Mapping[str, Any], params: Params)
         split=split_text(configuration["split"]),
         score_pixels=SCORE_PIXELS,
         threshold=point.threshold,
+        usual_threshold=USUAL_THRESHOLD,
         alarm_score=point.alarm_score,
         false_alarm_rate=f"{100 * params.evaluate.false_alarm_rate:g} %",
         figures=figures_text(
