@@ -93,7 +93,13 @@ def test_without_a_local_copy_the_archive_is_downloaded_once_and_kept(tmp_path, 
     for _ in range(2):
         assert CONTENT == find_archive(source.url, tmp_path / "new" / "download").read_bytes()
     assert [None] == source.ranges_asked
-    assert ["archive.zip"] == [path.name for path in (tmp_path / "new" / "download").iterdir()]
+    assert 1 == len(list((tmp_path / "new" / "download").iterdir()))
+
+
+def test_the_download_of_another_address_is_not_taken_for_this_ones(tmp_path, source):
+    first = download(source.url, tmp_path)
+    assert first != download(f"{source.url}?other", tmp_path)
+    assert [None, None] == source.ranges_asked
 
 
 def test_a_cut_download_goes_on_where_it_stopped(tmp_path, source):

@@ -1,5 +1,6 @@
 """Get the dataset's archive: from a local copy or from its public URL, whole or not at all."""
 
+import hashlib
 import http.client
 import lzma
 import os
@@ -42,7 +43,8 @@ def download(url: str, folder: Path) -> Path:
 
     Raises: ArchiveError, after ATTEMPTS cuts.
     """
-    target, part = folder / "archive.zip", folder / "archive.zip.part"
+    target = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.zip"
+    part = target.with_suffix(".part")
     if target.exists():
         return target
     for attempt in range(1, ATTEMPTS + 1):

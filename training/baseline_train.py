@@ -15,7 +15,6 @@ from training.baseline_images import BaselineCrops, normalise
 from training.baseline_recipe import END_DIVISOR, EPSILON, MOMENTUM, SQUARE_DECAY, WEIGHT_DECAY, Phase, Recipe
 from training.checkpoint import RunState
 from training.errors import TrainingError
-from training.network import imagenet
 from training.precision import autocast, keep_depthwise_in_float32, pick_device
 from training.sittings import Sittings
 
@@ -29,9 +28,9 @@ def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
     """
     reason = None
     for encoder in (recipe.encoder, recipe.other_encoder):
-        weights: Any = imagenet(encoder)
+        imagenet: Any = True if encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
         try:
-            network = smp.Unet(encoder, encoder_weights=weights, classes=2)
+            network = smp.Unet(encoder, encoder_weights=imagenet, classes=2)
         except OSError as error:  # of the model hub: no network, no cache
             reason = reason or f"not to be had from the model hub: {str(error).splitlines()[0].split('. ')[0]}"
         else:

@@ -45,18 +45,14 @@ class Segmenter(nn.Module):
         return logits
 
 
-def imagenet(encoder: str) -> bool | str:
-    """Return how segmentation-models-pytorch is asked for an encoder's ImageNet weights: timm's by True."""
-    return True if encoder.startswith("tu-") else "imagenet"
-
-
 def build_network(params: TrainParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:
     """Build the network of params.train. classes: background and the defect types.
 
     Raises: TrainingError, when the pretrained weights can't be had.
     """
+    imagenet = True if params.encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
     try:
-        return Segmenter(params, imagenet(params.encoder) if pretrained and params.encoder_weights else None, classes)
+        return Segmenter(params, imagenet if pretrained and params.encoder_weights else None, classes)
     except OSError as error:
         raise TrainingError(
             f"the ImageNet weights of {params.encoder} can't be had from the model hub ({error}): check the network, "
