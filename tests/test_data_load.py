@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from training_data import ROOT, params_with, sample_members, write_knobs, write_
 from tiles import DEFECT_TYPES, decode_mask
 from training import data_load
 from training.archive import ENVIRONMENT_VARIABLE, read_members
-from training.data_load import content_digest, read_tile_ids, verify_content, write_dataset
+from training.data_load import read_tile_ids, verify_content, write_dataset
 from training.errors import ArchiveError, DatasetError
+from training.index import content_digest
 
 PARAMS = params_with().data_load
 CRACK = "MT_Crack/Imgs/exp1_num_342140"
@@ -62,15 +64,16 @@ def test_other_content_has_another_digest(change):
 
 def test_a_digest_that_differs_from_the_parameters_names_both_and_the_key():
     members = sample_members("Crack")
-    with pytest.raises(
-        ArchiveError, match=rf"{content_digest(members)}, params\.yaml expects abc123.*data_load\.digest"
-    ):
-        verify_content(members, "abc123")
+    told = (
+        rf"files of mine\.zip have the digest {content_digest(members)}, params\.yaml expects abc123.*data_load\.digest"
+    )
+    with pytest.raises(ArchiveError, match=told):
+        verify_content(members, "abc123", Path("mine.zip"))
 
 
 def test_an_empty_digest_accepts_any_content_and_prints_its_own(capsys):
     members = sample_members("Crack")
-    verify_content(members, "")
+    verify_content(members, "", Path("mine.zip"))
     assert content_digest(members) in capsys.readouterr().out
 
 
@@ -85,6 +88,7 @@ def test_images_are_written_as_published_and_masks_by_the_rule(tmp_path):
         truth = np.asarray(Image.open(io.BytesIO(members[f"{stem}.png"])).convert("L")) > 127
         mask = decode_mask(written.pop(f"masks/{image}.png"), above=0, max_pixels=PARAMS.max_pixels)
         np.testing.assert_array_equal(truth, mask)
+    assert f"{content_digest(members)}\n".encode() == written.pop("digest")
     assert ["index.csv"] == list(written)
 
 
@@ -187,7 +191,7 @@ def test_the_stage_replaces_the_folder_as_a_whole(project):
     stale.write_bytes(b"")
     data_load.main()
     assert ["tiles"] == [path.name for path in (project / "data").iterdir()]
-    assert 1 + 2 * 10 == len(files_below(project / "data/tiles"))
+    assert 2 + 2 * 10 == len(files_below(project / "data/tiles"))
     assert not stale.exists()
 
 
@@ -225,4 +229,4 @@ def test_a_run_after_a_failed_one_succeeds(project):
     (project / "archive.zip").write_bytes(good[0])
     (project / "params.yaml").write_bytes(good[1])
     data_load.main()
-    assert 1 + 2 * 10 == len(files_below(project / "data/tiles"))
+    assert 2 + 2 * 10 == len(files_below(project / "data/tiles"))

@@ -112,6 +112,10 @@ FAULTS = {
     "no such type": (change_row(2, type="Scratch"), r"line 2: the type is 'Scratch', expected .*Dent, Rust spot, Free"),
     "no mask": (change_row(3, mask=""), r"line 3: Dent/0-1\.png has a Dent and no mask"),
     "no file": (change_row(4, image="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
+    "an absolute path": (
+        change_row(4, image="/Dent/9.jpg"),
+        r"line 4: /Dent/9\.jpg is an absolute path: name files from",
+    ),
     "no group": (change_row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
     "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
     "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
@@ -155,6 +159,15 @@ def test_equal_files_have_an_equal_digest(table: Path, tmp_path: Path) -> None:
     one, other = (contents(read_table(path, params_of(path))) for path in (table, copy / table.name))
     assert one == other
     assert 36 + 24 == len(one)
+
+
+def test_the_digest_tells_other_images_of_the_same_names_and_sizes(table: Path, tmp_path: Path) -> None:
+    load(table, tmp_path / "before")
+    image = table.parent / "Dent/0-0.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")  # which no decoder minds
+    load(table, tmp_path / "after")
+    for name, same in (("index.csv", True), ("digest", False)):
+        assert same == ((tmp_path / "before" / name).read_text() == (tmp_path / "after" / name).read_text())
 
 
 @pytest.mark.parametrize(
@@ -203,8 +216,11 @@ def test_the_pipelines_figures_are_of_the_users_types(castings: Path) -> None:
 
     assert {*TYPES} == figures["dice_by_type"].keys()
     assert 'key: "model.types" value: { string_value: "Dent,Rust spot" }' in config
-    assert "Rust spot" in card
-    assert not re.search("Blowhole|Uneven", card)
+    assert "Dice of Rust spot, pooled" in card
+    assert "castings.csv" in card
+    assert not re.search("Blowhole|Uneven|Huang|doubt|five", card)
+    digest = (castings / "data/tiles/digest").read_text().strip()
+    assert digest == json.loads((castings / "models/segmenter.json").read_text())["data_digest"]
 
 
 @pytest.mark.slow

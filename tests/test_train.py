@@ -23,9 +23,10 @@ from training import sittings, train
 from training.checkpoint import RunState, load_model
 from training.dataset import load_part
 from training.errors import TrainingError
+from training.index import read_digest
 from training.losses import segmentation_loss_with_logits
 from training.params import load_params
-from training.train import run, run_key
+from training.train import refuse_different, run, run_key
 from training.trainer import Trainer, learning_rate, moving_average
 
 KNOBS = {
@@ -259,7 +260,7 @@ def test_the_stage_writes_weights_with_all_that_they_come_from(project, monkeypa
         "train": params.train.model_dump(),
         "seed": params.base.seed,
         "split": params.data_split.model_dump(),
-        "data_digest": params.data_load.digest,
+        "data_digest": read_digest(),
         "run": run_key(params, PACKAGES, SPLIT),
     }
     assert expected == {name: configuration[name] for name in expected}
@@ -273,7 +274,7 @@ PACKAGES = {"torch": "2.0"}
 SPLIT = {name.split("/")[1]: part for part, names in PARTS.items() for name in names}
 
 
-def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_state():
+def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_state(monkeypatch):
     others = [
         run_key(params_with(**KNOBS | {"train__learning_rate": 0.001}), PACKAGES, SPLIT),
         run_key(params_with(**KNOBS, base__seed=21), PACKAGES, SPLIT),
@@ -281,8 +282,11 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
         run_key(PARAMS, {"torch": "2.1"}, SPLIT),
         run_key(PARAMS, PACKAGES, SPLIT | {"exp1_num_262480": "test"}),
     ]
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "read_digest", lambda: "of images of the same names and sizes")
+        others.append(run_key(PARAMS, PACKAGES, SPLIT))
     assert run_key(PARAMS, PACKAGES, SPLIT) not in others
-    assert 5 == len(set(others))
+    assert 6 == len(set(others))
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_key():
@@ -328,6 +332,14 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
         new_trainer()
 
 
+def test_processes_that_would_go_on_from_different_epochs_are_refused(tmp_path):
+    refuse_different([3, 3], RunState(tmp_path))
+    with pytest.raises(
+        TrainingError, match=rf"after epochs 3, 0: {tmp_path} is on one machine alone; share the folder"
+    ):
+        refuse_different([3, 0], RunState(tmp_path))
+
+
 LARGER = {"train__batch_size": 16, "train__crop_size": 96, "train__epochs": 2, "train__crops_per_epoch": 32}
 
 
@@ -338,13 +350,41 @@ def test_two_processes_train_as_one_does_within_a_tolerance(project, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
 
 
+# Without shared gradients each process would end with weights of its own.
+TRAIN_AND_COMPARE = """
+import hashlib
+
+import torch
+from accelerate.utils import gather_object
+
+from training import train
+
+
+def run_and_compare(trainer, *rest, run=train.run):
+    meta = run(trainer, *rest)
+    weights = torch.cat([parameter.detach().flatten() for parameter in trainer.network.parameters()])
+    digests = gather_object([hashlib.sha256(weights.numpy().tobytes()).hexdigest()])
+    assert trainer.accelerator.num_processes == len(digests)
+    assert 1 == len(set(digests)), digests
+    return meta
+
+
+train.run = run_and_compare
+train.main()
+"""
+
+
 def launched(folder, processes, project):
-    """Train by accelerate's launcher in a copy of the project; return the loss of each epoch."""
+    """Train by accelerate's launcher in a copy of the project; return the loss of each epoch.
+
+    All processes must end with the same weights.
+    """
     shutil.copytree(project / "data", folder / "data")
     shutil.copytree(ROOT / "requirements", folder / "requirements")
     write_knobs(folder / "params.yaml", **KNOBS | LARGER)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", f"--num_processes={processes}"]
-    program = [*launch, "--num_machines=1", "--main_process_port=0", "--mixed_precision=no", "-m", "training.train"]
+    (folder / "train.py").write_text(TRAIN_AND_COMPARE)
+    program = [*launch, "--num_machines=1", "--main_process_port=0", "--mixed_precision=no", "train.py"]
     done = subprocess.run(
         program, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )

@@ -24,7 +24,7 @@ from training.baseline_recipe import Recipe
 from training.baseline_train import BaselineTrainer
 from training.checkpoint import RunState
 from training.dataset import Sample
-from training.index import FREE
+from training.index import FREE, read_digest
 from training.literature import centre_crop, centre_window, read_masks, resize, scaled_size, with_mask
 from training.params import Params
 from training.predict import Prediction
@@ -52,7 +52,7 @@ def train_model(
         "train_loss": meta["losses"],
         "seed": params.base.seed,
         "split": params.data_split.model_dump(),
-        "data_digest": params.data_load.digest,
+        "data_digest": read_digest(),
         "run": key,
         **circumstances(meta),
     }

@@ -70,6 +70,7 @@ class RunState:
     """What an interrupted run needs to go on after its last whole epoch, in one file."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._file = folder / "state.safetensors"
 
     def save(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, meta: dict[str, Any]) -> None:

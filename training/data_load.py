@@ -3,10 +3,10 @@
 data/tiles/images/<image>.jpg   bytes as they came; .png where they are PNG
 data/tiles/masks/<image>.png    1 bit a pixel, white where defective by the rule of params.yaml
 data/tiles/index.csv            image, tile, type, width, height, defect_pixels
+data/tiles/digest               sha256 of the images and masks as they came
 """
 
 import csv
-import hashlib
 import shutil
 import sys
 from collections import Counter
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from training.archive import find_archive, read_members
 from training.check_packages import check_packages
 from training.errors import ArchiveError, DatasetError, exit_status
-from training.index import FREE, TILES_FOLDER, Entry, write_index
+from training.index import FREE, TILES_FOLDER, Entry, content_digest, write_digest, write_index
 from training.own_data import contents, read_table, write_images
 from training.pairs import File, make_folders, read_image, read_mask, write_pair
 from training.params import DataLoadParams, load_params
@@ -26,28 +26,31 @@ DOWNLOAD_FOLDER = Path(".run/download")
 TILE_IDS_FILE = Path(__file__).with_name("tile_ids.csv")
 
 
-def content_digest(members: dict[str, bytes]) -> str:
-    """Return the sha256 over paths and bytes, in the order of the paths: equal content, equal digest, any zip."""
-    digest = hashlib.sha256()
-    for name in sorted(members):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(members[name]).digest())
-    return digest.hexdigest()
-
-
-def verify_content(members: dict[str, bytes], expected: str) -> None:
+def verify_content(members: dict[str, bytes], expected: str, source: Path) -> None:
     """Compare the content's digest with the one of params.yaml; an empty one is printed instead.
 
-    Raises: ArchiveError.
+    Raises: ArchiveError, naming the archive or the table that it came from.
     """
     found = content_digest(members)
     if not expected:
         print(f"data_load.digest of these {len(members)} files: {found}")  # noqa: T201
     elif found != expected:
         raise ArchiveError(
-            f"these {len(members)} files have the digest {found}, params.yaml expects {expected}: the archive is "
-            "damaged (delete it and run again), or the data is another (put its digest, or an empty one, into "
+            f"the {len(members)} files of {source} have the digest {found}, params.yaml expects {expected}: a download "
+            "is damaged (delete it and run again), or the data is another (put its digest, or an empty one, into "
             "data_load.digest)"
         )
+
+
+def read_archive(params: DataLoadParams) -> dict[str, bytes]:
+    """Return the archive's images and masks as {"MT_<type>/Imgs/<name>": bytes}.
+
+    Raises: ArchiveError, when it can't be had, read, or is another than params.yaml's.
+    """
+    archive = find_archive(params.url, DOWNLOAD_FOLDER)
+    members = read_members(archive)
+    verify_content(members, params.digest, archive)
+    return members
 
 
 def read_tile_ids(path: Path = TILE_IDS_FILE) -> dict[str, str]:
@@ -73,6 +76,7 @@ def write_dataset(members: dict[str, bytes], tile_ids: dict[str, str], params: D
     if problems or not entries:
         raise DatasetError("\n  ".join(["the archive's images don't fit together:", *(problems or ["there are none"])]))
     write_index(entries, folder / "index.csv")
+    write_digest(members, folder)
 
 
 def _names_used_twice(stems: list[str]) -> list[str]:
@@ -112,11 +116,10 @@ def main() -> None:
     shutil.rmtree(aside, ignore_errors=True)
     if params.table:
         images = read_table(Path(params.table), params)
-        verify_content(contents(images), params.digest)
+        verify_content(contents(images), params.digest, Path(params.table))
         write_images(images, params, aside)
     else:
-        members = read_members(find_archive(params.url, DOWNLOAD_FOLDER))
-        verify_content(members, params.digest)
+        members = read_archive(params)
         write_dataset(members, read_tile_ids(), params, aside)
     shutil.rmtree(TILES_FOLDER, ignore_errors=True)
     aside.replace(TILES_FOLDER)

@@ -12,8 +12,7 @@ from PIL import Image
 
 from tiles import DEFECT_TYPES, decode_mask
 from tiles.operating_point import OperatingPoint
-from training.archive import find_archive, read_members
-from training.data_load import DOWNLOAD_FOLDER, verify_content
+from training.data_load import read_archive
 from training.index import FREE
 from training.params import DataLoadParams
 from training.plots import write_rows
@@ -83,9 +82,8 @@ def write_literature_tables(predictions: Sequence[Prediction], point: OperatingP
 
 def read_masks(params: DataLoadParams, *, above: int) -> Mapping[str, np.ndarray]:
     """Return {image: (H, W) bool} of the archive, by another rule than the one that data_load applied."""
-    members = read_members(find_archive(params.url, DOWNLOAD_FOLDER))
-    verify_content(members, params.digest)
-    masks = {PurePosixPath(name).stem: content for name, content in members.items() if name.endswith(".png")}
+    members = read_archive(params).items()
+    masks = {PurePosixPath(name).stem: content for name, content in members if name.endswith(".png")}
     return {image: decode_mask(content, above=above, max_pixels=params.max_pixels) for image, content in masks.items()}
 
 

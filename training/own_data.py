@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from training.errors import DatasetError
-from training.index import FREE, Entry, write_index
+from training.index import FREE, Entry, write_digest, write_index
 from training.pairs import File, make_folders, read_image, read_mask, write_pair
 from training.params import DataLoadParams
 
@@ -73,6 +73,8 @@ def _read_row(row: dict[str, str], folder: Path, params: DataLoadParams) -> OwnI
 
 
 def _read_file(folder: Path, name: str) -> File:
+    if Path(name).is_absolute():
+        raise DatasetError(f"{name} is an absolute path: name files from the table's folder, {folder}")
     if not (folder / name).is_file():
         raise DatasetError(f"there is no file {name or 'without a name'} in {folder}")
     return File(name, (folder / name).read_bytes())
@@ -111,6 +113,7 @@ def write_images(images: Sequence[OwnImage], params: DataLoadParams, folder: Pat
             problems.append(str(error))
     refuse(Path(params.table or ""), problems)
     write_index(entries, folder / "index.csv")
+    write_digest(contents(images), folder)
 
 
 def _write(own: OwnImage, params: DataLoadParams, folder: Path) -> Entry:

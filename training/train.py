@@ -9,10 +9,11 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import gather_object
 from dvclive.live import Live
 
 import tiles
@@ -21,8 +22,8 @@ from training.checkpoint import RunState, save_model
 from training.crops import CropSampler
 from training.data_split import read_split
 from training.dataset import Sample, load_part
-from training.errors import exit_status
-from training.index import TILES_FOLDER
+from training.errors import TrainingError, exit_status
+from training.index import TILES_FOLDER, read_digest
 from training.params import Params, load_params
 from training.sittings import Sittings, circumstances
 from training.trainer import Trainer
@@ -33,7 +34,7 @@ CODE = ("crops", "dataset", "deployed", "losses", "network", "precision", "train
 
 def run_key(params: Params, packages: dict[str, str], split: Mapping[str, str]) -> str:
     """Return a digest of everything that the weights depend on, the machine aside. split: {image: part}."""
-    data = [params.data_load.digest, params.data_load.mask_above, params.data_load.types]
+    data = [read_digest(), params.data_load.mask_above, params.data_load.types]
     knobs = [params.base.model_dump(), params.train.model_dump(), data, packages, sorted(split.items())]
     digest = hashlib.sha256(json.dumps(knobs).encode())
     code = [Path(__file__).with_name(f"{name}.py") for name in CODE] + sorted(Path(tiles.__file__).parent.glob("*.py"))
@@ -49,10 +50,12 @@ def run(
 
     samples: those of the parts `train` and `validation`; live: None in every process but the main one.
     Returns: {"history": figures of each epoch, …: what `Sittings.so_far` tells}
+    Raises: TrainingError, when a loss is not finite, or the processes' states are not of one epoch.
     """
     saved = state.load(trainer.modules, trainer.optimizer)
     sittings = Sittings(saved)
     meta: dict[str, Any] = saved or {"history": [], **sittings.so_far()}
+    refuse_different(gather_object([len(meta["history"])]), state)
     for figures in meta["history"]:
         log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
@@ -70,6 +73,18 @@ def run(
         log(live, figures)
     trainer.accelerator.wait_for_everyone()
     return meta
+
+
+def refuse_different(epochs: Sequence[int], state: RunState) -> None:
+    """Check that all processes go on from the same epoch; only the main one's machine has the state's file.
+
+    Raises: TrainingError.
+    """
+    if len(set(epochs)) > 1:
+        raise TrainingError(
+            f"the processes would go on after epochs {', '.join(map(str, epochs))}: {state.folder} is on one machine "
+            "alone; share the folder, or copy it to the others, or delete it to start over"
+        )
 
 
 def log(live: Live | None, figures: dict[str, float]) -> None:
@@ -92,7 +107,7 @@ def identity(params: Params) -> dict[str, Any]:
         "train": params.train.model_dump(),
         "seed": params.base.seed,
         "split": params.data_split.model_dump(),
-        "data_digest": params.data_load.digest,
+        "data_digest": read_digest(),
     }
 
 
