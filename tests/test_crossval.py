@@ -25,10 +25,12 @@ from tiles import DEFECT_TYPES
 from training import baseline, crossval, data_load, report
 from training.baseline_recipe import Recipe
 from training.changes import CHANGES
+from training.checkpoint import save_model
 from training.comparison_text import weights_text
 from training.crossval import params_of, perform, run_names
-from training.errors import CrossvalError, EvaluationError
+from training.errors import ArchiveError, CrossvalError, EvaluationError
 from training.measure import measure, outcomes_at
+from training.network import build_network
 from training.params import load_params
 from training.report import doubtful_images, point_of
 from training.results import read_results
@@ -98,7 +100,7 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
         (name, split.test_fold, split.validation_fold) for name, split in folds.items() if "honest" in name
     ]
     assert "random" == folds["random"].method
-    assert 1.5 * params.train.epochs == params_of("random", params).train.epochs
+    assert round(1.5 * params.train.epochs) == params_of("random", params).train.epochs
     assert params.train == params_of("honest-1", params).train
     assert folds["honest-1"] == folds["baseline-1"]
 
@@ -268,10 +270,40 @@ def test_no_honest_fold_makes_no_report(tmp_path, monkeypatch):
         report.honest_folders()
 
 
-def test_folds_of_different_parameters_make_no_report(project, tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", [{"seed": 21}, {"data_digest": "of others"}, {"split": {"folds": 4}}])
+def test_folds_of_different_parameters_or_data_make_no_report(project, tmp_path, monkeypatch, change):
     copy_runs(project, tmp_path, "honest-0", "honest-1")
     path = tmp_path / "crossval/honest-1/run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 21}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CrossvalError, match="different parameters"):
+    with pytest.raises(CrossvalError, match="different parameters or data"):
         report.honest_folders()
+
+
+def test_classes_that_were_counted_at_another_operating_point_make_no_report(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "random")
+    path = tmp_path / "crossval/random/test_classes.csv"
+    header, background, *rest = path.read_text().splitlines()
+    actual, found, *others = background.split(",")
+    path.write_text(
+        "\n".join([header, ",".join([actual, str(int(found) - 1), str(int(others[0]) + 1), *others[1:]]), *rest])
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CrossvalError, match=r"random/test_classes\.csv was counted at another operating point"):
+        report.leaky()
+
+
+def test_the_pipelines_own_model_is_taken_for_a_run_of_the_very_key_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert crossval.shipped_model("abc") is None
+    save_model(
+        build_network(params_with(**KNOBS).train), {"train": params_with(**KNOBS).train.model_dump(), "run": "abc"}
+    )
+    assert crossval.shipped_model("other") is None
+    assert "abc" == crossval.shipped_model("abc")[1]["run"]
+
+
+def test_a_run_that_could_not_count_its_masks_is_refused_before_it_trains(monkeypatch):
+    monkeypatch.setenv("MTD_ARCHIVE", "nowhere.zip")
+    with pytest.raises(ArchiveError, match=r"nowhere\.zip: there is no such file"):
+        perform("honest-0", load_params(), PACKAGES)

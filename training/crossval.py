@@ -23,8 +23,10 @@ from typing import Any
 from torch import nn
 
 from training import baseline
+from training.archive import find_archive
 from training.check_packages import check_packages
 from training.checkpoint import CONFIGURATION_FILE, RunState, load_model
+from training.data_load import DOWNLOAD_FOLDER
 from training.data_split import assign_parts, read_index
 from training.dataset import Sample, load_part
 from training.deployed import DeployedSegmenter
@@ -35,7 +37,7 @@ from training.params import Params, load_params
 from training.precision import pick_device
 from training.predict import predict
 from training.results import result_of, write_results
-from training.train import RUN_FOLDER, configuration, identity, live_in, run, run_key
+from training.train import RUN_FOLDER, configuration, live_in, run, run_key
 from training.trainer import Trainer
 
 FOLDER = Path("crossval")
@@ -69,21 +71,20 @@ def params_of(name: str, params: Params) -> Params:
     return params.model_copy(update={"data_split": split.model_copy(update=changes), "train": train})
 
 
-def shipped_model(params: Params) -> tuple[nn.Module, dict[str, Any]] | None:
+def shipped_model(key: str) -> tuple[nn.Module, dict[str, Any]] | None:
     """Return the pipeline's own model and configuration where they are of this run, so that it isn't trained twice."""
-    if not CONFIGURATION_FILE.is_file():
+    if not CONFIGURATION_FILE.is_file() or json.loads(CONFIGURATION_FILE.read_text())["run"] != key:
         return None
-    network, found = load_model()
-    return (network, found) if identity(params).items() <= found.items() else None
+    return load_model()
 
 
 def train_model(
     params: Params, packages: dict[str, str], split: dict[str, str], samples: dict[str, list[Sample]]
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train, or go on where an interrupted run ended, or take the pipeline's own model where it is of this run."""
-    if shipped := shipped_model(params):
-        return shipped
     key = run_key(params, packages, split)
+    if shipped := shipped_model(key):
+        return shipped
     trainer = Trainer(params.train, params.base.seed)
     folder = RUN_FOLDER / key
     with live_in(str(folder / "dvclive"), trainer) as live:
@@ -107,6 +108,7 @@ def write_tables(network: nn.Module, samples: dict[str, list[Sample]], params: P
 def perform(name: str, base: Params, packages: dict[str, str]) -> None:
     """Do one run; its folder appears whole or not at all."""
     params = params_of(name, base)
+    find_archive(params.data_load.url, DOWNLOAD_FOLDER)  # its masks are counted after the training
     split = assign_parts(read_index(), params.data_split, params.base.seed)
     samples = {part: load_part(part, params, split) for part in ("train", "validation", "test")}
     ours, theirs = (train_model, write_tables), (baseline.train_model, baseline.write_tables)

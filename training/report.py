@@ -8,7 +8,7 @@ python -m training.report
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,17 @@ def honest_folders() -> list[Path]:
     if not folders:
         raise CrossvalError("no honest fold is there: run `python -m training.crossval`")
     runs = [read_run(folder) for folder in folders]
-    if len({json.dumps([run["train"], run["seed"]], sort_keys=True) for run in runs}) > 1:
-        raise CrossvalError("the honest folds were trained with different parameters: delete those that are outdated")
+    if len({json.dumps(recipe(run), sort_keys=True) for run in runs}) > 1:
+        raise CrossvalError(
+            "the honest folds are of different parameters or data: delete those that are outdated in crossval/"
+        )
     return folders
+
+
+def recipe(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all folds of one cross-validation share."""
+    split = {name: value for name, value in run["split"].items() if name not in ("test_fold", "validation_fold")}
+    return {name: run[name] for name in ("train", "seed", "data_digest")} | {"split": split}
 
 
 def with_intervals(outcomes: Outcomes) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def honest() -> dict[str, Any]:
-    """Return the headline: every image predicted by a model that saw neither its tile nor chose anything on it."""
+    """Return the headline: every image predicted by a model that did not see its tile, at a point not chosen on it."""
     folders = honest_folders()
     points = {folder.name: point_of(folder) for folder in folders}
     folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
@@ -136,6 +144,11 @@ def leaky() -> dict[str, Any] | None:
     doubtful = doubtful_images()
     with (folder / "test_classes.csv").open(newline="") as file:
         confusion = np.array([[int(row[name]) for name in CLASSES] for row in csv.DictReader(file)])
+    if confusion[1:, 1:].sum() != native.true_positive.sum() or confusion[0, 1:].sum() != native.false_positive.sum():
+        raise CrossvalError(
+            f"{folder}/test_classes.csv was counted at another operating point than {point}: delete {folder} and run "
+            f"`python -m training.crossval {RANDOM}`"
+        )
     scored = {
         "centre_crop": cropped,  # with those whose defect the crop loses, as they counted
         "stretched": stretched,
