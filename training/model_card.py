@@ -34,6 +34,7 @@ from training.model_card_text import (
     parity_text,
     precisions_text,
     provenance_text,
+    source_text,
     split_text,
     weakest_text,
 )
@@ -82,9 +83,13 @@ def render(network: nn.Module, configuration: Mapping[str, Any], params: Params)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     metrics = json.loads(METRICS_FILE.read_text())
     point = OperatingPoint(**metrics["operating_point"])
-    outcomes, doubtful = outcomes_at(read_results(RESULTS_FILE), point), doubtful_images()
-    certain, by_type = outcomes.take(~np.isin(outcomes.image, doubtful)), figures_by_type(outcomes)
-    types = params.data_load.types
+    outcomes, types = outcomes_at(read_results(RESULTS_FILE), point), params.data_load.types
+    by_type = figures_by_type(outcomes)
+    columns = {"test part": metrics.get("test") or metrics["test_leaky"]}
+    doubtful = [] if params.data_load.table else doubtful_images()
+    if not params.data_load.table:
+        certain = outcomes.take(~np.isin(outcomes.image, doubtful))
+        columns[f"without its {len(outcomes) - len(certain)} doubtful images"] = measure(certain)
     return TEMPLATE_FILE.read_text().format(
         type_count=len(types),
         types=", ".join(types),
@@ -92,23 +97,21 @@ def render(network: nn.Module, configuration: Mapping[str, Any], params: Params)
         stride=STRIDE,
         data=data_text(read_index(), read_split()),
         data_digest=configuration["data_digest"],
-        doubtful=len(doubtful),
+        source=source_text(params.data_load.table, len(doubtful)),
         split=split_text(configuration["split"]),
         score_pixels=SCORE_PIXELS,
         threshold=point.threshold,
         usual_threshold=USUAL_THRESHOLD,
         alarm_score=point.alarm_score,
         false_alarm_rate=f"{100 * params.evaluate.false_alarm_rate:g} %",
-        figures=figures_text(
-            metrics.get("test") or metrics["test_leaky"], measure(certain), len(outcomes) - len(certain)
-        ),
+        figures=figures_text(columns, types),
         by_type=by_type_text(by_type),
         weakest=weakest_text(by_type),
         misses=misses_text(outcomes),
         augmentation=augmentation_text(configuration["train"]),
         robustness=table_text(read_curves()),
         parity=parity_text(json.loads(PARITY_FILE.read_text())),
-        precisions=precisions_text(json.loads(PRECISIONS_FILE.read_text())),
+        precisions=precisions_text(json.loads(PRECISIONS_FILE.read_text()), types),
         commit=configuration["commit"],
         provenance=provenance_text(configuration),
     )

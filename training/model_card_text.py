@@ -10,7 +10,7 @@ from training.index import FREE, Entry
 from training.markdown import table
 from training.measure import Outcomes
 from training.report import flat
-from training.report_text import HEADLINE
+from training.report_text import headline
 
 COUNTS = {
     "images": "images",
@@ -26,6 +26,13 @@ SPLITS = {
     "random": "image, at random: siblings of nearly every test image are trained on, and the figures are leaky",
 }
 MEGAPIXEL = 1_000_000
+PUBLISHED = """The [public dataset](dataset.md) of Huang, Qiu and Yuan. Its authors welcome its use and ask to be cited:
+
+> Y. Huang, C. Qiu, K. Yuan: *Surface defect saliency of magnetic tile.* The Visual Computer 36 (2020), 85–96.
+> [doi:10.1007/s00371-018-1588-5](https://doi.org/10.1007/s00371-018-1588-5)
+
+The [label audit](label_audit.md) doubts the labels of {doubtful} of its images (`training/doubtful_images.csv`); they
+are kept, and the second column of figures leaves them out."""
 
 
 def network_text(train: Mapping[str, Any], parameters: int, multiply_adds: float) -> str:
@@ -37,6 +44,11 @@ def network_text(train: Mapping[str, Any], parameters: int, multiply_adds: float
         ("multiply-adds for a megapixel", f"{multiply_adds * MEGAPIXEL / 1e9:.1f} billion"),
     ]
     return table(["", ""], rows)
+
+
+def source_text(table: str | None, doubtful: int) -> str:
+    """Return where the images come from. table: of the user's own ones; doubtful: published ones of doubtful labels."""
+    return PUBLISHED.format(doubtful=doubtful) if table is None else f"The images and masks of the table `{table}`."
 
 
 def data_text(entries: Sequence[Entry], parts: Mapping[str, str]) -> str:
@@ -64,15 +76,15 @@ def split_text(split: Mapping[str, Any]) -> str:
     )
 
 
-def figures_text(figures: Mapping[str, Any], certain: Mapping[str, Any], doubtful: int) -> str:
-    """Return every figure of the test part, and beside it the one without the doubtful images."""
-    columns = [flat(dict(found)) for found in (figures, certain)]
+def figures_text(columns: Mapping[str, Mapping[str, Any]], types: Sequence[str]) -> str:
+    """Return every figure of the test part. columns: {what of it: its figures}."""
+    found = [flat(dict(figures)) for figures in columns.values()]
     rows = [
-        [words, *(_figure(column.get(name)) for column in columns)]
-        for name, words in (COUNTS | HEADLINE).items()
-        if any(name in column for column in columns)
+        [words, *(_figure(column.get(name)) for column in found)]
+        for name, words in (COUNTS | headline(types)).items()
+        if any(name in column for column in found)
     ]
-    return table(["figure", "test part", f"without its {doubtful} doubtful images"], rows)
+    return table(["figure", *columns], rows)
 
 
 def _figure(value: float | None) -> str:
@@ -91,7 +103,7 @@ def by_type_text(types: Mapping[str, Mapping[str, Any]]) -> str:
                 found["defective_images"],
                 found["found_images"],
                 f"{found['type_right_of_found']:.1%}" if found["found_images"] else "–",
-                f"{found['dice_pooled']:.3f}",
+                f"{found['dice_by_type'][kind]:.3f}",
             )
             for kind, found in types.items()
         ],
@@ -100,8 +112,9 @@ def by_type_text(types: Mapping[str, Mapping[str, Any]]) -> str:
 
 def weakest_text(types: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the type of the lowest Dice."""
-    kind = min(types, key=lambda kind: types[kind]["dice_pooled"])
-    return f"{kind}, with a Dice of {types[kind]['dice_pooled']:.3f}"
+    dice = {kind: found["dice_by_type"][kind] for kind, found in types.items()}
+    kind = min(dice, key=lambda kind: dice[kind])
+    return f"{kind}, with a Dice of {dice[kind]:.3f}"
 
 
 def misses_text(outcomes: Outcomes) -> str:
@@ -138,7 +151,7 @@ def parity_text(parity: Mapping[str, Any]) -> str:
     return table(["", ""], rows)
 
 
-def precisions_text(found: Mapping[str, Any]) -> str:
+def precisions_text(found: Mapping[str, Any], types: Sequence[str]) -> str:
     """Return what each precision finds on the test part, and what it costs; found: export/precisions.json."""
     precisions = [name for name in found if name != "served"]
     served = {name: [kind for kind, chosen in found["served"].items() if chosen == name] for name in precisions}
@@ -151,7 +164,7 @@ def precisions_text(found: Mapping[str, Any]) -> str:
         "threshold": [str(found[name]["operating_point"]["threshold"]) for name in precisions],
     }
     figures = {name: flat(parts[name]) for name in precisions}
-    words = {name: text for name, text in HEADLINE.items() if name in figures["fp32"]}
+    words = {name: text for name, text in headline(types).items() if name in figures["fp32"]}
     rows |= {text: [_figure(figures[name].get(figure)) for name in precisions] for figure, text in words.items()}
     return table(["on the test part", *precisions], [[name, *values] for name, values in rows.items()])
 
