@@ -137,13 +137,22 @@ def test_an_experiments_results_reach_the_branch_as_one_commit_and_its_data_the_
     assert "Running stage" not in done.stdout + done.stderr  # pulled, not made anew
 
 
+def push_meanwhile(branch: Branch, folder: Path, changed: str) -> str:
+    """Push a change of this file from another clone, and return its commit."""
+    git(folder, "clone", "--quiet", "--branch", BRANCH, str(branch.bare), "other")
+    with (folder / "other" / changed).open("a") as file:
+        file.write("\n")
+    git(folder / "other", "add", changed)
+    git(folder / "other", "commit", "--quiet", "--message", "meanwhile")
+    git(folder / "other", "push", "--quiet")
+    return branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+
 @pytest.mark.slow
-def test_a_branch_that_moved_on_is_never_overwritten(branch: Branch, tmp_path: Path) -> None:
+def test_a_branch_whose_pipeline_changed_meanwhile_is_left_as_it_is(branch: Branch, tmp_path: Path) -> None:
     branch.change(epochs=3)
-    git(tmp_path, "clone", "--quiet", "--branch", BRANCH, str(branch.bare), "other")
-    git(tmp_path / "other", "commit", "--quiet", "--allow-empty", "--message", "meanwhile")
-    git(tmp_path / "other", "push", "--quiet")
-    theirs = branch.git("rev-parse", BRANCH, folder=branch.bare)
+    branch.git("push", "--quiet", str(branch.bare), BRANCH)
+    theirs = push_meanwhile(branch, tmp_path, "params.yaml")
 
     assert 0 == branch.run("reproduce").returncode
     done = branch.run("publish")
@@ -151,6 +160,21 @@ def test_a_branch_that_moved_on_is_never_overwritten(branch: Branch, tmp_path: P
     assert 1 == done.returncode
     assert "did not take the commit" in done.stderr
     assert theirs == branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+
+@pytest.mark.slow
+def test_results_are_put_on_top_of_a_change_of_anything_else(branch: Branch, tmp_path: Path) -> None:
+    branch.change(epochs=3)
+    branch.git("push", "--quiet", str(branch.bare), BRANCH)
+    theirs = push_meanwhile(branch, tmp_path, "README.md")
+
+    for module in ("reproduce", "publish"):
+        done = branch.run(module)
+        assert 0 == done.returncode, done.stderr
+
+    assert theirs == branch.git("rev-parse", f"{BRANCH}^", folder=branch.bare)
+    assert "dvc.lock" in branch.git("diff", "--name-only", theirs, BRANCH, folder=branch.bare)
+    assert f"commit={branch.git('rev-parse', BRANCH, folder=branch.bare)}\n" == branch.step.said("output")
 
 
 @pytest.mark.slow

@@ -26,12 +26,12 @@ def run(*words: str, stdin: str | None = None, **env: str) -> str:
     return done.stdout
 
 
-def succeeds(*words: str) -> bool:
-    """Whether a program that asks a question exits with 0.
+def succeeds(*words: str, **env: str) -> bool:
+    """Whether a program that asks a question exits with 0. `env` is where a secret belongs: it is not logged.
 
     Raises: CommandError, when it says neither yes (0) nor no (1).
     """
-    done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(words, env=os.environ | env, stdout=subprocess.DEVNULL, check=False)
     if done.returncode not in (0, 1):
         raise CommandError(f"`{shlex.join(words)}` ended with {done.returncode}")
     return done.returncode == 0

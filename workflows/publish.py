@@ -1,7 +1,7 @@
 """`python -m workflows.publish`: data to DVC's remote, then one commit of what git keeps to the branch.
 
-The data goes first: no commit names what the remote lacks. The push is never forced: when the branch has moved on
-meanwhile, the newer push has a run of its own, and this one's results are dropped.
+The data goes first: no commit names what the remote lacks. The push is never forced. When the branch has moved on
+meanwhile, the results are put on top of it, unless it changed what they come from: then they are dropped.
 
 A push with the workflow's own GITHUB_TOKEN starts no workflow; the title that `title` makes is the second lock: the
 workflows skip it.
@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 
 from workflows.commands import output, run, say, succeeds
 from workflows.errors import CommandError, PublishError, exit_status, setting
+from workflows.runner import PIPELINE
 
 LOCK_FILE = "dvc.lock"
 REMOTE = "origin"
@@ -65,16 +66,22 @@ def kept_by_git(paths: list[str]) -> list[str]:
 
 
 def push(branch: str) -> None:
-    """Push HEAD to the branch.
+    """Push HEAD to the branch, on top of what came meanwhile where that leaves the pipeline as it is.
 
-    Raises: PublishError, when it has moved on or may not be written.
+    Raises: PublishError, when the branch's pipeline has changed or the branch may not be written.
     """
+    command = ("git", "push", REMOTE, f"HEAD:refs/heads/{branch}")
     try:
-        run("git", "push", REMOTE, f"HEAD:refs/heads/{branch}", **credentials())
+        if succeeds(*command, **credentials()):
+            return
+        run("git", "fetch", "--quiet", REMOTE, branch, **credentials())
+        run("git", "diff", "--exit-code", "--stat", "HEAD^", "FETCH_HEAD", "--", *PIPELINE, LOCK_FILE)
+        run("git", "rebase", "--quiet", "FETCH_HEAD", **BOT)
+        run(*command, **credentials())
     except CommandError as error:
         raise PublishError(
-            f"{branch} did not take the commit; if somebody pushed meanwhile, the newer push has a run of its own, "
-            f"and what DVC's remote took is found there: {error}"
+            f"{branch} did not take the commit: either what it comes from was changed there meanwhile, and the newer "
+            f"push trains anew, or the branch may not be written: {error}"
         ) from error
 
 
