@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
 from proxy.settings import Settings
 from proxy.telemetry import Telemetry, event
+from proxy.threads import Threads
 from proxy.upload import Anteroom
 
 # The client's leaving cancels its handler and so frees its place; a compressed body is refused, so nothing inflates it;
@@ -47,7 +47,7 @@ def make_app(settings: Settings) -> web.Application:
 
 
 async def _threads(app: web.Application) -> AsyncIterator[None]:
-    with ThreadPoolExecutor(app[handlers.SETTINGS].decode_threads, thread_name_prefix="pixels") as threads:
+    with Threads(app[handlers.SETTINGS].decode_threads) as threads:
         app[handlers.THREADS] = threads
         yield
 
@@ -96,7 +96,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises: ListenError.
     """
-    runner = web.AppRunner(make_app(settings), shutdown_timeout=settings.shutdown_grace_s, **SERVER_OPTIONS)
+    # aiohttp waits so long twice: for the handlers, and for them again when it has ended what they still read
+    half = settings.shutdown_grace_s / 2
+    runner = web.AppRunner(make_app(settings), shutdown_timeout=half, **SERVER_OPTIONS)
     await runner.setup()
     try:
         await _listen(runner, settings)

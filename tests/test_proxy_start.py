@@ -160,12 +160,14 @@ async def test_a_signal_ends_listening_at_once_and_the_process_after_what_is_in_
 async def test_what_is_not_done_within_the_grace_is_given_up_and_the_process_ends_with_0(start_service):
     async with FakeTriton() as fake, ClientSession() as session:
         port = free_port()
-        service = start_service("proxy", PORT=str(port), TRITON_URL=fake.url, SHUTDOWN_GRACE_S="0.1")
+        service = start_service("proxy", PORT=str(port), TRITON_URL=fake.url, SHUTDOWN_GRACE_S="5")
         await until(ready_at(port))
         fake.open.clear()
         posted = asyncio.create_task(post(session, port))
         await fake.asked.acquire()
+        asked = asyncio.get_running_loop().time()
         assert 0 == await asyncio.to_thread(service.stop)
+        assert 2 * 5 > asyncio.get_running_loop().time() - asked  # aiohttp's own reckoning: twice the grace
         with pytest.raises(ClientConnectionError):
             await posted
 
