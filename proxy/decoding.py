@@ -7,11 +7,13 @@ import numpy as np
 import tiles
 from proxy.errors import DamagedImageError, ImageTooLargeError, UnsupportedUploadError
 
-JPEG = b"\xff\xd8"
+JPEG, PNG = b"\xff\xd8", b"\x89PNG"
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; the coded pixels never hold these two bytes
 MAX_SCANS = (
     250  # a progressive JPEG has about ten; as each is a pass over all pixels, a file of tiny ones takes minutes
 )
+COMPRESSED_CHUNKS = (b"iCCP", b"iTXt", b"zTXt")  # of a PNG, beside its pixels
+MAX_COMPRESSED_CHUNKS = 16  # Pillow inflates each, to a megabyte at the most: 2 ms; a file has one or two of them
 
 
 class DecodedTile(NamedTuple):
@@ -31,6 +33,7 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
     Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, in the words of `tiles`.
     """
     _refuse_many_scans(data)
+    _refuse_many_chunks(data)
     try:
         tile = tiles.decode_tile(data, max_pixels=max_pixels)
     except (tiles.NotAnImageError, tiles.UnsupportedModeError) as error:
@@ -52,6 +55,18 @@ def _refuse_many_scans(data: bytes) -> None:
     if scans > MAX_SCANS:
         raise UnsupportedUploadError(
             f"the JPEG file has {scans} scans, at most {MAX_SCANS} are read: save it as a baseline JPEG"
+        )
+
+
+def _refuse_many_chunks(data: bytes) -> None:
+    """Count the chunks' names wherever they stand: so often they come nowhere else."""
+    if not data.startswith(PNG):
+        return
+    chunks = sum(data.count(name) for name in COMPRESSED_CHUNKS)
+    if chunks > MAX_COMPRESSED_CHUNKS:
+        raise UnsupportedUploadError(
+            f"the PNG file has {chunks} compressed profiles and texts, at most {MAX_COMPRESSED_CHUNKS} are read: save "
+            "it without metadata"
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -11,11 +12,17 @@ from PIL import Image
 from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, tensors, texture, until
 
 from proxy import readiness
-from proxy.handlers import READINESS
+
+
+def chunk(name, data):
+    """One chunk of a PNG: its data's length, its name, its data, their sum."""
+    return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
 
 BODY = png(texture(32, 40))
 JPEG = encoded(Image.fromarray(texture(99, 99)), "JPEG")
 SCANS = encoded(Image.fromarray(texture(32, 40)), "JPEG", progressive=True)
+CHUNKS = BODY[:33] + 17 * chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(b"x")) + BODY[33:]
 LIMITS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
 MULTIPART = "multipart/form-data; boundary=B"
 
@@ -90,6 +97,7 @@ BODY_REFUSALS = {
     "a truncated jpeg": (JPEG[:-900], {}, 422, "Damaged image"),
     "a jpeg of very many scans": (SCANS + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
     "the same, a byte further": (SCANS + b"\0" + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
+    "a png of very many profiles": (CHUNKS, {}, 415, "Unsupported upload"),
     "too many pixels": (png(texture(100, 103)), {}, 413, "Too many pixels"),
     "a line that padding makes too large": (png(np.zeros((1, 9000), np.uint8)), {}, 413, "Too many pixels"),
     "too many bytes": (b"x" * 20_001, {}, 413, "Too many bytes"),
@@ -101,6 +109,11 @@ async def test_a_wrong_body_is_refused(proxy, body, options, status, title):
     async with refused(proxy, proxy.post(body, **options), status, title) as (response, detail):
         assert (status == 415) is ("Accept-Post" in response.headers)
         assert ": " in detail, "what was found, and what to do"
+
+
+async def test_a_png_of_one_profile_is_answered(proxy):
+    async with proxy.post(BODY[:33] + chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(b"x")) + BODY[33:]) as response:
+        assert 200 == response.status
 
 
 async def test_a_progressive_jpeg_is_answered(proxy):
@@ -323,7 +336,7 @@ async def test_a_triton_that_goes_away_gets_503_until_it_is_back(fake, monkeypat
             assert "Retry-After" in response.headers
 
         async def is_ready():
-            return proxy.app[READINESS].is_ready()
+            return proxy.is_ready()
 
         async def is_refused():
             return not await is_ready()
