@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from proxy.contract import ModelContract
-from proxy.errors import NotReadyError, ProxyError, SegmenterAwayError
+from proxy.errors import NotReadyError, ProxyError, SegmenterAwayError, SegmenterSlowError
 from proxy.segmenter import Segmentation, Segmenter
 from proxy.telemetry import Telemetry, event
 
@@ -50,10 +50,6 @@ class Readiness:
             raise NotReadyError(self._reason)
         return self._contract
 
-    def is_ready(self) -> bool:
-        """Tell whether `contract` would return one."""
-        return self._contract is not None
-
     async def infer(self, canvases: np.ndarray) -> Segmentation:
         """Do what `Segmenter.infer` does, and look again at once after it found Triton away."""
         try:
@@ -82,7 +78,8 @@ class Readiness:
         try:
             contract = await self._segmenter.read_contract()
         except ProxyError as error:
-            if not (isinstance(error, SegmenterAwayError) and self._clock() - self._answered < WITNESS_S):
+            one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError)
+            if not (one_of_several and self._clock() - self._answered < WITNESS_S):
                 self._lose(error)
             return False
         if contract != self._contract:

@@ -55,7 +55,8 @@ class Segmenter:
         self._model_name = model_name
         self._timeout_s = timeout_s
         self._headers = UNCOMPRESSED | ({} if keep_connections else CLOSED_AFTER)
-        self._client = _Client(url, conn_timeout=None)  # `_translated` bounds the time
+        # the batcher bounds the connections, `_translated` the time
+        self._client = _Client(url, conn_limit=0, conn_timeout=None)
 
     async def close(self) -> None:
         """Close the connections."""

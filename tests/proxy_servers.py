@@ -13,6 +13,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.app import SERVER_OPTIONS, make_app
+from proxy.errors import NotReadyError
 from proxy.handlers import READINESS
 from proxy.settings import Settings
 
@@ -54,7 +55,13 @@ class Proxy:
     async def look(self):
         """Have the proxy look at Triton now, and tell whether it found the model."""
         await self.app[READINESS].look()
-        return self.app[READINESS].is_ready()
+        return self.is_ready()
+
+    def is_ready(self):
+        try:
+            return bool(self.app[READINESS].contract())
+        except NotReadyError:
+            return False
 
     async def connect(self):
         """Open a connection of one's own: (reader, writer)."""
@@ -86,6 +93,7 @@ class FakeTriton:
         self.open = asyncio.Event()  # inference waits while it is not set
         self.open.set()
         self.away = False  # neither describes its model nor infers
+        self.hangs = False  # answers nothing at all
         self.asked = asyncio.Semaphore(0)  # released once for each inference that has come
         self.answer = self.echo
         app = web.Application(client_max_size=2**26)
@@ -103,9 +111,13 @@ class FakeTriton:
         await self.server.close()
 
     async def describe(self, _request):
+        if self.hangs:
+            await asyncio.Event().wait()
         return leaving() if self.away else web.json_response(self.metadata)
 
     async def configure(self, _request):
+        if self.hangs:
+            await asyncio.Event().wait()
         return web.json_response(self.config)
 
     async def infer(self, request):
@@ -113,6 +125,8 @@ class FakeTriton:
         assert request.content_length == len(body)
         assert "identity" == request.headers["Accept-Encoding"]
         self.asked.release()
+        if self.hangs:
+            await asyncio.Event().wait()
         await self.open.wait()
         if self.away:
             return leaving()

@@ -8,7 +8,6 @@ from proxy_servers import FakeTriton, model_config, png, problem, running_proxy,
 
 from proxy.contract import check_contract
 from proxy.errors import ContractError
-from proxy.handlers import READINESS
 
 BODY = png(texture(32, 40))
 
@@ -49,11 +48,11 @@ async def test_a_triton_that_comes_later_is_found_without_being_asked_for():
 
 
 async def is_ready(proxy):
-    return proxy.app[READINESS].is_ready()
+    return proxy.is_ready()
 
 
 async def is_not_ready(proxy):
-    return not proxy.app[READINESS].is_ready()
+    return not proxy.is_ready()
 
 
 async def test_a_model_that_changes_under_way_is_noticed(caplog):

@@ -8,7 +8,6 @@ import pytest
 from proxy_servers import FakeTriton, png, running_proxy, texture, until
 
 from proxy import readiness
-from proxy.handlers import READINESS
 
 BODY = png(texture(40, 50))
 CLIENTS = 4
@@ -93,7 +92,23 @@ async def test_one_triton_of_two_that_is_away_fails_its_own_share_and_no_other(m
         second.away = True
         said = Counter([await said_of(proxy) for _ in range(20)])
         assert {"a mask", "Triton is away"} == said.keys()
-        assert proxy.app[READINESS].is_ready()
+        assert proxy.is_ready()
+
+
+async def test_one_triton_of_two_that_hangs_takes_no_answer_of_the_other_one_away(monkeypatch):
+    monkeypatch.setattr(readiness, "WITNESS_S", 60)
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections="fresh", triton_timeout_s=0.2) as proxy,
+    ):
+        await proxy.analysis(BODY)
+        second.hangs = True
+        said = Counter([await said_of(proxy) for _ in range(8)])
+        assert {"a mask", "Triton is slow"} == said.keys()
+        await proxy.look()  # of two questions, so one of them meets the second
+        assert proxy.is_ready()
 
 
 async def test_the_proxy_refuses_once_no_triton_is_there(monkeypatch):
