@@ -23,8 +23,8 @@ from inference_server.errors import SettingError
 from inference_server.memory import MIB, memory_limit_bytes
 
 DEFAULT_HTTP_PORT, DEFAULT_METRICS_PORT = 8000, 8002
-# An instance of our int8 model takes 243 MiB after thousands of the dataset's tiles from eight clients, 273 after an image
-# of two megapixels; launcher, tritonserver and proxy together take 160 (docs/performance.md).
+# An instance of our int8 model takes 243 MiB after thousands of the dataset's tiles from eight clients, 273 after an
+# image of two megapixels; launcher, tritonserver and proxy together take 160 (docs/performance.md).
 INSTANCE_BYTES, BESIDES_BYTES = 256 * MIB, 192 * MIB
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from inference_server.child import stop_signals
 from inference_server.errors import ServingError
 from launch.together import refused, say, serving
-from tiles import decode_mask, decode_tile
+from tiles import DecodeError, decode_mask, decode_tile
 from tiles.pictures import overview, side_by_side
 
 SAMPLES = Path("samples/tiles")
@@ -89,6 +89,8 @@ def find_samples(folder: Path) -> list[Path]:
     samples = sorted(folder.glob("MT_*/Imgs/*.jpg"))
     if not samples:
         raise DemoError(f"{folder} holds no MT_<Type>/Imgs/<stem>.jpg: `git checkout samples` brings them back")
+    if alone := [sample for sample in samples if not sample.with_suffix(".png").is_file()]:
+        raise DemoError(f"{alone[0]} has no mask {alone[0].stem}.png beside it: its picture shows the truth, too")
     return samples
 
 
@@ -109,9 +111,14 @@ def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
 def analyse(image: Path, url: str) -> Analysis:
     """Send one image to POST /analyze and read its true mask beside it.
 
-    Raises: DemoError, OSError where a file cannot be read.
+    Raises: DemoError.
     """
-    data = image.read_bytes()
+    try:
+        data = image.read_bytes()
+        tile = decode_tile(data, max_pixels=MAX_PIXELS)
+        truth = decode_mask(image.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
+    except (OSError, DecodeError) as error:
+        raise DemoError(f"{image} or its mask can't be read: {error}") from None
     answer = _post(f"{url}/analyze", data, image)
     defect_type = image.parent.parent.name
     return Analysis(
@@ -119,8 +126,8 @@ def analyse(image: Path, url: str) -> Analysis:
         true_type=defect_type.removeprefix("MT_"),
         found_type=answer["type"],
         score=answer["score"],
-        tile=decode_tile(data, max_pixels=MAX_PIXELS),
-        truth=decode_mask(image.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS),
+        tile=tile,
+        truth=truth,
         found=np.array(answer["pred"], dtype=bool),
     )
 

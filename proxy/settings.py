@@ -82,7 +82,7 @@ class Settings:
     # network is a multiple of that in float32: the limit guards Triton's memory more than ours.
     max_pixels: int = _setting(
         4_194_304,
-        _whole(1024, 2**28),
+        _whole(1024, 2**27),  # Pillow itself takes no more than 178,956,970
         "pixels of one image, counted after padding both sides to multiples of 32, and of one batch",
     )
     queue_limit: int = _setting(

@@ -17,7 +17,7 @@ from PIL import Image
 
 from inference_server.errors import SettingError
 from inference_server.settings import Settings
-from launch.demo import Analysis, find_samples, table
+from launch.demo import Analysis, DemoError, analyse, find_samples, table
 from launch.together import beside
 from tests.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
@@ -180,6 +180,22 @@ def test_samples_are_found_in_the_published_layout(tmp_path: Path) -> None:
     samples = write_samples(tmp_path)
 
     assert [samples / "MT_Blowhole/Imgs/one.jpg", samples / "MT_Free/Imgs/one.jpg"] == find_samples(samples)
+
+
+def test_a_sample_without_its_mask_is_named(tmp_path: Path) -> None:
+    mask = write_samples(tmp_path) / "MT_Free/Imgs/one.png"
+    mask.unlink()
+
+    with pytest.raises(DemoError, match=r"MT_Free/Imgs/one\.jpg has no mask one\.png beside it"):
+        find_samples(mask.parents[2])
+
+
+def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
+    sample = write_samples(tmp_path) / "MT_Free/Imgs/one.jpg"
+    sample.write_bytes(b"no image")
+
+    with pytest.raises(DemoError, match=r"MT_Free/Imgs/one\.jpg or its mask can't be read: the bytes are neither"):
+        analyse(sample, "http://127.0.0.1:9")
 
 
 def analysis(truth: np.ndarray, found: np.ndarray) -> Analysis:

@@ -53,6 +53,8 @@ def main() -> None:
         raise AnswerError(f"{LIMIT} alone is what the others are compared with: {left_out.get(LIMIT, 'ask for it')}")
     cycles = max(1, round(options.seconds * chosen[LIMIT].images_s / len(tile_files())))
     rounds = run_rounds([each for each in asked if each.name in chosen], chosen, options.rounds, cycles, left_out)
+    if LIMIT not in rounds:
+        raise AnswerError(f"{LIMIT} alone is what the others are compared with: {left_out[LIMIT]}")
     figures = {
         "contenders": summarize(asked, chosen, rounds),
         "left_out": left_out,

@@ -82,7 +82,10 @@ def _runtime(runtime: str, graph: Path, variant: Variant) -> Iterator[Running]:
 
     def measure(_clients: int, cycles: int) -> Result:
         command = [*words, "--cycles", str(cycles)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise LoadError(f"{runtime} alone did not end within {TIMEOUT_S} s") from None
         if ended.returncode:
             raise LoadError(f"{runtime} alone failed: {(ended.stderr.strip().splitlines() or ['without a word'])[-1]}")
         return Result(round(json.loads(ended.stdout)["images_s"], 3))
