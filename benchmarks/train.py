@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.errors import BenchmarkError, exit_status, say
 from benchmarks.record import made_by, write_record
+from training.allocation import keep_freed_memory
 from training.checkpoint import load_model
 from training.crops import CropSampler
 from training.dataset import Sample, load_part
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="that are counted; default: %(default)s")
     parser.add_argument("--images", type=int, default=100, help="to predict; default: %(default)s")
     options = parser.parse_args()
+    keep_freed_memory()  # as every stage does
     try:
         params = load_params()
         figures = {"training": train(params, options.steps), "prediction": predicted(params, options.images)}

@@ -15,6 +15,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from training.allocation import keep_freed_memory
+
 
 class PipelineError(Exception):
     """A user can mend this; the message says how."""
@@ -56,8 +58,9 @@ def exit_status(stage: Callable[[], None]) -> int:
     """Run a stage's main and return the process's exit status.
 
     A PipelineError is printed as one message, and so is what a disk, full or read-only, refuses: it names its file.
-    SIGTERM ends it as SIGINT does: what was written aside is removed.
+    SIGTERM ends it as SIGINT does: what was written aside is removed. Memory that it frees is kept for its next step.
     """
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         stage()

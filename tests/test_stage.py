@@ -1,4 +1,4 @@
-"""What a stage of the pipeline leaves behind when it is told to end."""
+"""How a stage of the pipeline runs and ends: its memory is kept; what it wrote aside is not, when it is told to end."""
 
 import os
 import signal
@@ -19,6 +19,31 @@ def main():
 
 sys.exit(exit_status(main))
 """
+
+
+CHURN = """
+import resource, sys
+from training.errors import exit_status
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [bytearray(2**25) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def main():
+    page_faults()
+    print(page_faults())
+
+print(page_faults())
+sys.exit(exit_status(main))
+"""
+
+
+def test_memory_that_one_step_freed_is_there_for_the_next_without_a_page_fault() -> None:
+    said = subprocess.run([sys.executable, "-c", CHURN], capture_output=True, text=True, check=True).stdout
+    given_back, kept = map(int, said.split())
+    assert given_back > 10_000, "32 megabytes have 8192 pages"
+    assert kept < 100
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
