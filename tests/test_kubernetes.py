@@ -463,10 +463,10 @@ def test_another_model_is_one_command_away(tmp_path):
     """`kubectl set env`, as docs/kubernetes.md shows it, changes the init container and so the pod's template."""
     deployment = tmp_path / "triton.yaml"
     deployment.write_text(yaml.safe_dump(one(overlay("cpu"), "Deployment", "triton")))
-    words = ["set", "env", "-c", "model", "MODEL_REVISION=v0.2.0"]
+    words = ["set", "env", "-c", "model", "MODEL_REVISION=segmenter@v0.2.0"]
     assert " ".join(words) in (ROOT / "docs/kubernetes.md").read_text()
     done = subprocess.run(
         [KUBECTL, *words, "--local", "-f", deployment, "-o", "yaml"], check=True, capture_output=True, text=True
     )
     (init,) = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["initContainers"]
-    assert "v0.2.0" == environment(init)["MODEL_REVISION"]
+    assert "segmenter@v0.2.0" == environment(init)["MODEL_REVISION"]
