@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.errors import AnswerError
 from benchmarks.samples import MAX_PIXELS, Body, jpeg_bodies
 from benchmarks.servers import ANSWER_S, DIRECTLY
-from tiles import decode_mask, decode_tile
+from tiles import decode_image, decode_mask
 
 PNG = "image/png"
 JSON = "application/json"
@@ -34,7 +34,7 @@ def _mask(url: str, body: Body) -> np.ndarray:
             raise AnswerError(f"{url} answered {error.code} to {body.path.name}: {error.read()[:300]!r}") from None
     except (OSError, ValueError) as error:
         raise AnswerError(f"{url} did not answer {body.path.name} with a mask: {error}") from None
-    tile = decode_tile(data, max_pixels=MAX_PIXELS)
+    tile = decode_image(data, max_pixels=MAX_PIXELS)
     if mask.shape != tile.shape:
         raise AnswerError(f"{url} answered {body.path.name} with a mask of {mask.shape}, not {tile.shape}")
     return mask

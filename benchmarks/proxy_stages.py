@@ -46,7 +46,7 @@ async def _pixel_steps(segmenter: Segmenter) -> dict[str, Step]:
     """The steps that work on pixels, between what the step before left of each sample."""
     contract = await segmenter.read_contract()
     files = [path.read_bytes() for path in tile_files()]
-    decoded = [tiles.decode_tile(data, max_pixels=MAX_PIXELS) for data in files]
+    decoded = [tiles.decode_image(data, max_pixels=MAX_PIXELS) for data in files]
     batches = [await segmenter.infer(tiles.pad(tile)[np.newaxis]) for tile in decoded]
 
     def summarized(number: int) -> Analysis:
@@ -56,7 +56,7 @@ async def _pixel_steps(segmenter: Segmenter) -> dict[str, Step]:
 
     analyses = [summarized(number) for number in range(len(files))]
     return {
-        "decode": _plain(lambda number: tiles.decode_tile(files[number], max_pixels=MAX_PIXELS)),
+        "decode": _plain(lambda number: tiles.decode_image(files[number], max_pixels=MAX_PIXELS)),
         "pad": _plain(lambda number: tiles.pad(decoded[number])),
         "summarize": _plain(summarized),
         "encode_png": _plain(lambda number: represent_png(analyses[number])),
@@ -67,7 +67,7 @@ async def _pixel_steps(segmenter: Segmenter) -> dict[str, Step]:
 def _loop_steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
     """The steps in which the event loop waits: the batcher, and Triton's client."""
     loop = asyncio.get_running_loop()
-    canvases = [tiles.pad(tiles.decode_tile(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in tile_files()]
+    canvases = [tiles.pad(tiles.decode_image(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in tile_files()]
     return {
         "batch": lambda number: batcher.submit(canvases[number], deadline=loop.time() + TIMEOUT_S),
         "infer": lambda number: segmenter.infer(canvases[number][np.newaxis]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiles import decode_tile, pad
+from tiles import decode_image, pad
 
 FOLDER = Path("samples/tiles")
 MAX_PIXELS = 4_000_000  # the samples are ours; this is far above the largest
@@ -32,7 +32,7 @@ def tile_files() -> list[Path]:
 
 def canvases() -> list[np.ndarray]:
     """Return every sample as a canvas, (1, H32, W32) uint8."""
-    return [pad(decode_tile(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in tile_files()]
+    return [pad(decode_image(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in tile_files()]
 
 
 def canvases_by_size() -> dict[str, list[np.ndarray]]:

@@ -21,7 +21,7 @@ from PIL import Image
 from inference_server.child import stop_signals
 from inference_server.errors import ServingError
 from launch.together import refused, say, serving
-from tiles import DecodeError, decode_mask, decode_tile
+from tiles import DecodeError, decode_image, decode_mask
 from tiles.pictures import overview, side_by_side
 
 SAMPLES = Path("samples/tiles")
@@ -115,7 +115,7 @@ def analyse(image: Path, url: str) -> Analysis:
     """
     try:
         data = image.read_bytes()
-        tile = decode_tile(data, max_pixels=MAX_PIXELS)
+        tile = decode_image(data, max_pixels=MAX_PIXELS)
         truth = decode_mask(image.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
     except (OSError, DecodeError) as error:
         raise DemoError(f"{image} or its mask can't be read: {error}") from None

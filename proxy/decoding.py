@@ -35,10 +35,10 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedTile:
     _refuse_many_scans(data)
     _refuse_many_chunks(data)
     try:
-        tile = tiles.decode_tile(data, max_pixels=max_pixels)
+        tile = tiles.decode_image(data, max_pixels=max_pixels)
     except (tiles.NotAnImageError, tiles.UnsupportedModeError) as error:
         raise UnsupportedUploadError(str(error)) from None
-    except tiles.TileTooLargeError as error:
+    except tiles.ImageTooLargeError as error:
         raise ImageTooLargeError(str(error)) from None
     except tiles.DecodeError as error:
         raise DamagedImageError(str(error)) from None

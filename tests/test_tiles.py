@@ -15,13 +15,13 @@ from PIL.PngImagePlugin import PngInfo
 from tiles import (
     STRIDE,
     DecodeError,
+    ImageTooLargeError,
     NotAnImageError,
-    TileTooLargeError,
     TruncatedImageError,
     canvas_size,
     crop,
+    decode_image,
     decode_mask,
-    decode_tile,
     encode_mask_png,
     pad,
 )
@@ -48,47 +48,47 @@ COLOUR = Image.merge("RGB", (GREY, GREY.transpose(Image.Transpose.ROTATE_180), G
 
 @given(tile=tiles_of_any_size)
 def test_a_png_is_decoded_to_the_very_same_greys(tile):
-    np.testing.assert_array_equal(tile, decode_tile(encoded(Image.fromarray(tile), "PNG"), max_pixels=MAX_PIXELS))
+    np.testing.assert_array_equal(tile, decode_image(encoded(Image.fromarray(tile), "PNG"), max_pixels=MAX_PIXELS))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 def test_a_png_of_every_8_bit_mode_becomes_its_luma(mode):
     image = COLOUR.convert(mode)
     expected = np.asarray(image.convert("L"))
-    np.testing.assert_array_equal(expected, decode_tile(encoded(image, "PNG"), max_pixels=MAX_PIXELS))
+    np.testing.assert_array_equal(expected, decode_image(encoded(image, "PNG"), max_pixels=MAX_PIXELS))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_a_jpeg_of_every_mode_keeps_its_size_and_nearly_its_luma(mode):
     image = Image.new("RGB", (60, 40), (200, 100, 50)).convert(mode)
-    tile = decode_tile(encoded(image, "JPEG", quality=95), max_pixels=MAX_PIXELS)
+    tile = decode_image(encoded(image, "JPEG", quality=95), max_pixels=MAX_PIXELS)
     assert (40, 60) == tile.shape
     np.testing.assert_allclose(tile, np.asarray(image.convert("L")), atol=3)
 
 
 def test_a_16_bit_grey_keeps_its_upper_8_bits():
     deep = ramp().astype(np.uint16) * 256 + 37
-    np.testing.assert_array_equal(ramp(), decode_tile(encoded(Image.fromarray(deep), "PNG"), max_pixels=MAX_PIXELS))
+    np.testing.assert_array_equal(ramp(), decode_image(encoded(Image.fromarray(deep), "PNG"), max_pixels=MAX_PIXELS))
 
 
 @pytest.mark.parametrize("transparency", [3, bytes(range(16))])
 def test_a_palette_with_transparency_reads_as_without(transparency):
     palette = COLOUR.quantize(16)
-    plain = decode_tile(encoded(palette, "PNG"), max_pixels=MAX_PIXELS)
-    transparent = decode_tile(encoded(palette, "PNG", transparency=transparency), max_pixels=MAX_PIXELS)
+    plain = decode_image(encoded(palette, "PNG"), max_pixels=MAX_PIXELS)
+    transparent = decode_image(encoded(palette, "PNG", transparency=transparency), max_pixels=MAX_PIXELS)
     np.testing.assert_array_equal(plain, transparent)
 
 
 def test_an_exif_orientation_is_not_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert (40, 60) == decode_tile(encoded(GREY, "JPEG", exif=exif), max_pixels=MAX_PIXELS).shape
+    assert (40, 60) == decode_image(encoded(GREY, "JPEG", exif=exif), max_pixels=MAX_PIXELS).shape
 
 
 @pytest.mark.parametrize("data", [b"", b"tile", b"GIF89a", encoded(GREY, "GIF"), encoded(GREY, "TIFF")])
 def test_what_is_neither_jpeg_nor_png_is_refused_as_such(data):
     with pytest.raises(NotAnImageError, match="JPEG"):
-        decode_tile(data, max_pixels=MAX_PIXELS)
+        decode_image(data, max_pixels=MAX_PIXELS)
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
@@ -96,14 +96,14 @@ def test_what_is_neither_jpeg_nor_png_is_refused_as_such(data):
 def test_a_truncated_image_is_refused_as_such(file_format, part):
     data = encoded(Image.effect_noise((60, 40), 40), file_format)
     with pytest.raises(TruncatedImageError, match="whole file"):
-        decode_tile(data[: int(part * len(data))], max_pixels=MAX_PIXELS)
+        decode_image(data[: int(part * len(data))], max_pixels=MAX_PIXELS)
 
 
 def test_one_pixel_over_the_limit_is_refused_and_the_limit_itself_is_not():
     data = encoded(GREY, "PNG")
-    assert (40, 60) == decode_tile(data, max_pixels=2400).shape
-    with pytest.raises(TileTooLargeError, match="60 x 40 = 2400 pixels, at most 2399"):
-        decode_tile(data, max_pixels=2399)
+    assert (40, 60) == decode_image(data, max_pixels=2400).shape
+    with pytest.raises(ImageTooLargeError, match="60 x 40 = 2400 pixels, at most 2399"):
+        decode_image(data, max_pixels=2399)
 
 
 def test_a_bomb_is_refused_by_its_header_before_a_pixel_is_decoded():
@@ -111,15 +111,15 @@ def test_a_bomb_is_refused_by_its_header_before_a_pixel_is_decoded():
     for side in (12_000, 30_000):  # Pillow itself warns of the first and refuses the second
         header = b"IHDR" + side.to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
         bomb[12:33] = header + zlib.crc32(header).to_bytes(4, "big")
-        with pytest.raises(TileTooLargeError):
-            decode_tile(bytes(bomb), max_pixels=MAX_PIXELS)
+        with pytest.raises(ImageTooLargeError):
+            decode_image(bytes(bomb), max_pixels=MAX_PIXELS)
 
 
 def test_a_bomb_in_a_text_chunk_is_refused():
     text = PngInfo()
     text.add_text("comment", "x" * 2_000_000, zip=True)
     with pytest.raises(DecodeError):
-        decode_tile(encoded(GREY, "PNG", pnginfo=text), max_pixels=MAX_PIXELS)
+        decode_image(encoded(GREY, "PNG", pnginfo=text), max_pixels=MAX_PIXELS)
 
 
 SOURCES = [encoded(GREY, "PNG"), encoded(GREY, "JPEG"), encoded(COLOUR.quantize(16), "PNG", transparency=3)]
@@ -131,7 +131,7 @@ def test_damage_anywhere_gives_a_tile_or_a_decode_error_and_nothing_else(source,
     for position, value in changes.items():
         data[position % len(data)] = value
     with contextlib.suppress(DecodeError):
-        assert np.uint8 == decode_tile(bytes(data), max_pixels=MAX_PIXELS).dtype
+        assert np.uint8 == decode_image(bytes(data), max_pixels=MAX_PIXELS).dtype
 
 
 @given(tile=tiles_of_any_size)

@@ -1,22 +1,23 @@
-"""What an image is in this project: bytes ↔ tile ↔ canvas, mask ↔ bytes.
+"""What an image is in this project: bytes ↔ image ↔ canvas, mask ↔ bytes.
 
 Training, evaluation and the proxy all read and write pixels through this package, so the network sees in
 production what it saw in training. It stands on Pillow and numpy alone and knows neither torch nor aiohttp.
 
-Words:
-    tile    (H, W) uint8, the grey values 0–255 of one photographed magnetic tile
-    canvas  (1, H32, W32) uint8, the tile padded at the bottom and right to multiples of 32
-    mask    (H, W) bool, True where the tile is defective
+Words (docs/glossary.md has the rest):
+    tile    the physical object; it is photographed several times
+    image   (H, W) uint8, the grey values 0–255 of one photograph of a tile
+    canvas  (1, H32, W32) uint8, the image padded at the bottom and right to multiples of 32
+    mask    (H, W) bool, True where the image shows a defect
 """
 
 from tiles.canvas import STRIDE, canvas_size, crop, pad
 from tiles.decode import (
     DecodeError,
+    ImageTooLargeError,
     NotAnImageError,
-    TileTooLargeError,
     TruncatedImageError,
     UnsupportedModeError,
-    decode_tile,
+    decode_image,
 )
 from tiles.defects import DEFECT_TYPES
 from tiles.mask import decode_mask, encode_mask_png
@@ -25,14 +26,14 @@ __all__ = [
     "DEFECT_TYPES",
     "STRIDE",
     "DecodeError",
+    "ImageTooLargeError",
     "NotAnImageError",
-    "TileTooLargeError",
     "TruncatedImageError",
     "UnsupportedModeError",
     "canvas_size",
     "crop",
+    "decode_image",
     "decode_mask",
-    "decode_tile",
     "encode_mask_png",
     "pad",
 ]

@@ -1,4 +1,4 @@
-"""Tile ↔ canvas: pad to what the network can take, and the exact inverse."""
+"""Image ↔ canvas: pad to what the network can take, and the exact inverse."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ STRIDE = 32  # the encoder halves its input five times, so both sides must be mu
 
 
 def canvas_size(height: int, width: int) -> tuple[int, int]:
-    """Return the smallest multiples of STRIDE that hold a tile of this size, as (height, width) in pixels."""
+    """Return the smallest multiples of STRIDE that hold an image of this size, as (height, width) in pixels."""
     return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
 
 
-def pad(tile: np.ndarray) -> np.ndarray:
-    """Pad a tile at the bottom and right with its own edge pixels.
+def pad(image: np.ndarray) -> np.ndarray:
+    """Pad an image at the bottom and right with its own edge pixels.
 
-    Shapes: tile (H, W) uint8 → canvas (1, H32, W32) uint8.
+    Shapes: image (H, W) uint8 → canvas (1, H32, W32) uint8.
     """
-    height, width = tile.shape
+    height, width = image.shape
     canvas_height, canvas_width = canvas_size(height, width)
-    return np.pad(tile, ((0, canvas_height - height), (0, canvas_width - width)), mode="edge")[np.newaxis]
+    return np.pad(image, ((0, canvas_height - height), (0, canvas_width - width)), mode="edge")[np.newaxis]
 
 
 def crop(canvas: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""Image bytes → tile.
+"""Bytes of a file → image.
 
 The file may come from a stranger, so its format and its size are checked before any pixel is decoded.
 
     DecodeError
     ├── NotAnImageError       neither JPEG nor PNG
-    ├── TileTooLargeError     more pixels than the caller allows
+    ├── ImageTooLargeError    more pixels than the caller allows
     ├── UnsupportedModeError  pixels that are not 8 or 16 bits a channel
     └── TruncatedImageError   it starts well and then breaks off
 """
@@ -20,14 +20,14 @@ SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})  # Pillow opens a
 
 
 class DecodeError(ValueError):
-    """These bytes are not a tile; the message says why and what would be one."""
+    """These bytes are not an image that is read; the message says why and what would be one."""
 
 
 class NotAnImageError(DecodeError):
     """Neither JPEG nor PNG."""
 
 
-class TileTooLargeError(DecodeError):
+class ImageTooLargeError(DecodeError):
     """More pixels than allowed."""
 
 
@@ -39,11 +39,11 @@ class TruncatedImageError(DecodeError):
     """The header is an image's, the rest is missing or damaged."""
 
 
-def decode_tile(data: bytes, *, max_pixels: int) -> np.ndarray:
+def decode_image(data: bytes, *, max_pixels: int) -> np.ndarray:
     """Decode a JPEG or PNG file to grey values.
 
     Colour becomes luma (ITU-R 601-2), transparency is ignored, 16-bit greys keep their upper 8 bits, and an EXIF
-    orientation is not applied: the tile has the stored width and height.
+    orientation is not applied: the image keeps the stored width and height.
 
     Shapes: (H, W) uint8, 0–255.
     Raises: DecodeError, as drawn at the top of this file.
@@ -57,14 +57,14 @@ def decode_tile(data: bytes, *, max_pixels: int) -> np.ndarray:
     except UnidentifiedImageError:
         raise NotAnImageError("the bytes are neither a JPEG nor a PNG image: send one of these") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TileTooLargeError(f"the image has more than {max_pixels} pixels: send a smaller one") from None
+        raise ImageTooLargeError(f"the image has more than {max_pixels} pixels: send a smaller one") from None
     except (OSError, EOFError, SyntaxError, ValueError) as error:  # the last two: how Pillow names a bad PNG chunk
         raise TruncatedImageError(f"the image is truncated or damaged ({error}): send the whole file") from None
 
 
 def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise TileTooLargeError(
+        raise ImageTooLargeError(
             f"the image has {width} x {height} = {width * height} pixels, at most {max_pixels} are taken: "
             "crop it to the tile or send a smaller one"
         )

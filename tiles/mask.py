@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from tiles.decode import decode_tile
+from tiles.decode import decode_image
 
 
 def decode_mask(data: bytes, *, above: int, max_pixels: int) -> np.ndarray:
@@ -15,9 +15,9 @@ def decode_mask(data: bytes, *, above: int, max_pixels: int) -> np.ndarray:
     everything touched.
 
     Shapes: (H, W) bool.
-    Raises: DecodeError, as `decode_tile` does.
+    Raises: DecodeError, as `decode_image` does.
     """
-    return decode_tile(data, max_pixels=max_pixels) > above
+    return decode_image(data, max_pixels=max_pixels) > above
 
 
 def encode_mask_png(mask: np.ndarray) -> bytes:

@@ -1,19 +1,19 @@
-"""From a tile's probabilities to its mask, by the two numbers that come with a model; training and serving share it."""
+"""From probabilities to a mask, by the two numbers that come with a model; training and serving share it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-SCORE_PIXELS = 32  # of 1, 8, 16, 32, 64, 128, 256 the one that told validation tiles apart best (docs/experiments.md)
+SCORE_PIXELS = 32  # of 1, 8, 16, 32, 64, 128, 256 the one that told validation images apart best (docs/experiments.md)
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """When a tile is defective, and where.
+    """When an image is defective, and where.
 
     Attributes:
-        threshold: grey level 1–255; a pixel of a defective tile is defective where its probability is at least this.
-        alarm_score: 0–1; a tile is defective where its score is at least this, and has no defective pixel otherwise.
+        threshold: grey level 1–255; a pixel of a defective image is defective where its probability is at least this.
+        alarm_score: 0–1; an image is defective where its score is at least this, and has no defective pixel otherwise.
     """
 
     threshold: int
@@ -27,7 +27,7 @@ class OperatingPoint:
 
 
 def score(probability: np.ndarray) -> float:
-    """Return the tile's defect score, 0–1: the mean of its SCORE_PIXELS highest probabilities (uint8, any shape)."""
+    """Return the image's defect score, 0–1: the mean of its SCORE_PIXELS highest probabilities (uint8, any shape)."""
     levels = probability.ravel()
     if levels.size > SCORE_PIXELS:
         levels = np.partition(levels, levels.size - SCORE_PIXELS)[-SCORE_PIXELS:]

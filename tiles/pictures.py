@@ -1,4 +1,4 @@
-"""Draw a tile, its true mask and the found one side by side, and many such pictures on one sheet.
+"""Draw an image, its true mask and the found one side by side, and many such pictures on one sheet.
 
 Knows no server. All pictures are RGB.
 """
@@ -15,18 +15,18 @@ PAPER = (255, 255, 255)
 INK = (30, 30, 30)
 GAP = 8  # pixels between panels and around them
 SMALLEST_FONT = 13  # pixels
-FONTS_IN_WIDTH = 18  # a wide tile gets a larger caption, still readable when the picture is shrunk onto the sheet
+FONTS_IN_WIDTH = 18  # a wide image gets a larger caption, still readable when the picture is shrunk onto the sheet
 SHEET_COLUMNS = 3
 SHEET_CELL = (560, 360)  # width and greatest height in pixels
 
 
-def side_by_side(tile: np.ndarray, truth: np.ndarray, found: np.ndarray, captions: Sequence[str]) -> Image.Image:
+def side_by_side(image: np.ndarray, truth: np.ndarray, found: np.ndarray, captions: Sequence[str]) -> Image.Image:
     """Draw image | truth | prediction, each under its caption.
 
-    Shapes: tile (H, W) uint8, truth and found (H, W) bool, three captions.
+    Shapes: image (H, W) uint8, truth and found (H, W) bool, three captions.
     """
-    panels = [Image.fromarray(tile).convert("RGB"), overlay(tile, truth, TRUTH), overlay(tile, found, FOUND)]
-    height, width = tile.shape
+    panels = [Image.fromarray(image).convert("RGB"), overlay(image, truth, TRUTH), overlay(image, found, FOUND)]
+    height, width = image.shape
     font_size = max(SMALLEST_FONT, width // FONTS_IN_WIDTH)
     font = ImageFont.load_default(font_size)
     column = GAP + max(width, *(int(font.getlength(caption)) for caption in captions))
@@ -40,12 +40,12 @@ def side_by_side(tile: np.ndarray, truth: np.ndarray, found: np.ndarray, caption
     return picture
 
 
-def overlay(tile: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
+def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
     """Lay a colour over the masked pixels, so that the grey below still shows.
 
-    Shapes: tile (H, W) uint8, mask (H, W) bool.
+    Shapes: image (H, W) uint8, mask (H, W) bool.
     """
-    pixels = np.repeat(tile[:, :, np.newaxis], 3, axis=2).astype(np.float32)
+    pixels = np.repeat(image[:, :, np.newaxis], 3, axis=2).astype(np.float32)
     pixels[mask] = (1 - OPACITY) * pixels[mask] + OPACITY * np.array(colour, np.float32)
     return Image.fromarray(pixels.round().astype(np.uint8))
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tiles import decode_mask, decode_tile
+from tiles import decode_image, decode_mask
 from training.audit_figures import examine
 from training.audit_report import render
 from training.check_packages import check_packages
@@ -34,7 +34,7 @@ def load_samples(entries: Sequence[Entry], max_pixels: int, folder: Path = TILES
     """
     samples = {}
     for entry in entries:
-        tile = decode_tile(image_file(folder, entry.image).read_bytes(), max_pixels=max_pixels)
+        tile = decode_image(image_file(folder, entry.image).read_bytes(), max_pixels=max_pixels)
         mask = decode_mask((folder / "masks" / f"{entry.image}.png").read_bytes(), above=127, max_pixels=max_pixels)
         samples[entry.image] = Sample(entry, tile, mask)
     return samples

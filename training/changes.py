@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tiles import decode_tile
+from tiles import decode_image
 from training.dataset import Sample
 
 PUBLISHED = 100  # the JPEG quality that stands for the published file, not encoded again
@@ -57,7 +57,7 @@ def encode_again(sample: Sample, quality: float) -> Sample:
         return sample
     file = io.BytesIO()
     Image.fromarray(sample.tile).save(file, "JPEG", quality=int(quality))
-    return replace(sample, tile=decode_tile(file.getvalue(), max_pixels=sample.tile.size))
+    return replace(sample, tile=decode_image(file.getvalue(), max_pixels=sample.tile.size))
 
 
 def add_noise(sample: Sample, deviation: float) -> Sample:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiles import DEFECT_TYPES, decode_mask, decode_tile
+from tiles import DEFECT_TYPES, decode_image, decode_mask
 from training.data_split import read_index, read_split
 from training.errors import DatasetError
 from training.index import FREE, TILES_FOLDER, Entry, image_file
@@ -50,6 +50,6 @@ def load_part(part: str, params: Params, split: Mapping[str, str] | None = None)
 
 def _load(entry: Entry, params: Params, folder: Path) -> Sample:
     limit = params.data_load.max_pixels
-    tile = decode_tile(image_file(folder, entry.image).read_bytes(), max_pixels=limit)
+    tile = decode_image(image_file(folder, entry.image).read_bytes(), max_pixels=limit)
     mask = decode_mask((folder / "masks" / f"{entry.image}.png").read_bytes(), above=127, max_pixels=limit)
     return Sample(entry, tile, mask, tuple(params.data_load.types))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tiles import DecodeError, decode_mask, decode_tile, encode_mask_png
+from tiles import DecodeError, decode_image, decode_mask, encode_mask_png
 from training.errors import DatasetError
 from training.params import DataLoadParams
 
@@ -26,7 +26,7 @@ def read_image(image: File, params: DataLoadParams) -> np.ndarray:
     Raises: DatasetError, naming the file.
     """
     try:
-        return decode_tile(image.content, max_pixels=params.max_pixels)
+        return decode_image(image.content, max_pixels=params.max_pixels)
     except DecodeError as error:
         raise DatasetError(f"{image.name}: {error}") from None
 

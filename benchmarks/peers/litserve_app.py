@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import Body, Response
 
 from benchmarks.peers.local import MAX_PIXELS, LocalSegmenter, settings
-from tiles import decode_tile, encode_mask_png, pad
+from tiles import decode_image, encode_mask_png, pad
 
 BATCH_TIMEOUT_S = 0.01
 
@@ -23,7 +23,7 @@ class SegmenterAPI(litserve.LitAPI):
 
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/jpeg")]) -> np.ndarray:
         """JPEG file → tile."""
-        return decode_tile(request, max_pixels=MAX_PIXELS)
+        return decode_image(request, max_pixels=MAX_PIXELS)
 
     def batch(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         """Keep the tiles apart: they differ in size."""

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.servers import GRAPH
-from tiles import crop, decode_tile, encode_mask_png, pad
+from tiles import crop, decode_image, encode_mask_png, pad
 from tiles.operating_point import OperatingPoint
 
 MAX_PIXELS = 4_194_304  # as the proxy has it
@@ -54,7 +54,7 @@ class LocalSegmenter:
 
     def mask(self, data: bytes) -> np.ndarray:
         """Find the mask of one image file, (H, W) bool."""
-        tile = decode_tile(data, max_pixels=MAX_PIXELS)
+        tile = decode_image(data, max_pixels=MAX_PIXELS)
         return self.mask_of(tile, self.probability(pad(tile)[np.newaxis])[0])
 
     def mask_of(self, tile: np.ndarray, probability: np.ndarray) -> np.ndarray:
