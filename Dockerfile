@@ -17,6 +17,7 @@ RUN deploy/slim.sh .venv
 FROM python:3.11-slim-bookworm
 WORKDIR /app
 COPY --from=environment /app/.venv .venv
+COPY host host
 COPY tiles tiles
 COPY inference_server inference_server
 COPY proxy proxy

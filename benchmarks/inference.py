@@ -18,7 +18,7 @@ from benchmarks.perf_analyzer import Point, measure, perf_analyzer
 from benchmarks.record import made_by, write_record
 from benchmarks.samples import canvases_by_size
 from benchmarks.servers import GRAPH, repository, triton
-from inference_server.cores import usable_cores
+from host.cores import usable_cores
 
 CONCURRENCIES = (1, 2, 4, 8, 16)
 BATCH_SIZES = (1, 4, 8)

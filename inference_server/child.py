@@ -3,7 +3,6 @@
 Everything here that can be waited for has a `fileno()` that becomes readable when it happens, as `select` wants it.
 """
 
-import ctypes
 import os
 import select
 import signal
@@ -15,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
+from host.processes import end_with_parent
+
 ORPHANS_S = 1.0
-LIBC = ctypes.CDLL(None)  # loaded here, as a forked child should not
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Waitable(Protocol):
@@ -99,17 +98,13 @@ def child(
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509  one system call, which takes no lock
+            preexec_fn=end_with_parent,  # noqa: PLW1509  one system call, which takes no lock
         )
     )
     try:
         yield process
     finally:
         process.end(grace_s)
-
-
-def _end_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def first_of(waited_for: Sequence[Waitable], *, timeout_s: float | None = None) -> Waitable | None:

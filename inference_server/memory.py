@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from inference_server.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
+from host.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
 from inference_server.errors import OutOfMemoryError
 
 MIB = 2**20

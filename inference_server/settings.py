@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from inference_server.cores import usable_cores
+from host.cores import usable_cores
 from inference_server.errors import SettingError
 from inference_server.memory import MIB, memory_limit_bytes
 

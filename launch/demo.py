@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from host.files import replacing
 from inference_server.child import stop_signals
 from inference_server.errors import ServingError
 from launch.together import refused, say, serving
@@ -156,10 +157,9 @@ def table(analyses: Sequence[Analysis]) -> str:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture aside, then rename it: nobody who looks sees half of one."""
-    aside = path.with_suffix(".part")
-    picture.save(aside, format="PNG")
-    aside.replace(path)
+    """Write a picture whole: nobody who looks sees half of one."""
+    with replacing(path) as aside:
+        picture.save(aside, format="PNG")
 
 
 if __name__ == "__main__":

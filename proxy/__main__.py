@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 
-from proxy.allocation import keep_freed_memory
+from host.allocator import keep_freed_memory
 from proxy.app import serve
 from proxy.errors import StartError
 from proxy.settings import Settings, describe_settings
 from proxy.supervisor import supervise
 from proxy.telemetry import configure_logs
+
+KEPT_BYTES = 64 * 2**20  # that may lie free before any is returned
+LARGE_BYTES = 4 * 2**20  # an image and its answer are smaller
 
 USAGE = "python -m proxy: answers POST /analyze. Everything is set by environment variables:\n\n{settings}"
 
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings.from_environment(os.environ)
         configure_logs(settings.log_level, worker)
-        keep_freed_memory()
+        keep_freed_memory(kept_bytes=KEPT_BYTES, large_bytes=LARGE_BYTES)
         return asyncio.run(run(settings, worker))
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

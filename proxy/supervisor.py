@@ -6,7 +6,6 @@ kernel gives each connection to one of them (SO_REUSEPORT).
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from host.processes import end_with_parent
 from proxy.app import binding
 from proxy.errors import WorkerError
 from proxy.metrics_folder import metrics_folder
@@ -27,8 +27,6 @@ START_S = 10.0  # a worker that ends sooner has not come to work
 STARTS = 5  # that may fail, one after another
 FIRST_RESTART_S = 0.05  # doubled with each failed start
 STOPPED = (0, -signal.SIGTERM, -signal.SIGINT)  # the negative ones: before, or just after, it listened to signals
-LIBC = ctypes.CDLL(None)  # loaded here, as a forked child should not
-PR_SET_PDEATHSIG = 1  # prctl(2)
 log = logging.getLogger(__name__)
 
 
@@ -99,7 +97,7 @@ async def _keep(number: int, environment: Mapping[str, str], stop: asyncio.Event
 async def _run(number: int, environment: Mapping[str, str], stop: asyncio.Event) -> int:
     """Run a worker once; return its exit status, or minus the signal that ended it."""
     command = [sys.executable, "-m", "proxy", "--worker", str(number)]
-    process = await asyncio.create_subprocess_exec(*command, env=environment, preexec_fn=_end_with_parent)
+    process = await asyncio.create_subprocess_exec(*command, env=environment, preexec_fn=end_with_parent)
     ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
     await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -109,8 +107,3 @@ async def _run(number: int, environment: Mapping[str, str], stop: asyncio.Event)
     status = await ended
     mark_process_dead(process.pid, environment[METRICS_FOLDER])  # type: ignore[no-untyped-call]
     return status
-
-
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM when the supervisor is killed."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inference_server.cores import cpu_quota
+from host.cores import cpu_quota
 from inference_server.errors import SettingError
 from inference_server.log import find_reason
 from inference_server.memory import memory_kills, memory_limit_bytes

@@ -21,7 +21,7 @@ from benchmarks.peers.ratios import spread
 from benchmarks.record import made_by, write_record
 from benchmarks.samples import tile_files
 from benchmarks.servers import GRAPH
-from inference_server.cores import usable_cores
+from host.cores import usable_cores
 
 LIMIT = "onnxruntime"
 OURS = "ours"

@@ -1,4 +1,4 @@
-"""The control groups that limit this process, its own first, up to the root: what cores.py and memory.py read.
+"""The control groups that limit this process, its own first, up to the root.
 
 Source: Linux `cgroups(7)`.
 """

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inference_server.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
+from host.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
 
 
 def usable_cores() -> int:
