@@ -43,7 +43,7 @@ WRONG_SETTINGS = [
 
 CHURN = """
 import resource
-from proxy.allocation import keep_freed_memory
+from host.allocator import keep_freed_memory
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -52,7 +52,7 @@ def page_faults():
 
 page_faults()
 before = page_faults()
-keep_freed_memory()
+keep_freed_memory(kept_bytes=64 * 2**20, large_bytes=4 * 2**20)
 page_faults()
 print(before, page_faults())
 """
