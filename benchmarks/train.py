@@ -15,17 +15,17 @@ from torch import Tensor
 
 from benchmarks.errors import BenchmarkError, exit_status, say
 from benchmarks.record import made_by, write_record
-from training.allocation import keep_freed_memory
-from training.checkpoint import load_model
-from training.crops import CropSampler
-from training.dataset import Sample, load_part
-from training.deployed import DeployedSegmenter
+from host.allocator import keep_freed_memory
+from training.network.weights import load_model
+from training.fitting.crops import CropSampler
+from training.dataset.samples import Sample, load_part
+from training.network.served import DeployedSegmenter
 from training.errors import PipelineError
 from training.params import Params, load_params
-from training.precision import pick_device
-from training.predict import predict
-from training.provenance import machine
-from training.trainer import Trainer
+from training.network.mixed_precision import pick_device
+from training.evaluation.predict import predict
+from training.fitting.provenance import machine
+from training.fitting.trainer import Trainer
 
 WARM_UP_STEPS = 2  # the first ones set memory and kernels up
 WARM_UP_TILES = 2

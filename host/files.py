@@ -1,9 +1,11 @@
 """Files and folders that appear whole or not at all: written beside their place, then renamed."""
 
 import contextlib
+import csv
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -37,3 +39,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; text is UTF-8."""
     with replacing(path) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV table whole or not at all, in UTF-8, with the first row's keys as its header."""
+    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_data import sample_members, unhurried, write_zip
 
-from training.archive import ATTEMPTS, ENVIRONMENT_VARIABLE, download, find_archive, read_members
+from training.dataset.archive import ATTEMPTS, ENVIRONMENT_VARIABLE, download, find_archive, read_members
 from training.errors import ArchiveError
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB: several reads of the client

@@ -13,15 +13,15 @@ from PIL import Image
 from training_data import ROOT, a_sample, write_knobs
 
 from tiles import encode_mask_png
-from training import audit
-from training.audit_figures import examine
-from training.audit_report import render
-from training.data_load import read_tile_ids
+from studies.audit import __main__ as audit
+from studies.audit.figures import examine
+from studies.audit.report import render
+from training.dataset.published import read_tile_ids
 from training.errors import DatasetError
-from training.index import write_index
-from training.label_rules import missing_labels, two_types, votes
-from training.recover_tiles import frame, recover_tiles, sample_pairs
-from training.registration import Alignment, Registrar, project, running_mean, turn
+from training.dataset.index import write_index
+from studies.audit.rules import missing_labels, two_types, votes
+from studies.audit.tile_recovery import frame, recover_tiles, sample_pairs
+from studies.audit.registration import Alignment, Registrar, project, running_mean, turn
 
 HEIGHT, WIDTH = 150, 190
 BORDER = 30  # of a surface around the photographed part

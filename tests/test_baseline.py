@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from training_data import real_sample, without_model_hub
 
-from training.baseline import baseline_key, place_back
-from training.baseline_images import BaselineCrops, Scaled, normalise, scale, view, warped_places
-from training.baseline_recipe import Recipe
-from training.baseline_train import BaselineTrainer, build_network, layer_groups
-from training.checkpoint import RunState
+from studies.baseline.run import baseline_key, place_back
+from studies.baseline.crops import BaselineCrops, Scaled, normalise, scale, view, warped_places
+from studies.baseline.recipe import Recipe
+from studies.baseline.trainer import BaselineTrainer, build_network, layer_groups
+from training.fitting.checkpoint import RunState
 from training.errors import DatasetError, TrainingError
-from training.literature import CENTRE_CROP
+from studies.literature import CENTRE_CROP
 
 PLAIN = replace(Recipe(), rotation=0.0, warp=0.0, lighting=0.0)
 SMALL = replace(Recipe(), batch_size=2, epochs=2)

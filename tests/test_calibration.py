@@ -4,7 +4,7 @@ import numpy as np
 from training_data import a_sample
 
 from tiles import pad
-from training.calibration import CalibrationTiles, choose_tiles, exposure
+from training.graphs.calibration import CalibrationTiles, choose_tiles, exposure
 
 TILE, MASK = np.arange(40, dtype=np.uint8).reshape(8, 5), np.zeros((8, 5), bool)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_data import a_sample, real_sample, sample_names
 
-from training.changes import CHANGES, add_noise, blur, change_gain, change_gamma, encode_again, rotate
+from training.evaluation.perturbations import CHANGES, add_noise, blur, change_gain, change_gamma, encode_again, rotate
 
 HARD_LEVELS = {"gamma": 2.0, "gain": 0.5, "blur": 2.0, "jpeg_quality": 10, "noise": 16.0, "rotation": 10.0}
 

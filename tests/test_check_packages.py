@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from training_data import ROOT
 
-from training import check_packages as stage
-from training.check_packages import DECISIVE, check_packages, installed_version, locked_versions
+from training import packages as stage
+from training.packages import DECISIVE, check_packages, installed_version, locked_versions
 from training.errors import PackagesError
 
 LOCK = ROOT / "requirements" / "training.txt"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from training_data import ROOT
 
-from training.compare import FIGURES, change, read_outcomes, refuse_other_images, rows
+from studies.compare import FIGURES, change, read_outcomes, refuse_other_images, rows
 from training.errors import EvaluationError
-from training.measure import measure
+from training.evaluation.figures import measure
 
 RATE = 0.04  # as params.yaml ships it
 

@@ -8,7 +8,7 @@ import torch
 from training_data import a_sample, params_with, real_sample
 
 from tiles import DEFECT_TYPES
-from training.crops import CropSampler, paste
+from training.fitting.crops import CropSampler, paste
 from training.errors import DatasetError
 
 SIZE = 64

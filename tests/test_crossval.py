@@ -22,18 +22,22 @@ from training_data import (
 )
 
 from tiles import DEFECT_TYPES
-from training import baseline, crossval, data_load, report
-from training.baseline_recipe import Recipe
-from training.changes import CHANGES
-from training.checkpoint import save_model
-from training.comparison_text import weights_text
-from training.crossval import params_of, perform, run_names
+from studies import crossval, report
+from studies.baseline import run as baseline
+from training.dataset import published as data_load
+from studies.baseline.recipe import Recipe
+from training.evaluation.perturbations import CHANGES
+from training.network.weights import save_model
+from studies.comparison_text import weights_text
+from studies.crossval import perform
+from studies.runs import params_of, run_names
 from training.errors import ArchiveError, CrossvalError, EvaluationError
-from training.measure import measure, outcomes_at
-from training.network import build_network
+from training.evaluation.figures import measure, outcomes_at
+from training.network.segmenter import build_network
 from training.params import load_params
-from training.report import doubtful_images, point_of
-from training.results import read_results
+from studies.report import point_of
+from training.dataset.doubtful import doubtful_images
+from training.evaluation.image_results import read_results
 
 KNOBS = {
     "data_load__digest": "",

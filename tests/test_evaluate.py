@@ -10,16 +10,16 @@ from training_data import GreyIsDefect, a_sample, params_with, real_sample, writ
 
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
-from training import evaluate
-from training.checkpoint import save_model
-from training.deployed import DeployedSegmenter
+from training.evaluation import outputs as evaluate
+from training.network.weights import save_model
+from training.network.served import DeployedSegmenter
 from training.errors import EvaluationError
-from training.evaluate import read_metrics, write_report
-from training.measure import measure, outcomes_at
-from training.network import build_network
-from training.plots import write_gallery
-from training.predict import Prediction, predict
-from training.results import THRESHOLDS, read_results, result_of
+from training.evaluation.outputs import read_metrics, write_report
+from training.evaluation.figures import measure, outcomes_at
+from training.network.segmenter import build_network
+from training.evaluation.plots import write_gallery
+from training.evaluation.predict import Prediction, predict
+from training.evaluation.image_results import THRESHOLDS, read_results, result_of
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 FIGURES = {"test": {"dice_pooled": 0.5}}

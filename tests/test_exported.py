@@ -7,9 +7,9 @@ from PIL import Image
 from training_data import ROOT, params_with
 
 from tiles import pad
-from training.deployed import DeployedSegmenter
-from training.exported import ExportedSegmenter
-from training.network import build_network
+from training.network.served import DeployedSegmenter
+from training.graphs.export_modules import ExportedSegmenter
+from training.network.segmenter import build_network
 
 TILE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_262480.jpg"
 

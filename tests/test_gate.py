@@ -6,10 +6,10 @@ import pytest
 from tiny_graph import tiny_graph
 from training_data import a_sample, params_with, real_sample, sample_names
 
-from training.gate import losses, measure_quality, refusals, speed_up
-from training.measure import dice_pooled, outcomes_at
-from training.onnx_session import open_session, predict_onnx
-from training.results import result_of
+from training.graphs.acceptance import losses, measure_quality, refusals, speed_up
+from training.evaluation.figures import dice_pooled, outcomes_at
+from training.graphs.session import open_session, predict_onnx
+from training.evaluation.image_results import result_of
 
 PARAMS = params_with(
     quantize__max_dice_loss=0.005, quantize__max_dice_loss_of_type=0.01, quantize__min_speed_up=1.5

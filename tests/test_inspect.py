@@ -14,14 +14,14 @@ from training_data import ROOT, SAMPLE_TILES, real_sample, unhurried, write_proj
 from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from tiles.pictures import side_by_side
-from training.checkpoint import load_model, save_model
-from training.deployed import DeployedSegmenter
+from training.network.weights import load_model, save_model
+from training.network.served import DeployedSegmenter
 from training.errors import DatasetError, EvaluationError, TrainingError
-from training.evaluate import read_metrics
-from training.inspect import arguments, main, matching
-from training.inspect_sheet import LINE, contour
-from training.measure import Outcomes
-from training.predict import predict
+from training.evaluation.outputs import read_metrics
+from studies.browse import arguments, main, matching
+from studies.browse_sheet import LINE, contour
+from training.evaluation.figures import Outcomes
+from training.evaluation.predict import predict
 
 WEIGHTS = ("models/segmenter.json", "models/segmenter.safetensors")
 MISSED = "exp4_num_105851"

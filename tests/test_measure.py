@@ -10,20 +10,10 @@ from training_data import a_prediction, unhurried
 from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from training.errors import DatasetError
-from training.evaluate import image_rows
-from training.measure import (
-    USUAL_THRESHOLD,
-    bootstrap,
-    choose_operating_point,
-    dice_by_type,
-    dice_pooled,
-    interval,
-    join,
-    mean_of_types,
-    measure,
-    outcomes_at,
-)
-from training.results import THRESHOLDS, read_results, result_of, write_results
+from training.evaluation.outputs import image_rows
+from training.evaluation.figures import bootstrap, dice_by_type, dice_pooled, interval, join, mean_of_types, measure, outcomes_at
+from training.evaluation.operating_point import USUAL_THRESHOLD, choose_operating_point
+from training.evaluation.image_results import THRESHOLDS, read_results, result_of, write_results
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 

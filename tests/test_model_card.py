@@ -10,15 +10,16 @@ from torch import nn
 from training_data import params_with, sample_names, write_project
 
 from tiles import DEFECT_TYPES
-from training import evaluate, model_card, robustness
-from training.changes import CHANGES
-from training.checkpoint import save_model
+from training.evaluation import outputs as evaluate, robustness
+from training.reports import card as model_card
+from training.evaluation.perturbations import CHANGES
+from training.network.weights import save_model
 from training.errors import DatasetError, EvaluationError, TrainingError
-from training.measure import Outcomes
-from training.model_card import multiply_adds
-from training.model_card_text import figures_text, misses_text, split_text
-from training.network import build_network
-from training.report import flat
+from training.evaluation.figures import Outcomes
+from training.reports.card import multiply_adds
+from training.reports.card_text import figures_text, misses_text, split_text
+from training.network.segmenter import build_network
+from training.reports.figure_words import flat
 
 PARTS = {
     "train": [sample_names(kind)[0] for kind in ("Crack", "Free")],

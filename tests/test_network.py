@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from training_data import params_with
 
-from training.network import build_network
+from training.network.segmenter import build_network
 
 
 @pytest.fixture(scope="module")

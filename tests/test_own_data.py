@@ -20,9 +20,10 @@ from training_data import params_with
 from tests.clones import clone, commit, run
 from tests.conftest import ROOT, Service, answers, wait_until
 from tests.ports import free_port
-from training.data_split import assign_folds, read_index
+from training.dataset.index import read_index
+from training.dataset.split import assign_folds
 from training.errors import DatasetError
-from training.own_data import contents, read_table, write_images
+from training.dataset.table import contents, read_table, write_images
 from training.params import DataLoadParams
 
 

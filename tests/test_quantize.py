@@ -10,11 +10,11 @@ from tiny_graph import tiny_graph
 from training_data import params_with, sample_names, write_knobs, write_project
 
 from tiles import DEFECT_TYPES
-from training import quantize, repository
-from training.checkpoint import save_model
-from training.contract import parse_config
+from training.graphs import precisions as quantize, repository
+from training.network.weights import save_model
+from training.graphs.signature import parse_config
 from training.errors import ExportError
-from training.network import build_network
+from training.network.segmenter import build_network
 
 KINDS = (*DEFECT_TYPES, "Free")
 PARTS = {

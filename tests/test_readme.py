@@ -16,9 +16,9 @@ from inference_server import settings as triton_settings
 from proxy.settings import Settings
 from tests.conftest import ROOT, descendants, runs
 from tests.ports import free_port
-from training.measure import outcomes_at
-from training.report import point_of
-from training.results import read_results
+from training.evaluation.figures import outcomes_at
+from studies.report import point_of
+from training.evaluation.image_results import read_results
 
 README = (ROOT / "README.md").read_text()
 CROSSVAL = json.loads((ROOT / "crossval/metrics.json").read_text())

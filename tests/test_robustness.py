@@ -10,17 +10,17 @@ from ruamel.yaml import YAML
 from training_data import ROOT, GreyIsDefect, a_sample, params_with, sample_names, shipped_knobs, write_project
 
 from tiles.operating_point import OperatingPoint
-from training import evaluate, robustness
-from training.changes import CHANGES
-from training.checkpoint import save_model
-from training.deployed import DeployedSegmenter
+from training.evaluation import outputs as evaluate, robustness
+from training.evaluation.perturbations import CHANGES
+from training.network.weights import save_model
+from training.network.served import DeployedSegmenter
 from training.errors import EvaluationError, TrainingError
-from training.measure import measure, outcomes_at
-from training.network import build_network
+from training.evaluation.figures import measure, outcomes_at
+from training.network.segmenter import build_network
 from training.params import RobustnessParams
-from training.predict import predict
-from training.results import result_of
-from training.robustness import choose_samples, curves, figures_of
+from training.evaluation.predict import predict
+from training.evaluation.image_results import result_of
+from training.evaluation.robustness import choose_samples, curves, figures_of
 
 FEW = {
     "gamma": [2.0],

@@ -16,7 +16,7 @@ from training_data import write_project
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.workflow_tools import served
-from training import train
+from training.fitting import run as train
 
 KNOBS = {
     "train__encoder_weights": None,

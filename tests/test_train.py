@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_knobs, write_project
 
-from training import sittings, train
-from training.checkpoint import RunState, load_model
-from training.dataset import load_part
+from training.fitting import provenance as sittings, run as train
+from training.fitting.checkpoint import RunState
+from training.network.weights import load_model
+from training.dataset.samples import load_part
 from training.errors import TrainingError
-from training.index import read_digest
-from training.losses import segmentation_loss_with_logits
+from training.dataset.index import read_digest
+from training.network.losses import segmentation_loss_with_logits
 from training.params import load_params
-from training.train import refuse_different, run, run_key
-from training.trainer import Trainer, learning_rate, moving_average
+from training.fitting.run import refuse_different, run, run_key
+from training.fitting.trainer import Trainer, learning_rate, moving_average
 
 KNOBS = {
     "train__encoder_weights": None,

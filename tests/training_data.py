@@ -15,11 +15,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 from torch import nn
 
-from training.data_load import read_tile_ids, write_dataset
-from training.dataset import Sample
-from training.index import FREE, Entry
+from training.dataset.published import read_tile_ids, write_dataset
+from training.dataset.samples import Sample
+from training.dataset.index import FREE, Entry
 from training.params import Params
-from training.predict import Prediction
+from training.evaluation.predict import Prediction
 
 ROOT = Path(__file__).parent.parent
 SAMPLE_TILES = ROOT / "samples" / "tiles"

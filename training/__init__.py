@@ -1,5 +1,14 @@
-"""The pipeline, one DVC stage a module: archive → index → split → weights → metrics → model repository.
+"""The pipeline: archive → index → split → weights → figures → model repository.
 
-Every stage runs as `python -m training.<stage>` from the repository root and reads its knobs from params.yaml. This is
-the only package that imports torch. It stands on `tiles` and knows nothing of the proxy.
+    params, errors, files, packages, pipeline    the ground: what every folder below may use
+    dataset/      the archive or your own table → images, masks, index, split, samples
+    network/      the network, its losses, the function that is served, its weights on disk
+    evaluation/   predictions → counts → figures, operating point, plots, robustness
+    fitting/      crops → a training run that can be resumed
+    graphs/       the network → ONNX graphs in three precisions → Triton's model repository
+    reports/      what the others wrote → the model card
+    stages/       one main() for each DVC stage: python -m training.stages.<stage>
+
+Each folder uses only those above it (fitting and graphs do not use each other), and nobody imports a stage. Only this
+package and `studies` import torch; neither knows the proxy.
 """

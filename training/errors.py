@@ -1,21 +1,21 @@
 """What can go wrong in the pipeline, as one tree; a stage prints the message and exits with 1.
 
 PipelineError
-├── ParamsError       params.yaml holds something that no stage knows
+├── ParamsError       params.yaml or dvc.yaml holds something unknown
 ├── PackagesError     the environment differs from the lock
-├── ArchiveError      the archive can't be had, or is not what it should be
-├── DatasetError      images, masks or splits don't fit together
-├── TrainingError     the training can't go on
-├── EvaluationError   what was measured is not there
-├── CrossvalError     the runs don't make one report
-└── ExportError       the exported graph is not what was evaluated
+├── ArchiveError      the archive is missing or damaged, or is another one
+├── DatasetError      images, masks or splits do not fit together
+├── TrainingError     the training cannot go on
+├── EvaluationError   a measurement is missing
+├── StudyError        the runs of a study do not fit together
+└── ExportError       the exported graph is not the evaluated network
 """
 
 import signal
 import sys
 from collections.abc import Callable
 
-from training.allocation import keep_freed_memory
+from host.allocator import keep_all_freed_memory
 
 
 class PipelineError(Exception):
@@ -23,7 +23,7 @@ class PipelineError(Exception):
 
 
 class ParamsError(PipelineError):
-    """params.yaml holds something that no stage knows."""
+    """params.yaml or dvc.yaml holds something unknown."""
 
 
 class PackagesError(PipelineError):
@@ -31,40 +31,46 @@ class PackagesError(PipelineError):
 
 
 class ArchiveError(PipelineError):
-    """The archive can't be had, or is not what it should be."""
+    """The archive is missing or damaged, or is another one."""
 
 
 class DatasetError(PipelineError):
-    """Images, masks or splits don't fit together."""
+    """Images, masks or splits do not fit together."""
 
 
 class TrainingError(PipelineError):
-    """The training can't go on."""
+    """The training cannot go on."""
 
 
 class EvaluationError(PipelineError):
-    """What was measured is not there."""
+    """A measurement is missing."""
 
 
-class CrossvalError(PipelineError):
-    """The runs don't make one report."""
+class StudyError(PipelineError):
+    """The runs of a study do not fit together."""
 
 
 class ExportError(PipelineError):
-    """The exported graph is not what was evaluated."""
+    """The exported graph is not the evaluated network."""
 
 
-def exit_status(stage: Callable[[], None]) -> int:
-    """Run a stage's main and return the process's exit status.
+def exit_status(main: Callable[[], None]) -> int:
+    """Run a main() and return the process's exit status.
 
-    A PipelineError is printed as one message, and so is what a disk, full or read-only, refuses: it names its file.
-    SIGTERM ends it as SIGINT does: what was written aside is removed. Memory that it frees is kept for its next step.
+    A PipelineError is printed as one message. So is an OSError, such as a full or read-only disk: it names its file.
+    SIGTERM ends the process as SIGINT does, so that half-written files are removed.
     """
-    keep_freed_memory()
+    keep_all_freed_memory()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        stage()
+        main()
     except (PipelineError, OSError) as error:
-        print(f"{stage.__module__}: {error}", file=sys.stderr)  # noqa: T201 - the message is the interface
+        print(f"{_command(main)}: {error}", file=sys.stderr)  # noqa: T201 - the message is the interface
         return 1
     return 0
+
+
+def _command(main: Callable[[], None]) -> str:
+    """Return the module as it was started: `__main__` stands for its name in sys.modules."""
+    spec = sys.modules[main.__module__].__spec__
+    return spec.name if spec else main.__module__

@@ -140,7 +140,7 @@ class EvaluateParams(_Section):
     """What the operating point must keep to, and what the evaluation shows beside its figures."""
 
     false_alarm_rate: Share
-    gallery_tiles: Positive
+    gallery_images: Positive
     robustness: RobustnessParams
 
 
@@ -161,13 +161,13 @@ class QuantizeParams(_Section):
     serve: Literal["int8", "fp32"]
     format: Literal["QDQ", "QOperator"]
     calibration_method: Literal["minmax", "percentile", "entropy"]
-    calibration_tiles: Positive
+    calibration_images: Positive
     reduce_range: bool
     excluded_nodes: list[str]
     max_dice_loss: Share
     max_dice_loss_of_type: Share
     min_speed_up: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    timed_tiles: Positive
+    timed_images: Positive
 
 
 class Params(_Section):

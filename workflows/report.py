@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.markdown import table
+from training.reports.markdown import table
 from workflows import cml
 from workflows.commands import run, say, succeeds, summarise
 from workflows.errors import exit_status, setting

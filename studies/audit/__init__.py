@@ -1,0 +1,1 @@
+"""The label audit: `python -m studies.audit` compares each mask with those of the other photographs of its tile."""

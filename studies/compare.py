@@ -1,0 +1,120 @@
+"""Is an experiment better, or lucky? `python -m studies.compare main grid-1 grid-2` compares them with the first.
+
+Each revision (an experiment, a branch, a commit, or `workspace`) has its table of the validation images in git. Its
+operating point is chosen there by the rule of the stage evaluate, so that the figures flatter all of them alike. The
+test part is left alone: it is for the one that was chosen.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from host.commit import git
+from training.errors import EvaluationError, exit_status
+from training.evaluation.figures import Outcomes, bootstrap, interval, measure, outcomes_at
+from training.evaluation.image_results import read_results
+from training.evaluation.operating_point import choose_operating_point
+from training.files import VALIDATION_RESULTS_FILE
+from training.params import load_params
+
+TABLE = VALIDATION_RESULTS_FILE
+WORKSPACE = "workspace"
+FIGURES = {"dice_pooled": "Dice, pooled", "dice_type_mean": "mean of types", "auroc": "AUROC"}
+SAMPLES, SEED = 500, 20
+Draws = list[dict[str, Any]]  # measurements of sets of tiles, as evaluation.figures.bootstrap draws them
+
+
+def _read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
+    """Return what a revision found on its validation images.
+
+    Raises: EvaluationError, when there is no such revision or it has no table.
+    """
+    commit = _commit_of(revision)
+    text = TABLE.read_text() if revision == WORKSPACE else commit and git("show", f"{commit}:{TABLE}")
+    if not text:
+        raise EvaluationError(
+            f"{revision} has no {TABLE}: name what `dvc exp show` lists, a branch, a commit or {WORKSPACE}"
+        )
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write(text)
+        file.flush()
+        results = read_results(Path(file.name))
+    return outcomes_at(results, choose_operating_point(results, false_alarm_rate))
+
+
+def _commit_of(revision: str) -> str:
+    """Return the commit of a branch, a tag or an experiment, of this name's newest; empty where there is none."""
+    found = git("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
+    newest = ("--sort=-committerdate", "--count=1", "--format=%(objectname)")
+    return found or git("for-each-ref", *newest, f"refs/exps/*/*/{revision}")
+
+
+def _refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
+    """Check that all validated on the same images.
+
+    Raises: EvaluationError, naming those that did not.
+    """
+    reference, *others = outcomes
+    images = set(outcomes[reference].name)
+    if other := [revision for revision in others if set(outcomes[revision].name) != images]:
+        raise EvaluationError(
+            f"{', '.join(other)} validated on other images than {reference}: leave out what changed base.seed, "
+            "data_load or data_split"
+        )
+
+
+def _differences(ours: Draws, theirs: Draws) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each figure's difference over the same draws of tiles."""
+    found = {name: [(a[name], b[name]) for a, b in zip(ours, theirs, strict=True) if name in a] for name in FIGURES}
+    return {name: interval([b - a for a, b in pairs]) for name, pairs in found.items()}
+
+
+def rows(outcomes: Mapping[str, Outcomes]) -> list[list[str]]:
+    """Return a row for each revision: its figures, and how far from the first one's they may lie."""
+    figures = {revision: measure(found) for revision, found in outcomes.items()}
+    draws = {revision: bootstrap(found, samples=SAMPLES, seed=SEED) for revision, found in outcomes.items()}
+    reference, *others = outcomes
+    lines = [[reference, *(cell for name in FIGURES for cell in (f"{figures[reference][name]:.3f}", ""))]]
+    for revision in others:
+        bounds = _differences(draws[reference], draws[revision])
+        line = [revision]
+        for name in FIGURES:
+            found = figures[revision][name]
+            line += [f"{found:.3f}", _change(found - figures[reference][name], *bounds[name])]
+        lines.append(line)
+    return lines
+
+
+def _change(difference: float, low: float, high: float) -> str:
+    """Return a difference with its interval; a star where it is on one side of nothing."""
+    return f"{difference:+.3f} ({low:+.3f} to {high:+.3f}){'*' * (low > 0 or high < 0)}"
+
+
+def arguments(words: Sequence[str] | None = None) -> list[str]:
+    """Read the revisions from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m studies.compare", description=__doc__)
+    parser.add_argument(
+        "revisions", nargs="+", metavar="REVISION", help="the first is what the others are compared with"
+    )
+    revisions: list[str] = parser.parse_args(words).revisions
+    return list(dict.fromkeys(revisions))
+
+
+def main() -> None:
+    """Compare."""
+    rate = load_params().evaluate.false_alarm_rate
+    outcomes = {revision: _read_outcomes(revision, rate) for revision in arguments()}
+    _refuse_other_images(outcomes)
+    first = next(iter(outcomes.values()))
+    print(f"validation: {len(first)} images, {int(first.defective.sum())} defective, of {len(set(first.tile))} tiles")  # noqa: T201
+    header = ["", *(cell for text in FIGURES.values() for cell in (text, "change (95 %)"))]
+    print(tabulate(rows(outcomes), header, tablefmt="plain", disable_numparse=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

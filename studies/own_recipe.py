@@ -1,0 +1,55 @@
+"""The pipeline's own recipe as a protocol of the cross-validation: a model trained on any split, and its tables.
+
+`baseline.run` is the other protocol; both have train_model and write_tables.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from studies.literature import write_centre_crop, write_literature_tables
+from training.dataset.samples import Sample
+from training.evaluation.image_results import result_of, write_results
+from training.evaluation.operating_point import choose_operating_point
+from training.evaluation.predict import predict
+from training.files import RUN_FOLDER
+from training.fitting.checkpoint import RunState
+from training.fitting.run import configuration, live_in, run, run_key
+from training.fitting.trainer import Trainer
+from training.network.mixed_precision import pick_device
+from training.network.segmenter import Segmenter
+from training.network.served import ServedSegmenter
+from training.network.weights import load_model, read_configuration
+from training.params import Params
+
+
+def shipped_model(key: str) -> tuple[Segmenter, dict[str, Any]] | None:
+    """Return the pipeline's own model and configuration where they are of this run, so that it is not trained twice."""
+    found = read_configuration()
+    return load_model() if found and found["run"] == key else None
+
+
+def train_model(
+    params: Params, packages: dict[str, str], split: dict[str, str], samples: dict[str, list[Sample]]
+) -> tuple[Segmenter, dict[str, Any]]:
+    """Train, continue where an interrupted run ended, or take the pipeline's own model where it is of this run."""
+    key = run_key(params, packages, split)
+    if shipped := shipped_model(key):
+        return shipped
+    trainer = Trainer(params.train, params.base.seed)
+    folder = RUN_FOLDER / key
+    with live_in(str(folder / "dvclive"), trainer) as live:
+        meta = run(trainer, params, samples, RunState(folder), live)
+    return trainer.average_network, configuration(params, key, meta)
+
+
+def write_tables(network: Segmenter, samples: dict[str, list[Sample]], params: Params, folder: Path) -> None:
+    """Predict the validation and the test part and write their tables."""
+    segmenter = ServedSegmenter(network).to(pick_device())
+    validation = [result_of(p) for p in predict(segmenter, samples["validation"], description="validation")]
+    predictions = list(predict(segmenter, samples["test"], description="test"))
+    write_results(validation, folder / "validation.csv")
+    write_results([result_of(prediction) for prediction in predictions], folder / "test.csv")
+    write_centre_crop(predictions, params.data_load, folder)
+    if params.data_split.method == "random":
+        point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
+        write_literature_tables(predictions, point, folder)

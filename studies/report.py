@@ -1,0 +1,159 @@
+"""`python -m studies.report`: the tables of all runs → studies/tables/metrics.json and studies/report.md.
+
+Every figure is computed here or by `training.evaluation`; the words stand in the template report.md.j2.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host.files import write_whole
+from studies.literature import CLASSES, mean_iou
+from studies.report_rows import report_values
+from studies.runs import BASELINE, HONEST, RANDOM, TABLES_FOLDER, honest_folders, point_of, read_run, run_names
+from tiles.operating_point import OperatingPoint
+from training.dataset.doubtful import doubtful_images
+from training.errors import StudyError, exit_status
+from training.evaluation.figures import (
+    Outcomes,
+    bootstrap,
+    dice_pooled,
+    interval,
+    iou_of,
+    join,
+    measure,
+    outcomes_at,
+)
+from training.evaluation.image_results import read_results
+from training.params import load_params
+from training.reports.figure_words import flat
+from training.reports.robustness import read_curves
+from training.reports.templates import render
+
+METRICS_FILE = TABLES_FOLDER / "metrics.json"
+REPORT_FILE = Path("studies/report.md")
+TEMPLATE = Path(__file__).with_name("report.md.j2")
+BOOTSTRAP_SAMPLES = 1000
+SEED = 20
+
+
+def honest() -> dict[str, Any]:
+    """Return the headline: every image predicted by a model that did not see its tile, at a point not chosen on it."""
+    folders = honest_folders()
+    points = {folder.name: point_of(folder) for folder in folders}
+    folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
+    outcomes = join(list(folds.values()))
+    return {
+        "all": _with_intervals(outcomes),
+        "without_doubtful": _with_intervals(_certain(outcomes)),
+        "folds": {name: measure(fold) for name, fold in folds.items()},
+        "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
+    }
+
+
+def _certain(outcomes: Outcomes) -> Outcomes:
+    """Leave out the images of doubtful labels."""
+    return outcomes.take(~np.isin(outcomes.name, doubtful_images()))
+
+
+def _with_intervals(outcomes: Outcomes) -> dict[str, Any]:
+    """Measure, and give each figure's 95 % interval by bootstrap over tiles."""
+    figures = flat(measure(outcomes))
+    draws = [flat(draw) for draw in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED)]
+    return {
+        name: {"value": value, "interval": interval([draw[name] for draw in draws if name in draw])}
+        for name, value in figures.items()
+    }
+
+
+def leaky() -> dict[str, Any] | None:
+    """Return the literature's scores of the random run at its own operating point; None where it was not done."""
+    folder = TABLES_FOLDER / RANDOM
+    if not (folder / "run.json").is_file():
+        return None
+    run, point = read_run(folder), point_of(folder)
+    native, stretched, cropped = (
+        outcomes_at(read_results(folder / f"{name}.csv"), point)
+        for name in ("test", "test_stretched", "test_centre_crop")
+    )
+    confusion = _class_confusion(folder, native, point)
+    scored = {
+        "centre_crop": cropped,  # with those whose defect the crop loses: the publication counted them, too
+        "stretched": stretched,
+        "native_with_free": native,
+    }
+    return {
+        "run": run,
+        "native": measure(native),
+        **{name: _overlap(outcomes) for name, outcomes in scored.items()},
+        "without_doubtful": {name: _overlap(_certain(outcomes)) for name, outcomes in scored.items()},
+        "mean_iou": mean_iou(confusion, with_background=False),
+        "mean_iou_with_background": mean_iou(confusion, with_background=True),
+    }
+
+
+def _class_confusion(folder: Path, native: Outcomes, point: OperatingPoint) -> np.ndarray:
+    """Read test_classes.csv. Shape: (classes, classes) int64, true class by predicted class.
+
+    Raises: StudyError, when it was counted at another operating point.
+    """
+    with (folder / "test_classes.csv").open(newline="", encoding="utf-8") as file:
+        confusion = np.array([[int(row[name]) for name in CLASSES] for row in csv.DictReader(file)])
+    if confusion[1:, 1:].sum() != native.true_positive.sum() or confusion[0, 1:].sum() != native.false_positive.sum():
+        raise StudyError(
+            f"{folder}/test_classes.csv was counted at another operating point than {point}: delete {folder} and run "
+            f"`python -m studies.crossval {RANDOM}`"
+        )
+    return confusion
+
+
+def _overlap(outcomes: Outcomes) -> dict[str, float]:
+    """Return Dice and IoU pooled over all these images."""
+    dice = dice_pooled(outcomes)
+    return {"images": len(outcomes), "dice": dice, "iou": iou_of(dice)}
+
+
+def baselines() -> dict[str, Any]:
+    """Return {run: its figures and, where they exist, those of our own run on the same fold}."""
+    found = {}
+    for path in sorted(TABLES_FOLDER.glob(f"{BASELINE}*/run.json")):
+        ours = TABLES_FOLDER / f"{HONEST}{path.parent.name.removeprefix(BASELINE)}"
+        counted = all((ours / name).is_file() for name in ("run.json", "test_centre_crop.csv"))
+        found[path.parent.name] = {
+            "run": read_run(path.parent),
+            "theirs": _scorings(path.parent),
+            "ours": _scorings(ours) if counted else None,
+            "ours_run": ours.name,
+        }
+    return found
+
+
+def _scorings(folder: Path) -> dict[str, Any]:
+    """Score a run as the first public project scores, and as we do."""
+    point = point_of(folder)
+    native, cropped = (
+        outcomes_at(read_results(folder / f"{name}.csv"), point) for name in ("test", "test_centre_crop")
+    )
+    return {"centre_crop": _overlap(cropped), "native": measure(native)}
+
+
+def render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
+    """Return the report. names: of all runs that it wants, honest ones first, then random and baseline."""
+    return render(TEMPLATE, **report_values(metrics, names, read_curves()))
+
+
+def main() -> None:
+    """Measure all tables and write both files."""
+    metrics = {"honest": honest(), "leaky": leaky(), "baseline": baselines()}
+    write_whole(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+    write_whole(REPORT_FILE, render_report(metrics, run_names(load_params())))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

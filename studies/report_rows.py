@@ -1,0 +1,108 @@
+"""The rows of the report's tables, from its metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tiles import DEFECT_TYPES
+from training.evaluation.perturbations import PERTURBATIONS
+from training.reports.figure_words import headline
+from training.reports.robustness import Curves, level_text
+
+PUBLISHED = {  # by protocol: who published what
+    "centre_crop": "iterative/magnetic-tiles-defect: Dice 0.772, IoU 0.628; a later experiment 0.912 / 0.838",
+    "stretched": "devvv27, EfficientNetV2-S U-Net, 29.6 M parameters: Dice 0.916, IoU 0.845",
+    "classes": "DeepLabV3+ (Xception, 55.9 M); DDRNet (5.7 M), by the ESNet paper, 2025: mIoU 77.1; 75.3",
+}
+PROTOCOLS = {
+    "centre_crop": "(a) defective images, 224 centre crop, masks > 0",
+    "stretched": "(b) with Free, both sides resized to 256",
+    "native_with_free": "(b) with Free, at native size",
+}
+THEIR_SCORING = "(i) their scoring: defective images, 224 centre crop, masks > 0"
+NATIVE_FIGURES = ("dice_pooled", *(f"dice_by_type.{name}" for name in DEFECT_TYPES), "auroc", "free.any_pixel_share")
+
+
+def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curves) -> dict[str, Any]:
+    """Return what the template names. names: of all runs that the report wants."""
+    *folds, random_name, baseline_name = names
+    found, leaky = metrics["honest"], metrics["leaky"]
+    return {
+        "image_count": found["all"]["images"]["value"],
+        "certain_count": found["without_doubtful"]["images"]["value"],
+        "honest": _honest_rows(found),
+        "folds": _fold_rows(found),
+        "missing_folds": [name for name in folds if name not in found["runs"]],
+        "leaky": leaky,
+        "protocols": _protocol_rows(leaky) if leaky else [],
+        "random_name": random_name,
+        "baseline_name": baseline_name,
+        "baselines": {name: each | {"rows": _baseline_rows(each)} for name, each in metrics["baseline"].items()},
+        "curves": [_curve(name, rows) for name, rows in curves.items()],
+    }
+
+
+def _honest_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [words, *(_with_interval(found[which].get(name)) for which in ("all", "without_doubtful"))]
+        for name, words in headline(DEFECT_TYPES).items()
+    ]
+
+
+def _with_interval(found: Mapping[str, Any] | None) -> str:
+    """Return a figure with its interval; a dash where the folds so far do not give it."""
+    if found is None:
+        return "–"
+    low, high = found["interval"]
+    return f"**{found['value']:.3f}** ({low:.3f}–{high:.3f})"
+
+
+def _fold_rows(found: Mapping[str, Any]) -> list[list[Any]]:
+    return [
+        [
+            name,
+            run["operating_point"]["threshold"],
+            run["operating_point"]["alarm_score"],
+            *(f"{found['folds'][name][key]:.3f}" for key in ("dice_pooled", "dice_type_mean", "auroc")),
+            f"{found['folds'][name]['free']['any_pixel_share']:.1%}",
+            run["seed"],
+            run["commit"][:12],
+            f"{run['seconds'] / 60:.0f} min",
+        ]
+        for name, run in found["runs"].items()
+    ]
+
+
+def _protocol_rows(leaky: Mapping[str, Any]) -> list[list[str]]:
+    rows = [
+        [words, _overlap(leaky[name]), _overlap(leaky["without_doubtful"][name]), PUBLISHED.get(name, "")]
+        for name, words in PROTOCOLS.items()
+    ]
+    classes = f"{leaky['mean_iou_with_background']:.1%} with background, {leaky['mean_iou']:.1%} without"
+    return [*rows, ["(c) six classes, mean IoU, pixels pooled", classes, "", PUBLISHED["classes"]]]
+
+
+def _overlap(found: Mapping[str, Any]) -> str:
+    return f"Dice {found['dice']:.3f}, IoU {found['iou']:.3f} ({found['images']} images)"
+
+
+def _baseline_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    both, words = (found["theirs"], found["ours"]), headline(DEFECT_TYPES)
+    scored = [THEIR_SCORING, *(_overlap(each["centre_crop"]) if each else "–" for each in both)]
+    return [scored, *([f"(ii) {words[key]}", *(_native(each, key) for each in both)] for key in NATIVE_FIGURES)]
+
+
+def _native(scorings: Mapping[str, Any] | None, key: str) -> str:
+    """Return a figure by its nested name; a dash where it does not exist."""
+    found: Any = scorings and scorings["native"]
+    for name in key.split("."):
+        found = found.get(name) if found else None
+    return "–" if found is None else f"{found:.3f}"
+
+
+def _curve(name: str, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return title, levels and values of a Mermaid chart."""
+    return {
+        "title": PERTURBATIONS[name].words,
+        "levels": ", ".join(f'"{level_text(name, row["level"])}"' for row in rows),
+        **{key: ", ".join(f"{float(row[key]):.3f}" for row in rows) for key in ("dice_pooled", "dice_type_mean")},
+    }

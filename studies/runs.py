@@ -1,0 +1,86 @@
+"""The runs of the cross-validation: their names, their parameters, and where their tables stand.
+
+honest-<k>    five folds by tile: fold k tests, another one validates, the rest trains
+random        the literature's leaky random split, where it pays to train half as long again
+baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tiles.operating_point import OperatingPoint
+from training.errors import StudyError
+from training.evaluation.image_results import read_results
+from training.evaluation.operating_point import choose_operating_point
+from training.params import Params, load_params
+
+TABLES_FOLDER = Path("studies/tables")
+HONEST, RANDOM, BASELINE = "honest-", "random", "baseline-"
+RANDOM_EPOCHS = 1.5  # times params.yaml's: it pays to remember tiles where their siblings are tested
+
+
+def run_names(params: Params) -> list[str]:
+    """Return the names of the runs that the report wants."""
+    honest = [f"{HONEST}{fold}" for fold in range(params.data_split.folds)]
+    return [*honest, RANDOM, f"{BASELINE}{params.data_split.test_fold}"]
+
+
+def params_of(name: str, params: Params) -> Params:
+    """Return the parameters of a run: those of params.yaml except for the split, and for the random run's epochs.
+
+    Raises: StudyError, when there is no run of this name.
+    """
+    split = params.data_split
+    if name not in {*run_names(params), *(f"{BASELINE}{fold}" for fold in range(split.folds))}:
+        raise StudyError(f"there is no run {name}: choose one of {', '.join(run_names(params))}")
+    train = params.train
+    if name == RANDOM:
+        changes: dict[str, Any] = {"method": "random"}
+        train = train.model_copy(update={"epochs": round(train.epochs * RANDOM_EPOCHS)})
+    else:
+        fold = int(name.removeprefix(HONEST).removeprefix(BASELINE))
+        validation = (fold + split.validation_fold - split.test_fold) % split.folds
+        changes = {"method": "by_tile", "test_fold": fold, "validation_fold": validation}
+    return params.model_copy(update={"data_split": split.model_copy(update=changes), "train": train})
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read what a run was: configuration, commit, machine, seconds.
+
+    Raises: StudyError, when it is missing.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise StudyError(f"{path} is missing: run `python -m studies.crossval {folder.name}`, or `git checkout` it")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def point_of(folder: Path) -> OperatingPoint:
+    """Choose the operating point on a run's validation part; the first public project's recipe has its own."""
+    if recipe := read_run(folder).get("recipe"):
+        return OperatingPoint(recipe["threshold"], 0.0)
+    return choose_operating_point(read_results(folder / "validation.csv"), load_params().evaluate.false_alarm_rate)
+
+
+def honest_folders() -> list[Path]:
+    """Return the folders of the honest runs that exist.
+
+    Raises: StudyError, when there is none or two folds were trained in different ways.
+    """
+    folders = sorted(path.parent for path in TABLES_FOLDER.glob(f"{HONEST}*/run.json"))
+    if not folders:
+        raise StudyError("no honest fold has tables: run `python -m studies.crossval`")
+    if len({json.dumps(_shared(read_run(folder)), sort_keys=True) for folder in folders}) > 1:
+        raise StudyError(
+            f"the honest folds are of different parameters or data: delete the outdated ones in {TABLES_FOLDER}"
+        )
+    return folders
+
+
+def _shared(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all folds of one cross-validation share."""
+    split = {name: value for name, value in run["split"].items() if name not in ("test_fold", "validation_fold")}
+    return {name: run[name] for name in ("train", "seed", "data_digest")} | {"split": split}

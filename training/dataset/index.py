@@ -1,0 +1,96 @@
+"""The index of data/tiles: one entry an image, by which every stage finds its files; and the content's digest."""
+
+import csv
+import hashlib
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from tiles import DEFECT_TYPES
+from training.errors import ArchiveError, DatasetError
+from training.files import DIGEST_FILE, INDEX_FILE
+
+FREE = "Free"  # stands for the defect type of an image without a defect
+TYPES = (*DEFECT_TYPES, FREE)  # of the published dataset
+COLUMNS = ("image", "tile", "type", "width", "height", "defect_pixels")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image, a row of the index.
+
+    Attributes:
+        name: the file's name without its suffix; no two images share one.
+        tile: the physical tile that the image shows.
+        defect_type: one of data_load.types, or Free.
+        width, height: in pixels.
+        defect_pixels: of its mask.
+    """
+
+    name: str
+    tile: str
+    defect_type: str
+    width: int
+    height: int
+    defect_pixels: int
+
+
+def write_index(entries: list[Entry], folder: Path) -> None:
+    """Write the index of a folder like data/tiles, ordered by image."""
+    with (folder / INDEX_FILE.name).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(entry) for entry in sorted(entries, key=lambda entry: entry.name))
+
+
+def read_index(path: Path = INDEX_FILE) -> list[Entry]:
+    """Read the index that the stage data_load wrote.
+
+    Raises: DatasetError, when it is missing.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: run `dvc repro data_load`, or `dvc pull` it")
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Entry(r["image"], r["tile"], r["type"], int(r["width"]), int(r["height"]), int(r["defect_pixels"]))
+            for r in csv.DictReader(file)
+        ]
+
+
+def content_digest(members: Mapping[str, bytes]) -> str:
+    """Return the sha256 over paths and bytes, ordered by path: equal content gives an equal digest from any zip."""
+    digest = hashlib.sha256()
+    for name in sorted(members):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(members[name]).digest())
+    return digest.hexdigest()
+
+
+def verify_content(members: Mapping[str, bytes], expected: str, source: Path) -> None:
+    """Compare the content's digest with the one of params.yaml; print it where params.yaml expects none.
+
+    Raises: ArchiveError, naming the archive or the table that the content came from.
+    """
+    found = content_digest(members)
+    if not expected:
+        print(f"data_load.digest of these {len(members)} files: {found}")  # noqa: T201
+    elif found != expected:
+        raise ArchiveError(
+            f"the {len(members)} files of {source} have the digest {found}, params.yaml expects {expected}. Either the "
+            "download is damaged: delete it and run again. Or the data has changed: put its digest, or an empty one, "
+            "into data_load.digest"
+        )
+
+
+def write_digest(members: Mapping[str, bytes], folder: Path) -> None:
+    """Write the digest of the images and masks that the folder was made of."""
+    (folder / DIGEST_FILE.name).write_text(content_digest(members) + "\n")
+
+
+def read_digest() -> str:
+    """Return the digest of the images and masks that data/tiles was made of.
+
+    Raises: DatasetError, when it is missing.
+    """
+    if not DIGEST_FILE.is_file():
+        raise DatasetError(f"{DIGEST_FILE} is missing: run `dvc repro data_load`, or `dvc pull` it")
+    return DIGEST_FILE.read_text().strip()

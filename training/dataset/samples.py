@@ -1,0 +1,72 @@
+"""Images in memory: those of one part with their masks, decoded once (the whole dataset has 156 megapixels)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tiles import DEFECT_TYPES, decode_image, decode_mask
+from training.dataset.image_files import image_file, mask_file
+from training.dataset.index import FREE, Entry, read_index
+from training.dataset.split import read_split
+from training.errors import DatasetError
+from training.files import SPLIT_FILE, TILES_FOLDER
+from training.params import Params
+
+MASK_ABOVE = 127  # data/tiles holds binary masks: 0 or 255
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its truth.
+
+    Attributes:
+        entry: the image's row of the index.
+        image: (H, W) uint8, grey values 0–255.
+        mask: (H, W) bool, True where defective.
+        types: the dataset's defect types, in the order of their classes.
+    """
+
+    entry: Entry
+    image: np.ndarray
+    mask: np.ndarray
+    types: tuple[str, ...] = DEFECT_TYPES
+
+    @property
+    def type_number(self) -> int:
+        """The class of the image's defect type, from 1; 0 for Free, whose images have no defect pixel."""
+        return 0 if self.entry.defect_type == FREE else 1 + self.types.index(self.entry.defect_type)
+
+    @property
+    def label(self) -> np.ndarray:
+        """(H, W) uint8: 0 on background, the image's type number on its defect."""
+        return self.mask.astype(np.uint8) * self.type_number
+
+
+def load_part(part: str, params: Params, split: Mapping[str, str] | None = None) -> list[Sample]:
+    """Load the samples of `train`, `validation` or `test`, ordered by image.
+
+    split: {image: part}, that of data/split.csv unless given.
+    Raises: DatasetError, when the part is empty.
+    """
+    parts = read_split() if split is None else split
+    types, limit = tuple(params.data_load.types), params.data_load.max_pixels
+    samples = [load_sample(entry, types, max_pixels=limit) for entry in read_index() if parts[entry.name] == part]
+    if not samples:
+        raise DatasetError(
+            f"no image is in the part {part}: look into {SPLIT_FILE}, or change data_split in params.yaml"
+        )
+    return samples
+
+
+def load_sample(
+    entry: Entry, types: tuple[str, ...] = DEFECT_TYPES, *, max_pixels: int, folder: Path = TILES_FOLDER
+) -> Sample:
+    """Load one image and its mask.
+
+    Raises: tiles.DecodeError, when a file was damaged since data_load wrote it.
+    """
+    image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=max_pixels)
+    mask = decode_mask(mask_file(folder, entry.name).read_bytes(), above=MASK_ABOVE, max_pixels=max_pixels)
+    return Sample(entry, image, mask, types)

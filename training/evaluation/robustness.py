@@ -1,0 +1,54 @@
+"""How the figures move when the images are perturbed and the operating point stays.
+
+Measured are all images filed under a defect type, and of each tile that shows none the first image.
+"""
+
+from typing import Any
+
+from tiles.operating_point import OperatingPoint
+from training.dataset.index import FREE
+from training.dataset.samples import Sample
+from training.evaluation.figures import measure, outcomes_at
+from training.evaluation.image_results import result_of
+from training.evaluation.perturbations import PERTURBATIONS
+from training.evaluation.predict import predict
+from training.network.served import ServedSegmenter
+from training.params import RobustnessParams
+
+
+def choose_samples(samples: list[Sample]) -> list[Sample]:
+    """Keep the images filed under a defect type, and the first image of each tile of which none is."""
+    defective = [sample for sample in samples if sample.entry.defect_type != FREE]
+    shown = {sample.entry.tile for sample in defective}
+    free = {s.entry.tile: s for s in reversed(samples) if s.entry.tile not in shown}
+    return [*defective, *reversed(free.values())]
+
+
+def figures_of(
+    segmenter: ServedSegmenter, samples: list[Sample], point: OperatingPoint, description: str
+) -> dict[str, float]:
+    """Predict and measure as the evaluation does; the columns of a curve, 0–1."""
+    results = [result_of(prediction) for prediction in predict(segmenter, samples, description=description)]
+    figures = measure(outcomes_at(results, point))
+    columns = {
+        "dice_pooled": figures["dice_pooled"],
+        "dice_type_mean": figures["dice_type_mean"],
+        "found_share": figures["found_images"] / max(1, figures["defective_images"]),
+        "false_alarm_share": figures["free"]["any_pixel_share"],
+    }
+    return {name: round(value, 5) for name, value in columns.items()}
+
+
+def curves(
+    segmenter: ServedSegmenter, samples: list[Sample], point: OperatingPoint, levels: RobustnessParams
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each perturbation's table, by ascending level; unchanged images are measured once for all."""
+    unchanged = figures_of(segmenter, samples, point, "unchanged")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, perturbation in PERTURBATIONS.items():
+        figures = {perturbation.neutral: unchanged}
+        for level in set(getattr(levels, name)) - {perturbation.neutral}:
+            changed = [perturbation.apply(sample, level) for sample in samples]
+            figures[level] = figures_of(segmenter, changed, point, f"{name} {level:g}")
+        found[name] = [{"change": name, "level": level, **figures[level]} for level in sorted(figures)]
+    return found

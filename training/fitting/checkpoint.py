@@ -1,0 +1,59 @@
+"""The state of a run on disk, from which an interrupted run continues."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from training.errors import TrainingError
+from training.network.weights import save_tensors
+
+STATE_META = "state"
+
+
+class RunState:
+    """What an interrupted run needs to continue after its last whole epoch, in one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = folder / "state.safetensors"
+
+    def save(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, meta: dict[str, Any]) -> None:
+        """Replace the saved state. meta: anything JSON holds."""
+        tensors = {
+            f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()
+        }
+        for index, slots in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
+        save_tensors(tensors, self._file, {STATE_META: json.dumps(meta)})
+
+    def load(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+        """Restore modules and optimizer in place and return the meta, or None where there is no state.
+
+        Raises: TrainingError, when the file cannot be read.
+        """
+        if not self._file.exists():
+            return None
+        try:
+            with safe_open(self._file, framework="pt") as opened:
+                meta: dict[str, Any] = json.loads(opened.metadata()[STATE_META])
+            tensors = load_file(self._file)
+            for name, module in modules.items():
+                module.load_state_dict({key: tensors[f"{name}/{key}"] for key in module.state_dict()})
+        except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:  # TypeError: no metadata
+            raise TrainingError(f"{self._file} cannot be read ({error}): delete it to start over") from None
+        _restore_optimizer(optimizer, tensors)
+        return meta
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        kind, *rest = key.split("/")
+        if kind == "optimizer":
+            state.setdefault(int(rest[0]), {})[rest[1]] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})

@@ -1,0 +1,173 @@
+"""What the network is trained on: augmented crops near native resolution, drawn evenly over the tiles of a type.
+
+Crop number i of epoch e depends on the seed, e and i alone. A resumed run therefore sees exactly what an uninterrupted
+one sees, without any saved sampler state.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from tiles.canvas import STRIDE
+from training.dataset.index import FREE
+from training.dataset.samples import Sample
+from training.errors import DatasetError
+from training.params import TrainParams
+
+TURNED_SHARE = 0.5  # of the crops; the rest stands upright, as nearly every tile does
+PASTED = ("Blowhole", "Break", "Crack")  # Uneven is as large as a tile, Fray belongs to its edge
+LARGEST_PASTED = 0.05  # share of a crop's pixels: larger defects do not look the same on another tile
+LARGEST_CONTRAST = 0.25  # of the surroundings, standard deviation ÷ mean; at a tile's edge it is higher
+PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast, so that weaker ones are seen, too
+PASTED_RIM = 8  # pixels, even; about as many around a defect are taken along
+
+
+class CropSampler:
+    """Draws the batches of an epoch.
+
+    Raises: DatasetError, when the samples hold no defective image or no Free one.
+    """
+
+    def __init__(self, samples: list[Sample], params: TrainParams, seed: int) -> None:
+        self._params, self._seed = params, seed
+        self._by_type: dict[str, list[list[Sample]]] = _group(samples)
+        self._defects = sorted(set(self._by_type) - {FREE})
+        tiles = np.array([len(self._by_type[name]) for name in self._defects])  # (types,) int64
+        self._shares = np.sqrt(tiles) / np.sqrt(tiles).sum()  # between "each type alike" and "each tile alike"
+        if FREE not in self._by_type or not self._defects:
+            raise DatasetError("training needs images with and without a defect: look into data/split.csv")
+
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
+
+        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0 or the type.
+        """
+        size = self._params.batch_size
+        for first in range(0, self._params.crops_per_epoch - size + 1, size):
+            numbers = range(first + process, first + size, processes)
+            crops = [self._crop(np.random.default_rng([self._seed, epoch, number])) for number in numbers]
+            yield torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
+
+    def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        defect_type = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
+        sample = self._draw(defect_type, rng)
+        image, mask = self._view(sample, rng)
+        if defect_type in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
+            background = self._view(self._draw(FREE, rng), rng)[0]
+            image = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
+        image = _expose(image, self._params, rng)
+        noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
+        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * sample.type_number
+
+    def _draw(self, defect_type: str, rng: np.random.Generator) -> Sample:
+        tiles = self._by_type[defect_type]
+        exposures = tiles[rng.integers(len(tiles))]
+        return exposures[rng.integers(len(exposures))]
+
+    def _view(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return a crop of the image, grey values, and of its mask, 0 or 1. Shapes: (1, S, S) float32 both."""
+        transform = _draw_transform(sample, self._params, rng)
+        planes = torch.from_numpy(np.stack([sample.image, sample.mask]).astype(np.float32))  # (2, H, W)
+        image, mask = _warp(planes, transform, self._params.crop_size)[:, None]  # (2, S, S) → twice (1, S, S)
+        return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
+
+
+def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -> Tensor:
+    """Move the defect of one crop onto another and adapt its brightness; its rim fades over a few pixels.
+
+    A small defect looks much the same on any tile, and there are far more tiles without one. But where the surroundings
+    in either crop are not plain, as at a tile's edge, a patch would show: there the image stays as it is.
+    Source: Ghiasi et al. 2021 (copy-paste augmentation).
+    Shapes: (1, S, S) float32 all; mask 0 or 1, not empty. strength: times the defect's contrast.
+    """
+    # the mask, grown by PASTED_RIM on all sides: (1, S, S)
+    rows = nnf.max_pool2d(mask, (2 * PASTED_RIM + 1, 1), stride=1, padding=(PASTED_RIM, 0))
+    near = nnf.max_pool2d(rows, (1, 2 * PASTED_RIM + 1), stride=1, padding=(0, PASTED_RIM))
+    # 1 on the defect, falling to 0 over PASTED_RIM pixels: (1, S, S)
+    share = nnf.avg_pool2d(near, PASTED_RIM + 1, stride=1, padding=PASTED_RIM // 2, count_include_pad=False)
+    surroundings = (near > 0) & (mask == 0)
+    old, new = image[surroundings], background[surroundings]  # (pixels,) each
+    if max(float(grey.std() / grey.mean().clamp(min=1)) for grey in (old, new)) > LARGEST_CONTRAST:
+        return image
+    contrast = image / old.mean().clamp(min=1) - 1
+    moved = new.mean() * (1 + strength * contrast).clamp(min=0)
+    return background + share * (moved - background)
+
+
+def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:
+    """Return {type: [exposures of one tile, …]}, so that a tile weighs the same however often it was photographed.
+
+    An image filed under a defect type whose mask is empty teaches nothing certain and is left out.
+    """
+    groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.entry.defect_type == FREE or sample.mask.any():
+            groups[sample.entry.defect_type, sample.entry.tile].append(sample)
+    by_type: dict[str, list[list[Sample]]] = defaultdict(list)
+    for (defect_type, _), exposures in sorted(groups.items()):
+        by_type[defect_type].append(exposures)
+    return dict(by_type)
+
+
+def _draw_transform(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
+    """Return the (2, 3) matrix from the crop's pixel offsets (x, y from its centre) to the image's pixels."""
+    angle = np.deg2rad(rng.uniform(-params.rotation, params.rotation)) * (rng.random() < TURNED_SHARE)
+    scale = np.exp(rng.uniform(*np.log(params.scale)))
+    mirror = np.diag(rng.choice([-1, 1], size=2))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    centre = _draw_centre(sample, params.crop_size / scale / 2, params.defect_centred_share, rng)
+    return np.column_stack([turn @ mirror / scale, centre])  # (2, 2) and (2,) → (2, 3)
+
+
+def _draw_centre(sample: Sample, half: float, defect_centred_share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return (x, y) of the crop's centre, in pixels from the first pixel's: by a defect or anywhere.
+
+    half: of the crop's side, in pixels of the image.
+    """
+    height, width = sample.mask.shape
+    if sample.mask.any() and rng.random() < defect_centred_share:
+        pixels = np.flatnonzero(sample.mask)
+        y, x = divmod(int(pixels[rng.integers(len(pixels))]), width)
+        x, y = x + rng.uniform(-half, half) * 0.75, y + rng.uniform(-half, half) * 0.75
+    else:
+        x, y = rng.uniform(0, width - 1), rng.uniform(0, height - 1)
+    return np.array([_place(x, half, width, rng), _place(y, half, height, rng)])
+
+
+def _place(position: float, half: float, length: int, rng: np.random.Generator) -> float:
+    """Return the crop's centre along one side: inside the image or, where the crop is longer, at one of its ends.
+
+    Many defects lie at an end of a tile. A canvas begins where its image does and extends beyond it by less than a
+    stride. So do these crops: half of them begin exactly at the image's end.
+    """
+    if length > 2 * half:
+        return min(max(position, half - 0.5), length - half - 0.5)
+    margin = min(rng.uniform(0, STRIDE), 2 * half - length) * (rng.random() < 0.5)  # noqa: PLR2004 - half of them
+    centre = half - 0.5 - margin
+    return centre if rng.random() < 0.5 else length - 1 - centre  # noqa: PLR2004 - either end
+
+
+def _expose(image: Tensor, params: TrainParams, rng: np.random.Generator) -> Tensor:
+    """Change the exposure of grey values 0–255 of any shape, not clipped before the noise is added."""
+    gamma, gain = (np.exp(rng.uniform(*np.log(bounds))) for bounds in (params.gamma, params.gain))
+    return 255 * float(gain) * (image / 255) ** float(gamma)
+
+
+def _warp(planes: Tensor, matrix: np.ndarray, size: int) -> Tensor:
+    """Sample a crop bilinearly; beyond the image its edge pixels are repeated, as `tiles.pad` does.
+
+    Shapes: planes (N, H, W), matrix (2, 3) → (N, size, size).
+    """
+    height, width = planes.shape[1:]
+    offsets = torch.arange(size) - (size - 1) / 2  # pixels from the crop's centre
+    y, x = torch.meshgrid(offsets, offsets, indexing="ij")  # (size, size) each
+    m = matrix.astype(np.float32)
+    # pixel centres in grid_sample's coordinates: -1 and 1 are the image's outer edges
+    grid_x = (m[0, 0] * x + m[0, 1] * y + m[0, 2] + 0.5) * 2 / width - 1
+    grid_y = (m[1, 0] * x + m[1, 1] * y + m[1, 2] + 0.5) * 2 / height - 1
+    grid = torch.stack([grid_x, grid_y], dim=-1)[None]  # (1, size, size, 2)
+    return nnf.grid_sample(planes[None], grid, padding_mode="border", align_corners=False)[0]

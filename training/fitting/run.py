@@ -1,0 +1,123 @@
+"""One training run: its key, and its epochs from the saved state, if there is one, to the last.
+
+An interrupted run continues after its last whole epoch. Its state lies outside DVC's outputs, in .run/train/<key>. The
+key covers parameters, data, code and packages, so a run that would give other weights never finds it.
+"""
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accelerate.utils import gather_object
+from dvclive.live import Live
+
+from training.dataset.index import read_digest
+from training.dataset.samples import Sample
+from training.errors import TrainingError
+from training.files import INDEX_FILE
+from training.fitting.checkpoint import RunState
+from training.fitting.crops import CropSampler
+from training.fitting.provenance import RunRecord, circumstances
+from training.fitting.trainer import Trainer
+from training.params import Params
+from training.pipeline import code_digest
+
+
+def run_key(params: Params, packages: Mapping[str, str], split: Mapping[str, str]) -> str:
+    """Return a digest of everything that the weights depend on, except the machine.
+
+    packages: {name: version}; split: {image: part}. The code is what dvc.yaml lists for the stage train.
+    """
+    data = [read_digest(), params.data_load.mask_above, params.data_load.types]
+    knobs = [params.base.model_dump(), params.train.model_dump(), data, packages, sorted(split.items())]
+    digest = hashlib.sha256(json.dumps([*knobs, code_digest("train")]).encode())
+    digest.update(INDEX_FILE.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run(
+    trainer: Trainer, params: Params, samples: Mapping[str, list[Sample]], state: RunState, live: Live | None
+) -> dict[str, Any]:
+    """Train from the saved state, if there is one, to the last epoch; log each epoch's figures and save them.
+
+    samples: those of the parts `train` and `validation`; live: None in every process but the main one.
+    Returns: {"history": figures of each epoch, …: what `RunRecord.so_far` returns}
+    Raises: TrainingError, when a loss is not finite, or the processes' states are not of one epoch.
+    """
+    saved = state.load(trainer.modules, trainer.optimizer)
+    record = RunRecord(saved)
+    meta: dict[str, Any] = saved or {"history": [], **record.so_far()}
+    _refuse_different(gather_object([len(meta["history"])]), state)
+    for figures in meta["history"]:
+        _log(live, figures)
+    sampler = CropSampler(samples["train"], params.train, params.base.seed)
+    for epoch in range(len(meta["history"]), params.train.epochs):
+        figures = _train_and_validate(epoch, trainer, sampler, params, samples["validation"])
+        meta["history"].append(figures)
+        meta |= record.so_far()
+        if trainer.is_main:
+            state.save(trainer.modules, trainer.optimizer, meta)
+        _log(live, figures)
+    trainer.accelerator.wait_for_everyone()
+    return meta
+
+
+def _train_and_validate(
+    epoch: int, trainer: Trainer, sampler: CropSampler, params: Params, validation: list[Sample]
+) -> dict[str, float]:
+    """Train one epoch and return its figures; validate every validate_every-th epoch and the last."""
+    started = time.monotonic()
+    figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
+    figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
+    last = epoch + 1 == params.train.epochs
+    if trainer.is_main and (last or (epoch + 1) % params.train.validate_every == 0):
+        figures |= trainer.validate(validation)
+    return figures
+
+
+def _refuse_different(epochs: Sequence[int], state: RunState) -> None:
+    """Check that all processes continue from the same epoch: only the main one's machine holds the state's file.
+
+    Raises: TrainingError.
+    """
+    if len(set(epochs)) > 1:
+        raise TrainingError(
+            f"the processes would continue after epochs {', '.join(map(str, epochs))}, as {state.folder} is on one "
+            "machine alone: share the folder, copy it to the others, or delete it to start over"
+        )
+
+
+def _log(live: Live | None, figures: dict[str, float]) -> None:
+    """Give one epoch's figures to DVCLive."""
+    if live is None:
+        return
+    for name, value in figures.items():
+        live.log_metric(name, value)
+    live.next_step()  # type: ignore[no-untyped-call]
+
+
+def live_in(folder: str, trainer: Trainer) -> contextlib.AbstractContextManager[Live | None]:
+    """Return DVCLive for the main process and nothing for the others."""
+    return Live(folder, dvcyaml=None, save_dvc_exp=False) if trainer.is_main else contextlib.nullcontext()
+
+
+def identity(params: Params) -> dict[str, Any]:
+    """Return what distinguishes this configuration's weights from any other's."""
+    return {
+        "train": params.train.model_dump(),
+        "seed": params.base.seed,
+        "split": params.data_split.model_dump(),
+        "data_digest": read_digest(),
+    }
+
+
+def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written beside the weights."""
+    return {
+        **identity(params),
+        "run": key,
+        **circumstances(meta),
+    }

@@ -1,0 +1,157 @@
+"""One training run: the network, its moving average, the optimizer and their schedule."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from training.dataset.samples import Sample
+from training.errors import TrainingError
+from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
+from training.evaluation.predict import predict
+from training.fitting.crops import CropSampler
+from training.network.losses import segmentation_loss_with_logits
+from training.network.mixed_precision import autocast, keep_depthwise_in_float32
+from training.network.segmenter import CLASSES, Segmenter, build_network
+from training.network.served import ServedSegmenter, normalise
+from training.params import TrainParams
+
+WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
+START_DIVISOR, END_DIVISOR = 25, 10_000  # of the peak learning rate; the usual one-cycle ends (Smith & Topin 2018)
+MAX_GRADIENT_NORM = 5.0  # above it a step is shortened: one bad batch must not throw the weights away
+EPOCH_SEED_FACTOR = 100_003  # a prime far above any number of epochs: no two epochs of neighbouring seeds are alike
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Return the one-cycle learning rate: up from peak / 25 and down to peak / 10,000, both along a half cosine.
+
+    A function of the step alone: a resumed run needs no saved schedule, which torch's OneCycleLR would.
+    """
+    warm_up = max(1, round(WARM_UP_SHARE * steps))
+    if step < warm_up:
+        low, share = peak / START_DIVISOR, step / warm_up
+    else:
+        low, share = peak / END_DIVISOR, 1 - (step - warm_up) / max(1, steps - warm_up)
+    return low + (peak - low) * (1 - math.cos(math.pi * share)) / 2
+
+
+def moving_average(decay: float) -> Callable[..., None]:
+    """Return the exponential moving average for AveragedModel; its decay is lower at first, to forget the start.
+
+    Source: the warm-up (1 + n) / (10 + n) of TensorFlow's ExponentialMovingAverage.
+    """
+
+    def update(averages: Any, currents: Any, count: Tensor) -> None:
+        steps = int(count)
+        warm = min(decay, (1 + steps) / (10 + steps))
+        get_ema_multi_avg_fn(warm)(averages, currents, count)  # type: ignore[no-untyped-call]
+
+    return update
+
+
+@dataclass
+class Trainer:
+    """One run: the network, its moving average and the optimizer, and the epochs behind it."""
+
+    params: TrainParams
+    seed: int
+    classes: int = CLASSES
+
+    def __post_init__(self) -> None:
+        self.accelerator = Accelerator(mixed_precision="no")  # `autocast` says how precisely
+        self.device = self.accelerator.device
+        if self.params.batch_size % self.accelerator.num_processes:
+            raise TrainingError(
+                f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
+                "share it equally, change either"
+            )
+        torch.manual_seed(self.seed)
+        network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
+        self.network: nn.Module = network
+        self.average = AveragedModel(network, multi_avg_fn=moving_average(self.params.ema_decay), use_buffers=True)
+        if self.device.type == "cpu":
+            keep_depthwise_in_float32(self.network)
+        optimizer = torch.optim.AdamW(self._parameter_groups(network), weight_decay=self.params.weight_decay)
+        self.shared_network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
+
+    def _parameter_groups(self, network: Segmenter) -> list[dict[str, Any]]:
+        """Return the pretrained encoder, which learns more slowly, and the rest."""
+        rest = [*network.decoder.parameters(), *network.head.parameters()]
+        return [
+            {
+                "params": list(network.encoder.parameters()),
+                "peak": self.params.encoder_rate * self.params.learning_rate,
+            },
+            {"params": rest, "peak": self.params.learning_rate},
+        ]
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a run state holds beside the optimizer."""
+        return {"network": self.network, "average": self.average}
+
+    @property
+    def average_network(self) -> Segmenter:
+        """The moving average of the network: what is validated and saved."""
+        return cast("Segmenter", self.average.module)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that validates, saves and reports."""
+        return bool(self.accelerator.is_main_process)
+
+    def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
+        """Train one epoch and return its mean loss.
+
+        Raises: TrainingError, when a loss is not finite.
+        """
+        self.network.train()
+        torch.manual_seed(self.seed * EPOCH_SEED_FACTOR + epoch)  # so that dropout, too, depends on the epoch alone
+        total = 0.0
+        share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
+        bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
+        for index, (image, label) in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
+            loss = self._step(epoch * self.steps_per_epoch + index, image, label)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
+                    "the state after the last whole epoch is kept"
+                )
+            total += loss
+        return total / self.steps_per_epoch
+
+    def _step(self, step: int, image: Tensor, label: Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
+        # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64 → logits (N, classes, S, S)
+        with autocast(self.device):
+            logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
+        weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
+        loss = segmentation_loss_with_logits(logits, label.to(self.device), **weights)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        value = float(self.accelerator.reduce(loss.detach(), "mean"))  # over all processes, so that they stop together
+        if math.isfinite(value):
+            self.optimizer.step()
+            self.average.update_parameters(self.network)
+        return value
+
+    def validate(self, samples: list[Sample]) -> dict[str, float]:
+        """Measure the moving average on whole tiles, at its best threshold there (an optimistic figure)."""
+        segmenter = ServedSegmenter(self.average_network).to(self.device)
+        counts = [count(prediction) for prediction in predict(segmenter, samples, description="validation")]
+        threshold = best_threshold(counts)
+        defective = [c for c, sample in zip(counts, samples, strict=True) if sample.mask.any()]
+        return {
+            "validation/dice_pooled": dice_pooled(defective, threshold),
+            "validation/dice_image_mean": dice_image_mean(defective, threshold),
+            "validation/threshold": threshold,
+        }

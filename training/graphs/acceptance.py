@@ -1,0 +1,96 @@
+"""May another precision be served in place of float32? What it costs in quality, and what it gains in time."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from tiles.operating_point import OperatingPoint
+from training.dataset.samples import Sample
+from training.evaluation.figures import Outcomes, dice_pooled, join, measure, outcomes_at
+from training.evaluation.image_results import result_of
+from training.evaluation.operating_point import choose_operating_point
+from training.graphs.session import open_session, predict_onnx, run
+from training.params import QuantizeParams
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a graph finds on the images that were not trained on, at its own operating point.
+
+    Attributes:
+        point: chosen on its own predictions of the validation part, by the rule of the stage evaluate.
+        outcomes: of each part, `validation` and `test` (or `test_leaky`).
+    """
+
+    point: OperatingPoint
+    outcomes: Mapping[str, Outcomes]
+
+    @property
+    def dice(self) -> dict[str, float]:
+        """Dice of the defective images of all parts together: of each type, and `all`."""
+        both = join(list(self.outcomes.values()))
+        defective = both.take(both.defective)
+        return {"all": dice_pooled(defective), **measure(defective)["dice_by_type"]}
+
+    def figures(self) -> dict[str, Any]:
+        """Return the operating point and every figure of each part."""
+        parts = {part: measure(outcomes) for part, outcomes in self.outcomes.items()}
+        return {"operating_point": asdict(self.point), **parts}
+
+
+def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_alarm_rate: float) -> Quality:
+    """Segment every image of the parts, choose the operating point on `validation`, and count."""
+    session = open_session(graph)
+    results = {
+        part: [
+            result_of(prediction) for prediction in predict_onnx(session, samples, description=f"{graph.stem} {part}")
+        ]
+        for part, samples in parts.items()
+    }
+    point = choose_operating_point(results["validation"], false_alarm_rate)
+    return Quality(point, {part: outcomes_at(of_part, point) for part, of_part in results.items()})
+
+
+def speed_up(slow: Path, fast: Path, samples: Sequence[Sample]) -> float:
+    """Return how many times as fast `fast` segments an image, the median over the samples.
+
+    One thread each, as they are served. Each image is segmented by one and at once by the other, in alternating order,
+    and timed by the thread's own CPU time, so that a busy machine changes little.
+    """
+    sessions = [open_session(graph, threads=1) for graph in (slow, fast)]
+    for session in sessions:
+        run(session, samples[0].image)  # the first call prepares
+    return median(_ratio(sessions, sample.image, flipped=place % 2 == 1) for place, sample in enumerate(samples))
+
+
+def _ratio(sessions: Sequence[onnxruntime.InferenceSession], image: np.ndarray, *, flipped: bool) -> float:
+    seconds = {}
+    for session in sessions[::-1] if flipped else sessions:
+        started = time.thread_time()
+        run(session, image)
+        seconds[session] = time.thread_time() - started
+    return seconds[sessions[0]] / seconds[sessions[1]]
+
+
+def losses(reference: Quality, other: Quality) -> dict[str, float]:
+    """Return how far the Dice of `other` lies below the reference's, of each type and of `all`."""
+    return {name: dice - other.dice[name] for name, dice in reference.dice.items()}
+
+
+def refusals(lost: Mapping[str, float], speed_up: float | None, params: QuantizeParams) -> list[str]:
+    """Return why a precision is not served; nothing where it is. speed_up: None where it cannot be measured here."""
+    limits = {name: params.max_dice_loss if name == "all" else params.max_dice_loss_of_type for name in lost}
+    reasons = [
+        f"Dice of {name} falls by {lost[name]:.4f}, at most {most}"
+        for name, most in limits.items()
+        if lost[name] > most
+    ]
+    if speed_up is not None and speed_up < params.min_speed_up:
+        reasons.append(f"it is {speed_up:.2f} times as fast, at least {params.min_speed_up}")
+    return reasons

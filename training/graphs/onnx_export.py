@@ -1,0 +1,52 @@
+"""The served function as an ONNX graph with symbolic batch, height and width.
+
+Tracing runs in a process of its own (`trace`), which can be stopped: the exporter's shape solver may run for minutes,
+and for some decoders for ever.
+"""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import onnx
+
+from training.errors import ExportError
+
+TRACE = "training.graphs.trace"
+
+
+def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
+    """Export the network of models/ to `path` and return the graph, tidied.
+
+    Raises: ExportError, when the exporter fails or takes longer than `timeout_s`.
+    """
+    try:
+        subprocess.run([sys.executable, "-m", TRACE, str(path)], timeout=timeout_s, check=True)
+    except subprocess.TimeoutExpired:
+        raise ExportError(
+            f"torch's shape solver was stopped after {timeout_s} s: raise export.shape_solver_timeout_s, or choose "
+            "another decoder"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise ExportError(
+            f"torch could not export the network (status {error.returncode}): its message stands above"
+        ) from None
+    return tidied(onnx.load(path))
+
+
+def tidied(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove what torch notes beside each node, and name nodes by what they do: conv_0, conv_1, … in their order.
+
+    Torch notes source lines with the paths of the machine that exported, and its names change with every export.
+    """
+    values = (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer)
+    for noted in (graph.graph, *graph.graph.node, *values):
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
+    counts: Counter[str] = Counter()
+    for node in graph.graph.node:
+        kind = node.op_type.lower()
+        node.name = f"{kind}_{counts[kind]}"
+        counts[kind] += 1
+    return graph

@@ -1,0 +1,79 @@
+"""Is the exported graph the network that was evaluated? Every test image is segmented by both and compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tiles.operating_point import OperatingPoint
+from training.dataset.samples import Sample
+from training.errors import ExportError
+from training.evaluation.figures import dice_pooled, outcomes_at
+from training.evaluation.image_results import result_of
+from training.evaluation.predict import Prediction, predict
+from training.graphs.session import open_session, predict_onnx
+from training.network.served import ServedSegmenter
+from training.params import ExportParams
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ONNX Runtime is from torch, both in float32.
+
+    differing_mask_pixels and differing_type_pixels are shares of all pixels; dice_* are pooled over defective images;
+    grey_levels is the largest difference of the two probabilities, 0–255.
+    """
+
+    images: int
+    differing_mask_pixels: float
+    differing_type_pixels: float
+    grey_levels: int
+    dice_torch: float
+    dice_onnxruntime: float
+
+    @property
+    def dice_difference(self) -> float:
+        """The absolute difference of the two Dice figures."""
+        return abs(self.dice_torch - self.dice_onnxruntime)
+
+
+def measure_parity(segmenter: ServedSegmenter, graph: Path, samples: list[Sample], point: OperatingPoint) -> Parity:
+    """Segment every sample in torch and in ONNX Runtime."""
+    torch_predictions = list(predict(segmenter, samples, description="torch"))
+    onnx_predictions = predict_onnx(open_session(graph), samples, description="ONNX Runtime")
+    pairs = list(zip(torch_predictions, onnx_predictions, strict=True))
+    pixels = sum(sample.image.size for sample in samples)
+    masks = sum(int((point.mask(a.probability) != point.mask(b.probability)).sum()) for a, b in pairs)
+    types = sum(int((a.defect_type != b.defect_type)[point.mask(a.probability)].sum()) for a, b in pairs)
+    return Parity(
+        images=len(samples),
+        differing_mask_pixels=masks / pixels,
+        differing_type_pixels=types / pixels,
+        grey_levels=max(int(np.abs(a.probability.astype(int) - b.probability).max()) for a, b in pairs),
+        dice_torch=_dice(torch_predictions, point),
+        dice_onnxruntime=_dice(onnx_predictions, point),
+    )
+
+
+def _dice(predictions: Sequence[Prediction], point: OperatingPoint) -> float:
+    return dice_pooled(outcomes_at([result_of(p) for p in predictions if p.sample.mask.any()], point))
+
+
+def refuse_too_far(parity: Parity, params: ExportParams) -> None:
+    """Compare the differences with their limits.
+
+    Raises: ExportError, naming each one over its limit.
+    """
+    limits = {
+        "differing_mask_pixels": params.max_differing_mask_pixels,
+        "dice_difference": params.max_dice_difference,
+        "grey_levels": params.max_grey_level_difference,
+    }
+    over = [
+        f"{name} is {getattr(parity, name)}, at most {most}"
+        for name, most in limits.items()
+        if getattr(parity, name) > most
+    ]
+    if over:
+        raise ExportError(f"the exported graph is not the evaluated network: {'; '.join(over)}; nothing was replaced")

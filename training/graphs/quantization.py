@@ -1,0 +1,88 @@
+"""The exported graph in other precisions: int8 for CPUs, fp16 for GPUs. What goes in and out stays uint8.
+
+Source: ONNX Runtime's static quantization (onnxruntime.quantization) and its float16 converter.
+"""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from training.dataset.samples import Sample
+from training.errors import ExportError
+from training.graphs.calibration import CalibrationImages
+from training.params import QuantizeParams
+
+# Activations are quantized with the convolution before them, and operators that only move numbers pass int8 on. What
+# follows the head stays in float32: its exponentials need more than 256 steps.
+ACTIVATIONS = ("Clip", "Relu")
+QUANTIZED = ("Conv", *ACTIVATIONS, "Add", "Concat", "Resize")
+HISTOGRAM_SIDE = 256  # pixels; most images are a little wider or higher
+FORMATS = {"QDQ": QuantFormat.QDQ, "QOperator": QuantFormat.QOperator}
+METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}
+
+
+def to_int8(source: Path, target: Path, images: Sequence[Sample], params: QuantizeParams) -> onnx.ModelProto:
+    """Quantize a graph: unsigned activations, signed weights with a scale for each channel ("u8s8").
+
+    Raises: ExportError, when a pattern of quantize.excluded_nodes matches nothing.
+    """
+    excluded = [*_after_the_head(onnx.load(source)), *_matching(onnx.load(source), params.excluded_nodes)]
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder, "prepared.onnx")
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)  # torch's shapes are symbolic already
+        quantize_static(
+            prepared,
+            target,
+            CalibrationImages(images, side=None if params.calibration_method == "minmax" else HISTOGRAM_SIDE),
+            quant_format=FORMATS[params.format],
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=params.reduce_range,
+            op_types_to_quantize=list(QUANTIZED),
+            nodes_to_exclude=excluded,
+            calibrate_method=METHODS[params.calibration_method],
+        )
+    return onnx.load(target)
+
+
+def to_fp16(source: Path, target: Path) -> onnx.ModelProto:
+    """Convert the network's weights and arithmetic to float16; what follows the head stays in float32."""
+    graph = onnx.load(source)
+    converted: onnx.ModelProto = convert_float_to_float16(
+        graph, keep_io_types=True, node_block_list=_after_the_head(graph)
+    )
+    onnx.save(converted, target)
+    return converted
+
+
+def _after_the_head(graph: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes after the last convolution; nodes stand in the order in which they run."""
+    nodes = list(graph.graph.node)
+    head = max(place for place, node in enumerate(nodes) if node.op_type == "Conv")
+    return [node.name for node in nodes[head + 1 :]]
+
+
+def _matching(graph: onnx.ModelProto, patterns: Sequence[str]) -> list[str]:
+    """Return the nodes that the patterns name, each with the activation behind it: both stay, or neither."""
+    nodes = list(graph.graph.node)
+    found = {pattern: [node for node in nodes if re.fullmatch(pattern, node.name)] for pattern in patterns}
+    for pattern, matches in found.items():
+        if not matches:
+            raise ExportError(
+                f"quantize.excluded_nodes: {pattern!r} matches no node of the graph, such as {nodes[0].name!r}"
+            )
+    outputs = {output for matches in found.values() for node in matches for output in node.output}
+    behind = [node for node in nodes if node.op_type in ACTIVATIONS and node.input[0] in outputs]
+    return [node.name for node in (*chain.from_iterable(found.values()), *behind)]

@@ -1,0 +1,105 @@
+"""The model repository as it is published: graphs, config.pbtxt for CPUs, configs/*.pbtxt for GPUs.
+
+A graph's metadata and its configuration's parameters say the same: what the model is, where it comes from, how good
+it is.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from string import Template
+from typing import Any
+
+import onnx
+
+from host.files import replacing, write_whole
+from tiles.canvas import canvas_size
+from training.dataset.index import Entry
+from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_CONFIG_FILES, GPU_GRAPH_FILE
+from training.graphs.signature import refuse_other_signature
+from training.graphs.tensors import INPUT
+from training.pipeline import lock_digest
+
+FIGURES = ("dice_pooled", "dice_type_mean", "auroc", "type_right_of_found")
+
+
+def model_parameters(
+    configuration: Mapping[str, Any], types: Sequence[str], precision: str, quality: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return what travels with the model; the names start with `model.`, so that no backend takes them for its own.
+
+    configuration: of the weights. types: in the order of their classes. quality: of this precision, as
+    acceptance.Quality.figures gives it.
+    """
+    part = "test" if "test" in quality else "test_leaky"
+    figures = quality[part]
+    return {
+        "model.threshold": str(quality["operating_point"]["threshold"]),
+        "model.alarm_score": str(quality["operating_point"]["alarm_score"]),
+        "model.types": ",".join(types),
+        "model.precision": precision,
+        "model.commit": configuration["commit"],
+        "model.commit_dirty": str(configuration["dirty"]).lower(),
+        "model.train_lock": lock_digest("train"),
+        "model.data_digest": configuration["data_digest"],
+        **{f"model.{part}.{name}": f"{figures[name]:.4f}" for name in FIGURES if name in figures},
+        f"model.{part}.free_images_with_an_alarm": f"{figures['free']['any_pixel_share']:.4f}",
+    }
+
+
+def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file: Path = CPU_GRAPH_FILE) -> str:
+    """Render config.pbtxt from its template."""
+    lines = [
+        f"parameters {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }} }}"
+        for key, value in parameters.items()
+    ]
+    return _template("config").substitute(
+        graph_file=graph_file.name, max_batch_size=max_batch_size, parameters="\n".join(lines)
+    )
+
+
+def render_gpu_configs(parameters: Mapping[str, str], max_batch_size: int, entries: Sequence[Entry]) -> dict[str, str]:
+    """Render configs/gpu.pbtxt and configs/tensorrt.pbtxt, whose shapes are those of the dataset's canvases."""
+    gpu = render_config(parameters, max_batch_size, GPU_GRAPH_FILE) + _template("gpu").substitute()
+    return {"gpu": gpu, "tensorrt": gpu + _template("tensorrt").substitute(_shapes(entries, max_batch_size))}
+
+
+def _template(name: str) -> Template:
+    return Template(Path(__file__).with_name(f"{name}.pbtxt.template").read_text())
+
+
+def _shapes(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str]:
+    """Return smallest, usual and largest input as TensorRT's profiles name them: image:1x1x224x128."""
+    heights, widths = zip(*(canvas_size(entry.height, entry.width) for entry in entries), strict=True)
+    usual = canvas_size(int(median(entry.height for entry in entries)), int(median(entry.width for entry in entries)))
+    sizes = {
+        "smallest": (1, min(heights), min(widths)),
+        "usual": (1, *usual),
+        "largest": (max_batch_size, max(heights), max(widths)),
+    }
+    return {name: f"{INPUT}:{batch}x1x{height}x{width}" for name, (batch, height, width) in sizes.items()}
+
+
+def label(graph: Path, parameters: Mapping[str, str]) -> None:
+    """Write the parameters into a graph's metadata, in place of what it says."""
+    model = onnx.load(graph)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, dict(parameters))
+    with replacing(graph) as aside:
+        onnx.save(model, aside)
+
+
+def publish(cpu: Path, config: str, gpu: Path, gpu_configs: Mapping[str, str]) -> None:
+    """Replace graphs and configurations, each by a rename, when every graph matches its configuration.
+
+    Raises: ExportError, when one does not; then nothing is replaced.
+    """
+    for graph, texts in ((cpu, [config]), (gpu, list(gpu_configs.values()))):
+        for text in texts:
+            refuse_other_signature(onnx.load(graph), text)
+    for source, target in ((cpu, CPU_GRAPH_FILE), (gpu, GPU_GRAPH_FILE)):
+        write_whole(target, source.read_bytes())
+    for name, text in gpu_configs.items():
+        write_whole(GPU_CONFIG_FILES[name], text)
+    write_whole(CPU_CONFIG_FILE, config)

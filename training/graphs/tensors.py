@@ -1,0 +1,3 @@
+"""The names of the served function's tensors: in the graphs, in config.pbtxt and on the wire."""
+
+INPUT, OUTPUTS = "image", ("probability", "type")

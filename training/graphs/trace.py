@@ -1,0 +1,49 @@
+"""`python -m training.graphs.trace FILE.onnx`: trace the served function of models/ and write it, weights included.
+
+A child process of `onnx_export`, imported by nobody.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from tiles import STRIDE
+from training.errors import exit_status
+from training.graphs.export_modules import with_export_modules
+from training.graphs.tensors import INPUT, OUTPUTS
+from training.network.served import ServedSegmenter
+from training.network.weights import load_model
+from training.params import load_params
+
+EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # (N, 1, H, W); a batch of 2, because the exporter takes 1 for a constant
+
+
+def write_graph(path: Path, opset: int) -> None:
+    """Write the graph, not yet tidied.
+
+    Source: torch.onnx.export, the exporter on torch.export (dynamo=True).
+    """
+    network, _ = load_model()
+    batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height_32", "width_32"))
+    torch.onnx.export(
+        with_export_modules(ServedSegmenter(network)),
+        (torch.zeros(EXAMPLE, dtype=torch.uint8),),
+        path,
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+        opset_version=opset,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+        dynamic_shapes={INPUT: {0: batch, 2: STRIDE * height, 3: STRIDE * width}},
+    )
+
+
+def main() -> None:
+    """Write the graph to the path on the command line."""
+    write_graph(Path(sys.argv[1]), load_params().export.opset)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,48 @@
+"""The network as it is served: grey bytes in, probability and defect type as bytes out.
+
+Validation, parity, export and service all compute this one function; nothing outside repeats any of it.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from training.network.segmenter import Segmenter
+
+MEAN = STD = 0.5 * 255  # of the pretraining of timm's tf_efficientnet_lite encoders, as their configuration states it
+
+
+def normalise(image: Tensor) -> Tensor:
+    """Scale grey values to what the encoder was pretrained on.
+
+    Shapes: (N, 1, H, W) of any number type, 0–255 → (N, 1, H, W) float32, -1–1.
+    """
+    return (image.float() - MEAN) / STD
+
+
+class ServedSegmenter(nn.Module):
+    """The served function of a network, whose modules it shares.
+
+    The head gives four pixels' logits at each place of half resolution. What follows needs no neighbours, so it is done
+    there, and the resulting bytes are spread to full resolution last: a quarter of the memory traffic of floats.
+
+    Shapes: image (N, 1, H, W) uint8, 0–255, H and W multiples of 32 → probability (N, 1, H, W) uint8, P(defect) · 255
+    rounded, and defect type (N, 1, H, W) uint8, from 1, the most likely one where there is a defect.
+    """
+
+    def __init__(self, network: Segmenter) -> None:
+        super().__init__()
+        self.encoder, self.decoder = network.encoder, network.decoder
+        self.convolution, self.spread = network.head
+        self.classes = network.classes
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Segment a batch."""
+        logits = self.convolution(self.decoder(self.encoder(normalise(image))))  # (N, 4 · classes, H / 2, W / 2)
+        logits = logits.unflatten(1, (self.classes, -1))  # (N, classes, 4, H / 2, W / 2)
+        background, types = logits[:, 0], logits[:, 1:]
+        highest = types.amax(dim=1)  # (N, 4, H / 2, W / 2)
+        # logsumexp, written out: ONNX Runtime computes exp and log eight values at a time, ReduceLogSumExp one by one
+        defect = highest + (types - highest.unsqueeze(1)).exp().sum(dim=1).log()
+        probability = torch.round(255 * torch.sigmoid(defect - background)).to(torch.uint8)
+        defect_type = (1 + types.argmax(dim=1)).to(torch.uint8)
+        return self.spread(probability), self.spread(defect_type)  # (N, 4, H / 2, W / 2) → (N, 1, H, W)

@@ -1,0 +1,64 @@
+"""The model's weights on disk, as safetensors, replaced whole: nothing is ever unpickled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from host.files import replacing, write_whole
+from training.errors import TrainingError
+from training.files import CONFIGURATION_FILE, WEIGHTS_FILE
+from training.network.segmenter import Segmenter, build_network
+from training.params import TrainParams
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
+    """Write tensors of any device whole or not at all.
+
+    Raises: TrainingError, when the disk refuses them.
+    """
+    try:
+        with replacing(path) as aside:
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, aside, metadata=meta)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"{path} cannot be written ({error}): make room on its disk and run again; what was saved before is kept"
+        ) from None
+
+
+def save_model(network: nn.Module, configuration: dict[str, Any]) -> None:
+    """Write the final weights and, last, the configuration that they belong to."""
+    save_tensors(network.state_dict(), WEIGHTS_FILE, {"format": "pt"})
+    write_whole(CONFIGURATION_FILE, json.dumps(configuration, indent=2) + "\n")
+
+
+def read_configuration() -> dict[str, Any] | None:
+    """Return what was written beside the weights, None where there are none."""
+    if not CONFIGURATION_FILE.is_file():
+        return None
+    configuration: dict[str, Any] = json.loads(CONFIGURATION_FILE.read_text())
+    return configuration
+
+
+def load_model() -> tuple[Segmenter, dict[str, Any]]:
+    """Build the network that the configuration names and load its weights, in evaluation mode on the CPU.
+
+    Raises: TrainingError, when a file is missing or the weights are of another network.
+    """
+    for path in (CONFIGURATION_FILE, WEIGHTS_FILE):
+        if not path.is_file():
+            raise TrainingError(f"{path} is missing: run `dvc repro train`, or `git checkout` it")
+    try:
+        configuration = json.loads(CONFIGURATION_FILE.read_text())
+        weights = load_file(WEIGHTS_FILE)
+        classes = len(weights["head.0.bias"]) // 4  # the head gives four pixels' logits at each place
+        network = build_network(TrainParams.model_validate(configuration["train"]), classes=classes, pretrained=False)
+        network.load_state_dict(weights)
+    except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
+        raise TrainingError(
+            f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})"
+        ) from None
+    return network.eval(), configuration

@@ -1,0 +1,48 @@
+"""The figures that are reported, and what they are called: the one list for every report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COUNTS = {
+    "images": "images",
+    "tiles": "tiles that they show",
+    "defective_images": "defective images",
+    "found_images": "… of which something is found",
+    "free.images": "Free images",
+    "free.any_pixel": "… with a false alarm",
+    "free.over_20_px": "… with one of more than 20 pixels",
+}
+
+
+def headline(types: Sequence[str]) -> dict[str, str]:
+    """Return {figure: what it is called}, in the order of the tables. types: the dataset's defect types."""
+    return {
+        "dice_pooled": "Dice, pooled over the defective images",
+        "iou_pooled": "IoU, pooled over the defective images",
+        "dice_pooled_with_free": "Dice, pooled over all images",
+        "iou_pooled_with_free": "IoU, pooled over all images",
+        "dice_image_mean": "Dice, mean over the defective images",
+        **{f"dice_by_type.{name}": f"Dice of {name}, pooled" for name in types},
+        "dice_type_mean": "… mean over the types",
+        "auroc": "defective or not, AUROC",
+        "average_precision": "defective or not, average precision",
+        "type_right_of_found": "type right, of the defective images found",
+        "type_macro_f1": "type, macro-F1 over the types",
+        "free.any_pixel_share": "share of Free images with a false alarm",
+        "free.over_20_px_share": "… with one of more than 20 pixels",
+    }
+
+
+def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return nested figures as {"outer.inner": figure}."""
+    found: dict[str, float] = {}
+    for name, value in figures.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def figure_text(value: float | None) -> str:
+    """Return a figure as the tables show it; a dash where it does not exist, as of a type that is not there."""
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -1,0 +1,51 @@
+"""Stage data_split: index → data/split.csv, the fold and the part (train, validation, test) of each image."""
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from host.files import replacing
+from training.dataset.index import Entry, read_index
+from training.dataset.split import PARTS, assign_folds, parts_of, refuse_lacking
+from training.errors import exit_status
+from training.files import SPLIT_FILE
+from training.packages import check_packages
+from training.params import Params, load_params
+
+LEAKY = "leaky: exposures of one tile stand in several parts; compare only with other random splits"
+MAY_LEAK = (
+    "may leak: data_load.group names no column, so each image counts as a tile of its own. If several images show one "
+    "object, add a column that says which; otherwise the figures tell how well the network remembers an object"
+)
+
+
+def main() -> None:
+    """Run the stage."""
+    check_packages()
+    params = load_params()
+    entries = read_index()
+    folds = assign_folds(entries, params.data_split, params.base.seed)
+    refuse_lacking(entries, folds)
+    parts = parts_of(entries, folds, params.data_split)
+    with replacing(SPLIT_FILE) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "tile", "type", "fold", "part"])
+        writer.writerows([e.name, e.tile, e.defect_type, folds[e.name], parts[e.name]] for e in entries)
+    _report(entries, parts, params)
+
+
+def _report(entries: Sequence[Entry], parts: Mapping[str, str], params: Params) -> None:
+    """Print how many images and tiles each part has, and whether the split leaks."""
+    for part in PARTS:
+        chosen = [entry for entry in entries if parts[entry.name] == part]
+        types = dict(sorted(Counter(entry.defect_type for entry in chosen).items()))
+        print(f"{part}: {len(chosen)} images of {len({e.tile for e in chosen})} tiles, {types}")  # noqa: T201
+    if params.data_split.method == "random":
+        print(LEAKY)  # noqa: T201
+    elif params.data_load.table and not params.data_load.group:
+        print(MAY_LEAK)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,44 @@
+"""Stage export: weights → export/fp32.onnx, replaced only when it is the evaluated network."""
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import onnx
+
+from host.files import write_whole
+from training.dataset.samples import load_part
+from training.errors import exit_status
+from training.evaluation.outputs import read_operating_point
+from training.files import EXPORT_FOLDER, GRAPH_FILES, PARITY_FILE
+from training.graphs.onnx_export import export_graph
+from training.graphs.parity import measure_parity, refuse_too_far
+from training.network.served import ServedSegmenter
+from training.network.weights import load_model
+from training.packages import check_packages
+from training.params import load_params
+
+
+def main() -> None:
+    """Run the stage."""
+    check_packages()
+    params = load_params()
+    network, _ = load_model()
+    point = read_operating_point()
+    EXPORT_FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
+        path = Path(folder, GRAPH_FILES["fp32"].name)
+        graph = export_graph(path, timeout_s=params.export.shape_solver_timeout_s)
+        onnx.checker.check_model(graph, full_check=True)
+        onnx.save(graph, path)
+        parity = measure_parity(ServedSegmenter(network), path, load_part("test", params), point)
+        figures = asdict(parity) | {"dice_difference": parity.dice_difference}
+        write_whole(PARITY_FILE, json.dumps(figures, indent=2) + "\n")
+        refuse_too_far(parity, params.export)
+        path.replace(GRAPH_FILES["fp32"])
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

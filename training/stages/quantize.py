@@ -1,0 +1,52 @@
+"""Stage quantize: float32 graph → int8 and fp16, measured, and the model repository with the chosen precisions.
+
+int8 is served on CPUs, and fp16 on GPUs, where they keep within the limits of params.yaml; otherwise float32 is, and
+export/precisions.json says why. Nothing else writes into the model repository.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from host.files import write_whole
+from training.dataset.index import read_index
+from training.dataset.samples import load_part
+from training.errors import exit_status
+from training.evaluation.outputs import name_of_test_part
+from training.files import EXPORT_FOLDER, GRAPH_FILES, PRECISIONS_FILE
+from training.graphs.precisions import choose_served, compare_precisions, make_graphs
+from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
+from training.network.weights import load_model
+from training.packages import check_packages
+from training.params import load_params
+
+
+def main() -> None:
+    """Run the stage."""
+    check_packages()
+    params = load_params()
+    _, configuration = load_model()
+    parts = {"validation": load_part("validation", params), name_of_test_part(params): load_part("test", params)}
+    with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
+        graphs = make_graphs(params, Path(folder))
+        found = compare_precisions(graphs, parts, params)
+        served = choose_served(found, params)
+        parameters = {
+            name: model_parameters(configuration, params.data_load.types, name, found[name]) for name in graphs
+        }
+        for name, graph in graphs.items():
+            label(graph, parameters[name])
+        publish(
+            graphs[served["cpu"]],
+            render_config(parameters[served["cpu"]], params.export.max_batch_size),
+            graphs[served["gpu"]],
+            render_gpu_configs(parameters[served["gpu"]], params.export.max_batch_size, read_index()),
+        )
+        for name in ("int8", "fp16"):
+            graphs[name].replace(GRAPH_FILES[name])
+    write_whole(PRECISIONS_FILE, json.dumps({"served": served, **found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
