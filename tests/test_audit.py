@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from training_data import ROOT, a_sample, write_knobs
 
-from tiles import encode_mask_png
 from studies.audit import __main__ as audit
 from studies.audit.figures import examine
+from studies.audit.registration import Alignment, Registrar, project, running_mean, turn
 from studies.audit.report import render
-from training.dataset.published import read_tile_ids
-from training.errors import DatasetError
-from training.dataset.index import write_index
 from studies.audit.rules import missing_labels, two_types, votes
 from studies.audit.tile_recovery import frame, recover_tiles, sample_pairs
-from studies.audit.registration import Alignment, Registrar, project, running_mean, turn
+from tiles import encode_mask_png
+from training.dataset.index import write_index
+from training.dataset.published import read_tile_ids
+from training.errors import DatasetError
 
 HEIGHT, WIDTH = 150, 190
 BORDER = 30  # of a surface around the photographed part
@@ -58,7 +58,7 @@ def mask_of(*spots, moved=(0, 0), height=HEIGHT):
     return np.roll(whole, (-moved[0], -moved[1]), (0, 1))[BORDER : BORDER + height, BORDER : BORDER + WIDTH]
 
 
-def series(seed, frame, *spots, kind="Free", tile=None, exposures=(1, 2, 3, 4, 5, 6), labelled=True):
+def series(seed, frame, *spots, defect_type="Free", tile=None, exposures=(1, 2, 3, 4, 5, 6), labelled=True):
     """Samples of one tile, an image an exposure, each moved and lit otherwise."""
     samples = []
     for exposure in exposures:
@@ -66,31 +66,31 @@ def series(seed, frame, *spots, kind="Free", tile=None, exposures=(1, 2, 3, 4, 5
         picture = photograph(surface(seed, *spots), moved=moved, gain=0.7 + 0.08 * exposure)
         mask = mask_of(*(spots if labelled else ()), moved=moved)
         name = f"exp{exposure}_num_{frame + 10 * exposure}"
-        samples.append(a_sample(picture, mask, kind=kind, image=name, tile_id=tile or str(frame)))
+        samples.append(a_sample(picture, mask, defect_type=kind, image=name, tile=tile or str(frame)))
     return samples
 
 
-def changed(sample, *, tile=None, mask=None, kind=None, tile_id=None):
+def changed(sample, *, tile=None, mask=None, defect_type=None, tile=None):
     entry = sample.entry
     return a_sample(
-        sample.tile if tile is None else tile,
+        sample.image if tile is None else tile,
         sample.mask if mask is None else mask,
-        kind=kind or entry.type,
+        defect_type=kind or entry.type,
         image=entry.image,
-        tile_id=tile_id or entry.tile,
+        tile=tile_id or entry.tile,
     )
 
 
 def by_name(*samples):
-    return {sample.entry.image: sample for sample in samples}
+    return {sample.entry.name: sample for sample in samples}
 
 
 def registrar_of(samples):
-    return Registrar({sample.entry.image: sample.tile for sample in samples})
+    return Registrar({sample.entry.name: sample.image for sample in samples})
 
 
 def names(samples):
-    return [sample.entry.image for sample in samples]
+    return [sample.entry.name for sample in samples]
 
 
 def recovered(samples):
@@ -139,7 +139,7 @@ def test_a_tile_that_was_turned_between_exposures_is_one():
 
 def test_a_tile_that_was_photographed_again_much_later_and_the_other_way_round_is_one():
     first, others = series(1, 1000), [sample for seed in range(2, 6) for sample in series(seed, 1000 * seed)]
-    again = [changed(sample, tile=np.ascontiguousarray(turn(sample.tile, 180))) for sample in series(1, 9000)]
+    again = [changed(sample, tile=np.ascontiguousarray(turn(sample.image, 180))) for sample in series(1, 9000)]
     groups = recovered([*first, *others, *again])
     assert 5 == len(groups)
     assert names([*first, *again]) == groups[0]
@@ -147,14 +147,12 @@ def test_a_tile_that_was_photographed_again_much_later_and_the_other_way_round_i
 
 def test_a_name_without_exposure_and_frame_is_refused():
     with pytest.raises(DatasetError, match="tile-7: the name is not exp<exposure>_num_<frame>"):
-        recovered([a_sample(photograph(surface(1)), mask_of(), image="tile-7")])
+        recovered([a_sample(photograph(surface(1)), mask_of(), name="tile-7")])
 
 
 def test_sampled_pairs_are_of_one_tile_and_of_two_tiles_of_equal_size():
     small = [
-        a_sample(
-            photograph(surface(3), height=HEIGHT - 11), mask_of(height=HEIGHT - 11), image="exp1_num_9", tile_id="9"
-        )
+        a_sample(photograph(surface(3), height=HEIGHT - 11), mask_of(height=HEIGHT - 11), name="exp1_num_9", tile="9")
     ]
     entries = [sample.entry for sample in (*series(1, 1000), *series(2, 2000), *small)]
     tile = {entry.image: entry.tile for entry in entries}
@@ -167,13 +165,13 @@ def test_sampled_pairs_are_of_one_tile_and_of_two_tiles_of_equal_size():
 
 def with_missing_labels():
     """A tile of which one Free image shows the labelled defect, one had it painted out, one leaves it out of frame."""
-    shows, painted, cropped, *labelled = series(1, 1000, SPOT, kind="Blowhole")
+    shows, painted, cropped, *labelled = series(1, 1000, SPOT, defect_type="Blowhole")
     empty = np.zeros_like(shows.mask)
     height = SPOT[0].start - BORDER - 10
     return [
-        changed(shows, mask=empty, kind="Free"),
-        changed(painted, tile=photograph(surface(1), moved=(2, -2)), mask=empty, kind="Free"),
-        changed(cropped, tile=cropped.tile[:height], mask=empty[:height], kind="Free"),
+        changed(shows, mask=empty, defect_type="Free"),
+        changed(painted, tile=photograph(surface(1), moved=(2, -2)), mask=empty, defect_type="Free"),
+        changed(cropped, tile=cropped.tile[:height], mask=empty[:height], defect_type="Free"),
         *labelled,
     ]
 
@@ -181,7 +179,7 @@ def with_missing_labels():
 def test_a_free_image_is_told_to_show_its_siblings_defect_only_where_it_does():
     tile = with_missing_labels()
     found = missing_labels(tile, registrar_of(tile).align)
-    assert names(tile[:3]) == [shown.entry.image for shown in found]
+    assert names(tile[:3]) == [shown.entry.name for shown in found]
     assert [True, False, False] == [shown.fires for shown in found]
     assert [3, 3, 3] == [shown.siblings for shown in found]
     assert [1, 1, 0] == [shown.inside for shown in found]
@@ -194,7 +192,7 @@ def test_a_tile_without_any_label_has_no_missing_one():
 
 
 def test_equal_masks_agree_and_one_elsewhere_does_not():
-    *equal, other = series(1, 1000, SPOT, kind="Break")
+    *equal, other = series(1, 1000, SPOT, defect_type="Break")
     elsewhere = (slice(40, 54), slice(60, 74))
     tile = [*equal, changed(other, mask=mask_of(elsewhere))]
     found = votes(tile, registrar_of(tile).align)
@@ -205,10 +203,10 @@ def test_equal_masks_agree_and_one_elsewhere_does_not():
 
 
 def test_a_tile_of_two_types_is_told_with_the_agreement_of_their_masks():
-    one, *others = series(1, 1000, SPOT, kind="Break")
-    tile = [changed(one, kind="Crack"), *others]
+    one, *others = series(1, 1000, SPOT, defect_type="Break")
+    tile = [changed(one, defect_type="Crack"), *others]
     found = two_types(tile, registrar_of(tile).align)
-    assert {"Break": tuple(names(others)), "Crack": (one.entry.image,)} == found.images
+    assert {"Break": tuple(names(others)), "Crack": (one.entry.name,)} == found.images
     assert found.dice > 0.8
 
 
@@ -224,15 +222,15 @@ def a_dataset():
     tiny[70, 90:93] = True
     four = np.zeros((HEIGHT, WIDTH), bool)
     four[70, 90:94] = True
-    none, three, enough, *uneven = series(2, 2000, (slice(60, 120), slice(60, 190)), kind="Uneven")
+    none, three, enough, *uneven = series(2, 2000, (slice(60, 120), slice(60, 190)), defect_type="Uneven")
     uneven = [changed(none, mask=tiny & False), changed(three, mask=tiny), changed(enough, mask=four), *uneven]
     apart = [*series(3, 3000, exposures=(1, 2, 3)), *series(3, 3000, exposures=(4, 5, 6), tile="3040")]
     under_one = [*series(4, 4000), *series(5, 5000, tile="4000")]
     samples = by_name(*missing, *uneven, *apart, *under_one)
     doubtful = {
-        missing[0].entry.image: "filed as Free but shows the defect that its siblings label",
-        none.entry.image: "filed as Uneven with an empty mask",
-        three.entry.image: "filed as Uneven with a mask of 3 pixels",
+        missing[0].entry.name: "filed as Free but shows the defect that its siblings label",
+        none.entry.name: "filed as Uneven with an empty mask",
+        three.entry.name: "filed as Uneven with a mask of 3 pixels",
     }
     return samples, dict(sorted(doubtful.items()))
 
@@ -259,7 +257,7 @@ def test_the_audit_tells_where_the_table_of_tiles_is_wrong(found):
 
 
 def test_a_report_is_made_even_where_nothing_is_wrong():
-    samples = by_name(*series(1, 1000, SPOT, kind="Blowhole"), *series(2, 2000))
+    samples = by_name(*series(1, 1000, SPOT, defect_type="Blowhole"), *series(2, 2000))
     found = examine(samples)
     report = render(found)
     assert {} == found.doubtful
@@ -272,7 +270,7 @@ def write_dataset(folder, samples):
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     for image, sample in samples.items():
-        Image.fromarray(sample.tile).save(folder / "images" / f"{image}.jpg", format="PNG")
+        Image.fromarray(sample.image).save(folder / "images" / f"{image}.jpg", format="PNG")
         (folder / "masks" / f"{image}.png").write_bytes(encode_mask_png(sample.mask))
     write_index([sample.entry for sample in samples.values()], folder / "index.csv")
 

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from training_data import real_sample, without_model_hub
 
-from studies.baseline.run import baseline_key, place_back
 from studies.baseline.crops import BaselineCrops, Scaled, normalise, scale, view, warped_places
 from studies.baseline.recipe import Recipe
+from studies.baseline.run import baseline_key, place_back
 from studies.baseline.trainer import BaselineTrainer, build_network, layer_groups
-from training.fitting.checkpoint import RunState
-from training.errors import DatasetError, TrainingError
 from studies.literature import CENTRE_CROP
+from training.errors import DatasetError, TrainingError
+from training.fitting.checkpoint import RunState
 
 PLAIN = replace(Recipe(), rotation=0.0, warp=0.0, lighting=0.0)
 SMALL = replace(Recipe(), batch_size=2, epochs=2)
@@ -25,7 +25,7 @@ TILES = ("Break/exp1_num_271361", "Uneven/exp1_num_270128", "Free/exp1_num_10903
 
 def crops(recipe):
     samples = [real_sample(name) for name in TILES]
-    return BaselineCrops(samples, {sample.entry.image: sample.mask for sample in samples}, recipe, seed=1)
+    return BaselineCrops(samples, {sample.entry.name: sample.mask for sample in samples}, recipe, seed=1)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_prediction_lies_where_the_centre_crop_was_taken_and_nothing_outside(h
 
 def test_a_scaled_mask_stays_one_of_two_values():
     sample = real_sample(TILES[0])
-    scaled = scale(sample.tile, sample.mask)
+    scaled = scale(sample.image, sample.mask)
     assert CENTRE_CROP == min(scaled.tile.shape)
     assert {0, 1} == set(np.unique(scaled.mask).tolist())
 

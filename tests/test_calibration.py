@@ -12,7 +12,7 @@ TILE, MASK = np.arange(40, dtype=np.uint8).reshape(8, 5), np.zeros((8, 5), bool)
 def samples(**counts):
     """Six exposures of so many tiles of each kind."""
     return [
-        a_sample(TILE, MASK, kind=kind, image=f"exp{shot}_num_{kind}{number}")
+        a_sample(TILE, MASK, defect_type=kind, image=f"exp{shot}_num_{kind}{number}")
         for kind, count in counts.items()
         for number in range(count)
         for shot in range(6)
@@ -22,26 +22,26 @@ def samples(**counts):
 def test_types_take_turns_however_many_images_they_have():
     chosen = choose_tiles(samples(Free=40, Fray=2, Crack=3), 30, seed=1)
     assert {"Free": 10, "Fray": 10, "Crack": 10} == {
-        kind: sum(sample.entry.type == kind for sample in chosen) for kind in ("Free", "Fray", "Crack")
+        kind: sum(sample.entry.defect_type == kind for sample in chosen) for kind in ("Free", "Fray", "Crack")
     }
 
 
 def test_exposures_take_turns_within_a_type():
     chosen = choose_tiles(samples(Free=20, Fray=4), 12, seed=1)
     for kind in ("Free", "Fray"):
-        assert {f"exp{shot}" for shot in range(6)} == {exposure(s) for s in chosen if s.entry.type == kind}
+        assert {f"exp{shot}" for shot in range(6)} == {exposure(s) for s in chosen if s.entry.defect_type == kind}
 
 
 def test_the_seed_alone_decides_which():
     given = samples(Free=20, Fray=4)
-    names = [[s.entry.image for s in choose_tiles(given, 12, seed=seed)] for seed in (1, 1, 2)]
+    names = [[s.entry.name for s in choose_tiles(given, 12, seed=seed)] for seed in (1, 1, 2)]
     assert names[0] == names[1] != names[2]
 
 
 def test_no_image_is_taken_twice_and_few_are_all_taken():
     given = samples(Free=2, Fray=1)
-    chosen = [s.entry.image for s in choose_tiles(given, 100, seed=1)]
-    assert sorted(s.entry.image for s in given) == sorted(chosen)
+    chosen = [s.entry.name for s in choose_tiles(given, 100, seed=1)]
+    assert sorted(s.entry.name for s in given) == sorted(chosen)
 
 
 def test_the_quantizer_gets_each_tile_at_its_own_size_and_then_nothing():

@@ -9,8 +9,8 @@ import pytest
 from training_data import ROOT
 
 from training import packages as stage
-from training.packages import DECISIVE, check_packages, installed_version, locked_versions
 from training.errors import PackagesError
+from training.packages import DECISIVE, check_packages, installed_version, locked_versions
 
 LOCK = ROOT / "requirements" / "training.txt"
 

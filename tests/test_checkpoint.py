@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from torch import nn
 from training_data import params_with
 
+from training.errors import TrainingError
 from training.files import CONFIGURATION_FILE, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
-from training.network.weights import load_model, save_model
-from training.errors import TrainingError
 from training.network.segmenter import build_network
+from training.network.weights import load_model, save_model
 
 TRAIN = params_with(train__encoder_weights=None).train
 

@@ -8,8 +8,8 @@ import torch
 from training_data import a_sample, params_with, real_sample
 
 from tiles import DEFECT_TYPES
-from training.fitting.crops import CropSampler, paste
 from training.errors import DatasetError
+from training.fitting.crops import CropSampler, paste
 
 SIZE = 64
 SAMPLES = [
@@ -39,12 +39,12 @@ def half_defective(kind, height=100, width=120, **names):
     """A sample whose tile shows its mask: white where defective, black elsewhere."""
     mask = np.zeros((height, width), bool)
     mask[20:70, 30:90] = True
-    return a_sample(mask.astype(np.uint8) * 255, mask, kind=kind, **names)
+    return a_sample(mask.astype(np.uint8) * 255, mask, defect_type=kind, **names)
 
 
 def plain(kind, *, grey=100, defective=False, size=(80, 80), **names):
     """A sample of one grey, all of it defective or nothing."""
-    return a_sample(np.full(size, grey, np.uint8), np.full(size, defective), kind=kind, **names)
+    return a_sample(np.full(size, grey, np.uint8), np.full(size, defective), defect_type=kind, **names)
 
 
 def test_a_new_sampler_shows_the_same_epoch_again_without_the_ones_before():
@@ -111,7 +111,7 @@ def test_label_and_image_go_through_the_same_warp():
 @pytest.mark.parametrize("scale", [0.8, 1.0, 2.0])
 def test_a_crop_is_scaled_and_turned_as_stated(scale, rotation):
     ramp = np.tile(np.arange(250, dtype=np.uint8), (250, 1))  # one grey level a pixel to the right
-    samples = [a_sample(ramp, np.ones(ramp.shape, bool), kind="Fray"), plain("Free")]
+    samples = [a_sample(ramp, np.ones(ramp.shape, bool), defect_type="Fray"), plain("Free")]
     knobs = {"train__scale": [scale, scale], "train__rotation": rotation, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **knobs, **UNCHANGED), 0)
     down, right = (slope[:, 0, 16:48, 16:48].mean(dim=(1, 2)) for slope in torch.gradient(images, dim=(2, 3)))
@@ -123,7 +123,7 @@ def test_a_crop_is_scaled_and_turned_as_stated(scale, rotation):
 def test_crops_are_mirrored_either_way_and_never_turned_aside():
     rows, columns = np.indices((150, 150))
     tile = (columns + rows // 2).astype(np.uint8)  # steeper to the right than down
-    samples = [a_sample(tile, np.ones(tile.shape, bool), kind="Fray"), plain("Free")]
+    samples = [a_sample(tile, np.ones(tile.shape, bool), defect_type="Fray"), plain("Free")]
     unturned = {"train__scale": [1.0, 1.0], "train__rotation": 0.0, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **unturned, **UNCHANGED), 0)
     slopes = torch.stack([slope[:, 0].mean(dim=(1, 2)) for slope in torch.gradient(images, dim=(3, 2))])
@@ -168,8 +168,8 @@ def test_the_stated_share_of_the_crops_is_free(share):
 
 
 def test_a_tile_is_shown_as_often_as_another_that_was_photographed_more_often():
-    often = [plain("Break", grey=200, defective=True, tile_id="often", image=str(i)) for i in range(9)]
-    samples = [*often, plain("Break", grey=50, defective=True, tile_id="once", image="10"), plain("Free")]
+    often = [plain("Break", grey=200, defective=True, tile="often", image=str(i)) for i in range(9)]
+    samples = [*often, plain("Break", grey=50, defective=True, tile="once", name="10"), plain("Free")]
     crops = {"train__crop_size": 32, "train__crops_per_epoch": 1000, "train__batch_size": 100, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **crops, **UNCHANGED), 0)
     assert pytest.approx(0.5, abs=0.05) == (images.mean(dim=(1, 2, 3)) > 100).float().mean().item()
@@ -178,7 +178,7 @@ def test_a_tile_is_shown_as_often_as_another_that_was_photographed_more_often():
 def test_the_stated_share_of_a_defective_tiles_crops_shows_the_defect():
     mask = np.zeros((400, 400), bool)
     mask[200:204, 200:204] = True
-    sample = a_sample(mask.astype(np.uint8), mask, kind="Blowhole")
+    sample = a_sample(mask.astype(np.uint8), mask, defect_type="Blowhole")
     shown = []
     for share in (0.0, 0.5, 1.0):
         knobs = {"train__defect_centred_share": share, "train__free_share": 0.0, "train__crops_per_epoch": 200}
@@ -207,7 +207,7 @@ def test_samples_without_free_or_without_a_defect_are_refused(samples):
 
 def test_types_are_shown_as_the_roots_of_their_numbers_of_tiles():
     often = [plain("Break", grey=200, defective=True, image=str(i)) for i in range(9)]
-    samples = [*often, plain("Crack", grey=50, defective=True, image="10"), plain("Free")]
+    samples = [*often, plain("Crack", grey=50, defective=True, name="10"), plain("Free")]
     crops = {"train__crop_size": 32, "train__crops_per_epoch": 1000, "train__batch_size": 100, "train__free_share": 0.0}
     _, labels = epoch_of(sampler_of(samples, **crops), 0)
     assert pytest.approx(3 / 4, abs=0.04) == (labels == 2).float().mean().item()
@@ -216,7 +216,7 @@ def test_types_are_shown_as_the_roots_of_their_numbers_of_tiles():
 @pytest.mark.parametrize("length", [SIZE, SIZE + 1])
 def test_a_crop_lies_on_its_tile_to_the_last_pixel(length):
     tile = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
-    samples = [a_sample(tile, np.ones(tile.shape, bool), kind="Fray"), plain("Free")]
+    samples = [a_sample(tile, np.ones(tile.shape, bool), defect_type="Fray"), plain("Free")]
     unturned = {"train__scale": [1.0, 1.0], "train__rotation": 0.0, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **unturned, **UNCHANGED), 0)
     slopes = images[:, 0].diff(dim=-1).abs()
@@ -226,7 +226,7 @@ def test_a_crop_lies_on_its_tile_to_the_last_pixel(length):
 def crops_of_ramp(length, *, scale=1.0):
     """The greys along one row of each crop of a tile that is one grey level brighter each pixel to the right."""
     tile = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
-    samples = [a_sample(tile, np.ones(tile.shape, bool), kind="Fray"), plain("Free")]
+    samples = [a_sample(tile, np.ones(tile.shape, bool), defect_type="Fray"), plain("Free")]
     unturned = {"train__scale": [scale, scale], "train__rotation": 0.0, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, train__crops_per_epoch=64, **unturned, **UNCHANGED), 0)
     return images[:, 0, SIZE // 2].sort(dim=1).values
@@ -306,7 +306,7 @@ def test_a_defect_is_pasted_onto_black_without_a_nan():
 def test_the_stated_share_of_small_defects_stands_on_a_tile_without_any(kind):
     mask = np.zeros((SIZE, SIZE), bool)
     mask[30:36, 30:36] = True
-    samples = [a_sample(np.where(mask, 100, 200).astype(np.uint8), mask, kind=kind), plain("Free", grey=80)]
+    samples = [a_sample(np.where(mask, 100, 200).astype(np.uint8), mask, defect_type=kind), plain("Free", grey=80)]
     knobs = {"train__free_share": 0.0, "train__pasted_share": 0.3, "train__crops_per_epoch": 400, **UNCHANGED}
     images, labels = epoch_of(sampler_of(samples, **knobs), 0)
     moved = torch.stack([image[0, 0, 0] for image in images]) < 100
@@ -318,9 +318,9 @@ def test_a_large_defect_or_one_that_belongs_to_its_tile_is_not_moved():
     small = np.zeros((SIZE, SIZE), bool)
     small[30:36, 30:36] = True
     samples = [
-        a_sample(np.full(small.shape, 200, np.uint8), small, kind="Uneven", image="1"),
-        a_sample(np.full(small.shape, 200, np.uint8), small, kind="Fray", image="2"),
-        plain("Crack", grey=200, defective=True, image="3"),
+        a_sample(np.full(small.shape, 200, np.uint8), small, defect_type="Uneven", name="1"),
+        a_sample(np.full(small.shape, 200, np.uint8), small, defect_type="Fray", name="2"),
+        plain("Crack", grey=200, defective=True, name="3"),
         plain("Free", grey=80),
     ]
     images, _ = epoch_of(sampler_of(samples, train__free_share=0.0, train__pasted_share=1.0, **UNCHANGED), 0)

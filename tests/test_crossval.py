@@ -11,6 +11,7 @@ from subprocess import PIPE
 
 import pytest
 from conftest import ROOT
+from studies.comparison_text import weights_text
 from training_data import (
     CIRCUMSTANCES,
     SAMPLE_TILES,
@@ -21,23 +22,22 @@ from training_data import (
     write_zip,
 )
 
-from tiles import DEFECT_TYPES
 from studies import crossval, report
 from studies.baseline import run as baseline
-from training.dataset import published as data_load
 from studies.baseline.recipe import Recipe
-from training.evaluation.perturbations import CHANGES
-from training.network.weights import save_model
-from studies.comparison_text import weights_text
 from studies.crossval import perform
-from studies.runs import params_of, run_names
-from training.errors import ArchiveError, CrossvalError, EvaluationError
-from training.evaluation.figures import measure, outcomes_at
-from training.network.segmenter import build_network
-from training.params import load_params
 from studies.report import point_of
+from studies.runs import params_of, run_names
+from tiles import DEFECT_TYPES
+from training.dataset import published as data_load
 from training.dataset.doubtful import doubtful_images
+from training.errors import ArchiveError, EvaluationError, StudyError
+from training.evaluation.figures import measure, outcomes_at
 from training.evaluation.image_results import read_results
+from training.evaluation.perturbations import PERTURBATIONS
+from training.network.segmenter import build_network
+from training.network.weights import save_model
+from training.params import load_params
 
 KNOBS = {
     "data_load__digest": "",
@@ -71,7 +71,7 @@ def project(tmp_path_factory):
         for name in run_names(load_params()):
             perform(name, load_params(), PACKAGES)
     (folder / "evaluation/plots/robustness").mkdir(parents=True)
-    for name, change in CHANGES.items():
+    for name, change in PERTURBATIONS.items():
         row = f"{name},{change.neutral},0.75,0.5,0.9,0.1\n"
         (folder / f"evaluation/plots/robustness/{name}.csv").write_text(f"{COLUMNS}\n{row}{row}")
     return folder
@@ -93,7 +93,7 @@ def images(path):
 def test_every_image_is_tested_in_one_honest_fold_and_validates_in_another(project):
     everything = sorted(path.stem for path in SAMPLE_TILES.rglob("*.jpg"))
     for part in ("test", "validation"):
-        folds = [images(project / f"crossval/honest-{fold}/{part}.csv") for fold in range(3)]
+        folds = [images(project / f"studies/tables/honest-{fold}/{part}.csv") for fold in range(3)]
         assert everything == sorted(image for fold in folds for image in fold)
 
 
@@ -110,16 +110,16 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
 
 
 def test_a_run_keeps_all_that_it_comes_from(project):
-    found = json.loads((project / "crossval/honest-2/run.json").read_text())
+    found = json.loads((project / "studies/tables/honest-2/run.json").read_text())
     assert {"train", "seed", "split", *CIRCUMSTANCES} <= found.keys()
 
 
 def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
     monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
     monkeypatch.setattr("sys.argv", ["crossval"])
-    before = {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
+    before = {path: path.stat().st_mtime_ns for path in project.glob("studies/tables/*/*")}
     crossval.main()
-    assert before == {path: path.stat().st_mtime_ns for path in project.glob("crossval/*/*")}
+    assert before == {path: path.stat().st_mtime_ns for path in project.glob("studies/tables/*/*")}
     assert 5 == capsys.readouterr().out.count("done before")
 
 
@@ -132,7 +132,7 @@ def test_a_run_that_another_process_does_is_refused_and_others_are_not(monkeypat
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=PIPE, stdout=PIPE) as other:
         other.stdout.readline()
         monkeypatch.setattr("sys.argv", ["crossval", "honest-0", "honest-1"])
-        with pytest.raises(CrossvalError, match="honest-1 is under way in another process"):
+        with pytest.raises(StudyError, match="honest-1 is under way in another process"):
             crossval.main()
         other.communicate(b"\n")
     assert "honest-0: done before" in capsys.readouterr().out
@@ -143,15 +143,13 @@ def test_a_run_that_another_process_does_is_refused_and_others_are_not(monkeypat
 def test_a_wrong_name_is_refused_before_any_run_is_done(monkeypatch, capsys):
     monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
     monkeypatch.setattr("sys.argv", ["crossval", "honest-0", "honest/1"])
-    with pytest.raises(CrossvalError, match="no run honest/1"):
+    with pytest.raises(StudyError, match="no run honest/1"):
         crossval.main()
     assert "" == capsys.readouterr().out
 
 
 def test_an_unknown_run_is_refused_by_the_names_that_there_are():
-    with pytest.raises(
-        CrossvalError, match="no run honest-3: choose of honest-0, honest-1, honest-2, random, baseline-1"
-    ):
+    with pytest.raises(StudyError, match="no run honest-3: choose of honest-0, honest-1, honest-2, random, baseline-1"):
         params_of("honest-3", load_params())
     assert 2 == params_of("baseline-2", load_params()).data_split.test_fold
 
@@ -163,28 +161,32 @@ def pixels(results):
 @pytest.mark.parametrize("run", ["honest-0", "honest-1", "honest-2", "random", "baseline-1"])
 def test_every_run_counts_the_centre_crops_of_its_defective_test_images(project, run):
     defective = {path.stem for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")}
-    results = read_results(project / f"crossval/{run}/test_centre_crop.csv")
-    assert defective & set(images(project / f"crossval/{run}/test.csv")) == {result.image for result in results}
+    results = read_results(project / f"studies/tables/{run}/test_centre_crop.csv")
+    assert defective & set(images(project / f"studies/tables/{run}/test.csv")) == {result.image for result in results}
     assert {224**2} == pixels(results)
 
 
 def test_the_random_run_counts_all_its_test_images_stretched_to_one_size(project):
-    results = read_results(project / "crossval/random/test_stretched.csv")
-    assert set(images(project / "crossval/random/test.csv")) == {result.image for result in results}
+    results = read_results(project / "studies/tables/random/test_stretched.csv")
+    assert set(images(project / "studies/tables/random/test.csv")) == {result.image for result in results}
     assert {256**2} == pixels(results)
 
 
 def test_the_baseline_is_counted_on_the_test_images_and_the_masks_of_the_honest_run(project):
     for table in ("test", "test_centre_crop"):
-        ours, theirs = (read_results(project / f"crossval/{run}/{table}.csv") for run in ("honest-1", "baseline-1"))
+        ours, theirs = (
+            read_results(project / f"studies/tables/{run}/{table}.csv") for run in ("honest-1", "baseline-1")
+        )
         assert [(r.image, r.counts.defect.sum()) for r in ours] == [(r.image, r.counts.defect.sum()) for r in theirs]
 
 
 def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_random(project):
-    found = json.loads((project / "crossval/baseline-1/run.json").read_text())
+    found = json.loads((project / "studies/tables/baseline-1/run.json").read_text())
     assert {"recipe", "seed", "split", *CIRCUMSTANCES} <= found.keys()
-    trained = images(project / "crossval/honest-0/test.csv") + images(project / "crossval/honest-2/test.csv")
-    validation = set(images(project / "crossval/honest-1/validation.csv"))
+    trained = images(project / "studies/tables/honest-0/test.csv") + images(
+        project / "studies/tables/honest-2/test.csv"
+    )
+    validation = set(images(project / "studies/tables/honest-1/validation.csv"))
     free = {path.stem for path in (SAMPLE_TILES / "MT_Free").rglob("*.jpg")}
     assert len(set(trained) - validation - free) == found["train_images"]
     assert found["encoder_weights"] is None
@@ -193,7 +195,7 @@ def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_
 
 def test_the_report_wants_the_list_of_doubtful_images():
     report.DOUBTFUL_FILE.unlink()
-    with pytest.raises(CrossvalError, match=r"doubtful\.csv is missing"):
+    with pytest.raises(StudyError, match=r"doubtful\.csv is missing"):
         report.main()
 
 
@@ -211,9 +213,9 @@ def test_the_report_wants_the_robustness_and_draws_a_curve_of_each_change(projec
 
 def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
     report.main()
-    metrics = json.loads((project / "crossval/metrics.json").read_text())
-    point = point_of(project / "crossval/honest-0")
-    expected = measure(outcomes_at(read_results(project / "crossval/honest-0/test.csv"), point))
+    metrics = json.loads((project / "studies/tables/metrics.json").read_text())
+    point = point_of(project / "studies/tables/honest-0")
+    expected = measure(outcomes_at(read_results(project / "studies/tables/honest-0/test.csv"), point))
     assert expected == metrics["honest"]["folds"]["honest-0"]
     assert len(list(SAMPLE_TILES.rglob("*.jpg"))) == metrics["honest"]["all"]["images"]["value"]
     assert len(list(SAMPLE_TILES.rglob("*.jpg"))) - 1 == metrics["honest"]["without_doubtful"]["images"]["value"]
@@ -222,7 +224,7 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
     text = (project / "docs/report.md").read_text()
     for words in ("honest-0", "honest-1", "honest-2", "Leaky", f"{metrics['leaky']['stretched']['dice']:.3f}"):
         assert words in text
-    cropped = images(project / "crossval/random/test_centre_crop.csv")
+    cropped = images(project / "studies/tables/random/test_centre_crop.csv")
     assert len(cropped) == metrics["leaky"]["centre_crop"]["images"]
     doubtful = set(cropped) & set(doubtful_images())
     assert len(cropped) - len(doubtful) == metrics["leaky"]["without_doubtful"]["centre_crop"]["images"]
@@ -245,7 +247,7 @@ def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_pat
     copy_runs(project, tmp_path, "honest-0", "honest-2")
     monkeypatch.chdir(tmp_path)
     report.main()
-    counted = sum(len(images(project / f"crossval/honest-{fold}/test.csv")) for fold in (0, 2))
+    counted = sum(len(images(project / f"studies/tables/honest-{fold}/test.csv")) for fold in (0, 2))
     text = (tmp_path / "docs/report.md").read_text()
     assert f"2 of 3 folds so far: honest-0, honest-2; {counted} images" in text
     for name in ("honest-1", "random", "baseline-1"):
@@ -270,30 +272,30 @@ def test_the_report_says_which_pretrained_encoder_the_baseline_began_with(encode
 
 def test_no_honest_fold_makes_no_report(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CrossvalError, match=r"no honest fold is there: run `python -m training\.crossval`"):
+    with pytest.raises(StudyError, match=r"no honest fold is there: run `python -m training\.crossval`"):
         report.honest_folders()
 
 
 @pytest.mark.parametrize("change", [{"seed": 21}, {"data_digest": "of others"}, {"split": {"folds": 4}}])
 def test_folds_of_different_parameters_or_data_make_no_report(project, tmp_path, monkeypatch, change):
     copy_runs(project, tmp_path, "honest-0", "honest-1")
-    path = tmp_path / "crossval/honest-1/run.json"
+    path = tmp_path / "studies/tables/honest-1/run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CrossvalError, match="different parameters or data"):
+    with pytest.raises(StudyError, match="different parameters or data"):
         report.honest_folders()
 
 
 def test_classes_that_were_counted_at_another_operating_point_make_no_report(project, tmp_path, monkeypatch):
     copy_runs(project, tmp_path, "random")
-    path = tmp_path / "crossval/random/test_classes.csv"
+    path = tmp_path / "studies/tables/random/test_classes.csv"
     header, background, *rest = path.read_text().splitlines()
     actual, found, *others = background.split(",")
     path.write_text(
         "\n".join([header, ",".join([actual, str(int(found) - 1), str(int(others[0]) + 1), *others[1:]]), *rest])
     )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CrossvalError, match=r"random/test_classes\.csv was counted at another operating point"):
+    with pytest.raises(StudyError, match=r"random/test_classes\.csv was counted at another operating point"):
         report.leaky()
 
 

@@ -14,9 +14,9 @@ from training_data import ROOT, params_with, sample_members, write_knobs, write_
 from tiles import DEFECT_TYPES, decode_mask
 from training.dataset import published as data_load
 from training.dataset.archive import ENVIRONMENT_VARIABLE, read_members
+from training.dataset.index import content_digest
 from training.dataset.published import read_tile_ids, verify_content, write_dataset
 from training.errors import ArchiveError, DatasetError
-from training.dataset.index import content_digest
 
 PARAMS = params_with().data_load
 CRACK = "MT_Crack/Imgs/exp1_num_342140"

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from training_data import an_entry, params_with, unhurried, write_knobs
 
 from training.dataset import split as data_split
+from training.dataset.index import TYPES, read_index, write_index
 from training.dataset.published import read_tile_ids
-from training.dataset.index import read_index
 from training.dataset.split import PARTS, assign_folds, parts_of, read_split, refuse_lacking
 from training.errors import DatasetError
-from training.dataset.index import TYPES, write_index
 from training.params import load_params
 
 FOLDS = 5

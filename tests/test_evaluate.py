@@ -10,16 +10,16 @@ from training_data import GreyIsDefect, a_sample, params_with, real_sample, writ
 
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
-from training.evaluation import outputs as evaluate
-from training.network.weights import save_model
-from training.network.served import DeployedSegmenter
 from training.errors import EvaluationError
-from training.evaluation.outputs import read_metrics, write_report
+from training.evaluation import outputs as evaluate
 from training.evaluation.figures import measure, outcomes_at
-from training.network.segmenter import build_network
+from training.evaluation.image_results import THRESHOLDS, read_results, result_of
+from training.evaluation.outputs import read_metrics, write_report
 from training.evaluation.plots import write_gallery
 from training.evaluation.predict import Prediction, predict
-from training.evaluation.image_results import THRESHOLDS, read_results, result_of
+from training.network.segmenter import build_network
+from training.network.served import ServedSegmenter
+from training.network.weights import save_model
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 FIGURES = {"test": {"dice_pooled": 0.5}}
@@ -49,7 +49,7 @@ def report(sample_predictions, tmp_path, monkeypatch):
     """The folder of a written report, one tile in each sheet of the gallery."""
     monkeypatch.chdir(tmp_path)
     results = [result_of(prediction) for prediction in sample_predictions]
-    write_report(sample_predictions, results, POINT, FIGURES, params_with(evaluate__gallery_tiles=1))
+    write_report(sample_predictions, results, POINT, FIGURES, params_with(evaluate__gallery_images=1))
     return tmp_path / "evaluation"
 
 
@@ -84,8 +84,8 @@ def test_the_gallery_shows_the_worst_the_median_and_the_best_defective_tile(repo
         prediction = sample_predictions[place]
         sample, found = prediction.sample, prediction.probability > 0
         dice = 2 * (sample.mask & found).sum() / (sample.mask.sum() + found.sum())
-        captions = [sample.entry.image, f"truth: {sample.entry.type}", f"Dice {dice:.2f}"]
-        picture = side_by_side(sample.tile, sample.mask, found, captions)
+        captions = [sample.entry.name, f"truth: {sample.entry.defect_type}", f"Dice {dice:.2f}"]
+        picture = side_by_side(sample.image, sample.mask, found, captions)
         with Image.open(report / f"plots/gallery/{name}.png") as sheet:
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(sheet))
 
@@ -99,7 +99,7 @@ def test_a_gallery_of_more_rows_than_tiles_shows_them_all(sample_predictions, tm
             heights.append(sheet.height)
     assert 3 == len(heights)
     assert 1 == len(set(heights))
-    assert heights[0] > sum(p.sample.tile.shape[0] for p in predictions)
+    assert heights[0] > sum(p.sample.image.shape[0] for p in predictions)
 
 
 GREYS = (np.arange(45 * 70).reshape(45, 70) % 256).astype(np.uint8)  # neither side a multiple of 32
@@ -107,7 +107,7 @@ GREYS = (np.arange(45 * 70).reshape(45, 70) % 256).astype(np.uint8)  # neither s
 
 def test_a_prediction_has_its_tiles_size_and_every_pixel_its_place():
     sample = a_sample(GREYS, GREYS > 200)
-    (prediction,) = predict(DeployedSegmenter(GreyIsDefect()), [sample], description="test")
+    (prediction,) = predict(ServedSegmenter(GreyIsDefect()), [sample], description="test")
     logit = 4.0 * (GREYS / 255 - 0.5) / 0.5
     expected = np.round(255 / (1 + np.exp(-logit)))
     assert (np.uint8, GREYS.shape) == (prediction.probability.dtype, prediction.probability.shape)
@@ -131,7 +131,7 @@ PARTS = {
 
 @pytest.mark.parametrize(("method", "key"), [("by_tile", "test"), ("random", "test_leaky")])
 def test_the_stage_measures_the_test_part_and_a_random_split_calls_it_leaky(tmp_path, monkeypatch, method, key):
-    knobs = {"train__encoder_weights": None, "data_split__method": method, "evaluate__gallery_tiles": 2}
+    knobs = {"train__encoder_weights": None, "data_split__method": method, "evaluate__gallery_images": 2}
     write_project(tmp_path, PARTS, **knobs)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluate, "check_packages", dict)  # tested by itself

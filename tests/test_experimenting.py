@@ -63,7 +63,7 @@ def repository(tmp_path_factory):
     shutil.copyfile(ROOT / "tests/small_stage.py", folder / "stage.py")
     write_stages(folder)
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
-    shutil.copyfile(ROOT / "crossval/honest-4/test.csv", folder / "table.csv")  # a whole fold
+    shutil.copyfile(ROOT / "studies/tables/honest-4/test.csv", folder / "table.csv")  # a whole fold
     shutil.copyfile(ROOT / "evaluation/plots/gallery/worst.png", folder / "worst.png")
     shutil.copyfile(ROOT / ".gitignore", folder / ".gitignore")
     run(folder, "dvc repro --quiet", "git add --all", "git commit --quiet --message 'a small pipeline'")

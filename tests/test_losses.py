@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_data import unhurried
 
-from training.network.losses import defect_loss_with_logits, image_loss_with_logits, segmentation_loss_with_logits, type_loss_with_logits
+from training.network.losses import (
+    defect_loss_with_logits,
+    image_loss_with_logits,
+    segmentation_loss_with_logits,
+    type_loss_with_logits,
+)
 from training.network.segmenter import defect_logit, type_logits
 
 SHAPE = (2, 16, 16)  # N, H, W

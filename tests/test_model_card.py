@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training.reports.card_text import figures_text, misses_text, split_text
 from training_data import params_with, sample_names, write_project
 
 from tiles import DEFECT_TYPES
-from training.evaluation import outputs as evaluate, robustness
-from training.reports import card as model_card
-from training.evaluation.perturbations import CHANGES
-from training.network.weights import save_model
 from training.errors import DatasetError, EvaluationError, TrainingError
+from training.evaluation import outputs as evaluate
+from training.evaluation import robustness
 from training.evaluation.figures import Outcomes
-from training.reports.card import multiply_adds
-from training.reports.card_text import figures_text, misses_text, split_text
+from training.evaluation.perturbations import PERTURBATIONS
 from training.network.segmenter import build_network
+from training.network.weights import save_model
+from training.reports import card as model_card
+from training.reports.card import multiply_adds
 from training.reports.figure_words import flat
 
 PARTS = {
@@ -28,8 +29,8 @@ PARTS = {
 }
 KNOBS = {
     "train__encoder_weights": None,
-    "evaluate__gallery_tiles": 2,
-    "evaluate__robustness": {name: [2] for name in CHANGES},
+    "evaluate__gallery_images": 2,
+    "evaluate__robustness": {name: [2] for name in PERTURBATIONS},
     "evaluate__false_alarm_rate": 0.125,
 }
 PARITY = {
@@ -149,8 +150,8 @@ def test_the_card_tells_where_the_weights_come_from_and_how_far_the_export_is(ca
 
 def test_the_card_has_a_row_for_each_level_of_each_change(card):
     rows = [row for row in cells(card) if len(row) == 6]
-    told = [tuple(row[:2]) for row in rows if row[0] in {change.words for change in CHANGES.values()}]
-    expected = {(change.words, level) for change in CHANGES.values() for level in ("unchanged", "2")}
+    told = [tuple(row[:2]) for row in rows if row[0] in {change.words for change in PERTURBATIONS.values()}]
+    expected = {(change.words, level) for change in PERTURBATIONS.values() for level in ("unchanged", "2")}
     assert expected == {(words, level.removesuffix(".0")) for words, level in told}
     assert len(expected) == len(told)
 

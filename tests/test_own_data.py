@@ -22,8 +22,8 @@ from tests.conftest import ROOT, Service, answers, wait_until
 from tests.ports import free_port
 from training.dataset.index import read_index
 from training.dataset.split import assign_folds
-from training.errors import DatasetError
 from training.dataset.table import contents, read_table, write_images
+from training.errors import DatasetError
 from training.params import DataLoadParams
 
 
@@ -112,21 +112,21 @@ def redrawn(mask: str, grey: int, size: tuple[int, int] | None = None) -> Callab
 FAULTS = {
     "no such type": (change_row(2, type="Scratch"), r"line 2: the type is 'Scratch', expected .*Dent, Rust spot, Free"),
     "no mask": (change_row(3, mask=""), r"line 3: Dent/0-1\.png has a Dent and no mask"),
-    "no file": (change_row(4, image="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
+    "no file": (change_row(4, name="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
     "an absolute path": (
-        change_row(4, image="/Dent/9.jpg"),
+        change_row(4, name="/Dent/9.jpg"),
         r"line 4: /Dent/9\.jpg is an absolute path: name files from",
     ),
     "no group": (change_row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
     "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
-    "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
+    "an image twice": (change_row(2, name="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
     "a grey mask": (
         redrawn("Dent/0-0.mask.png", 100),
         r"the mask has no pixel brighter than 127 \(data_load\.mask_above",
     ),
     "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask is \(7, 5\) pixels, its image"),
     "a defect on a Free image": (
-        change_row(26, image="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
+        change_row(26, name="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
         r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* its image is Free: name its type",
     ),
     "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv can't be read .* CSV file in UTF-8"),

@@ -44,7 +44,7 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("train.gamma", [1.6, 0.6]),
         ("train.gain", [0.0, 1.0]),
         ("train.scale", [1.0]),
-        ("evaluate.gallery_tiles", "6"),
+        ("evaluate.gallery_images", "6"),
         ("evaluate.robustness.contrast", [0.5]),  # unknown
         ("evaluate.robustness.blur", 2.0),
         ("evaluate.robustness.noise", []),

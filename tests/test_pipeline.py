@@ -48,7 +48,7 @@ def make_small(folder: Path) -> None:
     params["data_load"]["digest"] = ""
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 8, "batch_size": 4, "crop_size": 64, "validate_every": 1}
-    params["evaluate"]["gallery_tiles"] = 2
+    params["evaluate"]["gallery_images"] = 2
     params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
     images = sorted(file.stem for file in (ROOT / "samples/tiles").rglob("*.jpg"))

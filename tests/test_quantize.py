@@ -10,11 +10,12 @@ from tiny_graph import tiny_graph
 from training_data import params_with, sample_names, write_knobs, write_project
 
 from tiles import DEFECT_TYPES
-from training.graphs import precisions as quantize, repository
-from training.network.weights import save_model
-from training.graphs.signature import parse_config
 from training.errors import ExportError
+from training.graphs import precisions as quantize
+from training.graphs import repository
+from training.graphs.signature import parse_config
 from training.network.segmenter import build_network
+from training.network.weights import save_model
 
 KINDS = (*DEFECT_TYPES, "Free")
 PARTS = {
@@ -26,8 +27,8 @@ PARTS = {
 KNOBS = {
     "train__encoder_weights": None,
     "quantize__excluded_nodes": [],
-    "quantize__calibration_tiles": 4,
-    "quantize__timed_tiles": 2,
+    "quantize__calibration_images": 4,
+    "quantize__timed_images": 2,
     "quantize__min_speed_up": 0.001,
     "quantize__max_dice_loss": 1.0,
     "quantize__max_dice_loss_of_type": 1.0,

@@ -14,14 +14,14 @@ import pytest
 
 from inference_server import settings as triton_settings
 from proxy.settings import Settings
+from studies.report import point_of
 from tests.conftest import ROOT, descendants, runs
 from tests.ports import free_port
 from training.evaluation.figures import outcomes_at
-from studies.report import point_of
 from training.evaluation.image_results import read_results
 
 README = (ROOT / "README.md").read_text()
-CROSSVAL = json.loads((ROOT / "crossval/metrics.json").read_text())
+CROSSVAL = json.loads((ROOT / "studies/tables/metrics.json").read_text())
 
 # Commands that another test runs, or that this test run is.
 ELSEWHERE = {
@@ -240,7 +240,7 @@ def test_the_leaky_comparison_is_the_measured_one() -> None:
 
 
 def test_half_of_the_leaky_networks_wrong_pixels_lie_on_three_exposures() -> None:
-    folder = ROOT / "crossval/random"
+    folder = ROOT / "studies/tables/random"
     outcomes = outcomes_at(read_results(folder / "test.csv"), point_of(folder))
     wrong = np.sort(outcomes.false_positive + outcomes.false_negative)
     assert 0.5 <= wrong[-3:].sum() / wrong.sum() < 0.6

@@ -9,10 +9,10 @@ from tiny_graph import tiny_graph
 from training_data import ROOT, an_entry
 
 from tiles import DEFECT_TYPES
-from training.graphs import repository
-from training.graphs.signature import parse_config
 from training.errors import ExportError
+from training.graphs import repository
 from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
+from training.graphs.signature import parse_config
 
 PARAMETERS = {"model.threshold": "88", "model.types": "Blowhole,Break,Crack,Fray,Uneven"}
 QUALITY = {

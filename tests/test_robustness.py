@@ -10,17 +10,17 @@ from ruamel.yaml import YAML
 from training_data import ROOT, GreyIsDefect, a_sample, params_with, sample_names, shipped_knobs, write_project
 
 from tiles.operating_point import OperatingPoint
-from training.evaluation import outputs as evaluate, robustness
-from training.evaluation.perturbations import CHANGES
-from training.network.weights import save_model
-from training.network.served import DeployedSegmenter
 from training.errors import EvaluationError, TrainingError
+from training.evaluation import outputs as evaluate
+from training.evaluation import robustness
 from training.evaluation.figures import measure, outcomes_at
-from training.network.segmenter import build_network
-from training.params import RobustnessParams
-from training.evaluation.predict import predict
 from training.evaluation.image_results import result_of
+from training.evaluation.predict import predict
 from training.evaluation.robustness import choose_samples, curves, figures_of
+from training.network.segmenter import build_network
+from training.network.served import ServedSegmenter
+from training.network.weights import save_model
+from training.params import RobustnessParams
 
 FEW = {
     "gamma": [2.0],
@@ -40,16 +40,16 @@ PARTS = {
 }
 
 
-def bright_defect(kind="Crack", image="1", tile_id=""):
+def bright_defect(defect_type="Crack", name="1", tile=""):
     """A tile of random dark greys whose defect is bright, so that GreyIsDefect finds it."""
     mask = np.zeros((70, 100), bool)
     mask[20:40, 30:60] = True
     greys = np.random.default_rng(0).integers(0, 110, mask.shape)
-    return a_sample(np.where(mask, 200, greys).astype(np.uint8), mask, kind=kind, image=image, tile_id=tile_id)
+    return a_sample(np.where(mask, 200, greys).astype(np.uint8), mask, defect_type=kind, image=image, tile=tile_id)
 
 
 def free(image, tile_id):
-    return a_sample(np.full((40, 50), 90, np.uint8), np.zeros((40, 50), bool), image=image, tile_id=tile_id)
+    return a_sample(np.full((40, 50), 90, np.uint8), np.zeros((40, 50), bool), image=image, tile=tile_id)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def samples():
 
 @pytest.fixture(scope="module")
 def segmenter():
-    return DeployedSegmenter(GreyIsDefect())
+    return ServedSegmenter(GreyIsDefect())
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +103,16 @@ def test_alarms_are_counted_on_the_free_images(segmenter, samples):
 
 
 def test_all_images_of_defect_folders_are_measured_and_the_first_of_each_tile_without_any():
-    empty = a_sample(np.zeros((8, 8), np.uint8), np.zeros((8, 8), bool), kind="Uneven", image="d", tile_id="9")
+    empty = a_sample(np.zeros((8, 8), np.uint8), np.zeros((8, 8), bool), defect_type="Uneven", name="d", tile="9")
     part = [
         free("a", "7"),
         free("b", "8"),
         free("c", "7"),
         empty,
-        bright_defect(image="e", tile_id="8"),
+        bright_defect(name="e", tile="8"),
         free("f", "6"),
     ]
-    assert ["d", "e", "a", "f"] == [sample.entry.image for sample in choose_samples(part)]
+    assert ["d", "e", "a", "f"] == [sample.entry.name for sample in choose_samples(part)]
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,17 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_knobs, write_project
 
-from training.fitting import provenance as sittings, run as train
-from training.fitting.checkpoint import RunState
-from training.network.weights import load_model
+from training.dataset.index import read_digest
 from training.dataset.samples import load_part
 from training.errors import TrainingError
-from training.dataset.index import read_digest
-from training.network.losses import segmentation_loss_with_logits
-from training.params import load_params
+from training.fitting import provenance as sittings
+from training.fitting import run as train
+from training.fitting.checkpoint import RunState
 from training.fitting.run import refuse_different, run, run_key
 from training.fitting.trainer import Trainer, learning_rate, moving_average
+from training.network.losses import segmentation_loss_with_logits
+from training.network.weights import load_model
+from training.params import load_params
 
 KNOBS = {
     "train__encoder_weights": None,
@@ -291,7 +292,7 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_key():
-    other = params_with(**KNOBS, evaluate__gallery_tiles=2, export__opset=19)
+    other = params_with(**KNOBS, evaluate__gallery_images=2, export__opset=19)
     assert run_key(PARAMS, PACKAGES, SPLIT) == run_key(other, PACKAGES, SPLIT)
 
 

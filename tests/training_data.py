@@ -15,17 +15,17 @@ from PIL import Image
 from ruamel.yaml import YAML
 from torch import nn
 
+from training.dataset.index import FREE, Entry
 from training.dataset.published import read_tile_ids, write_dataset
 from training.dataset.samples import Sample
-from training.dataset.index import FREE, Entry
-from training.params import Params
 from training.evaluation.predict import Prediction
+from training.params import Params
 
 ROOT = Path(__file__).parent.parent
 SAMPLE_TILES = ROOT / "samples" / "tiles"
 
 # What stands beside the weights of every run: where, when, from what
-CIRCUMSTANCES = {"commit", "dirty", "lock_digest", "machine", "begun", "seconds", "joules"}
+CIRCUMSTANCES = {"commit", "dirty", "lock_digest", "machine", "begun", "seconds"}
 
 # A property that holds slowly, on a machine that is busy, still holds.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -56,16 +56,16 @@ def write_knobs(path: Path, **changes: Any) -> Path:
     return path
 
 
-def sample_members(*kinds: str) -> dict[str, bytes]:
+def sample_members(*types: str) -> dict[str, bytes]:
     """The sample images and masks of these types (of all without any), named as in the archive."""
-    chosen = [f"MT_{kind}" for kind in kinds] or ["MT_*"]
+    chosen = [f"MT_{name}" for name in types] or ["MT_*"]
     paths = [path for folder in chosen for path in sorted(SAMPLE_TILES.glob(f"{folder}/Imgs/*"))]
     return {path.relative_to(SAMPLE_TILES).as_posix(): path.read_bytes() for path in paths}
 
 
-def sample_names(kind: str) -> list[str]:
-    """The sample tiles of a type as "<type>/<image>", in the order of their images."""
-    return [f"{kind}/{path.stem}" for path in sorted(SAMPLE_TILES.glob(f"MT_{kind}/Imgs/*.jpg"))]
+def sample_names(defect_type: str) -> list[str]:
+    """The sample images of a type as "<type>/<image>", in the order of their images."""
+    return [f"{defect_type}/{path.stem}" for path in sorted(SAMPLE_TILES.glob(f"MT_{defect_type}/Imgs/*.jpg"))]
 
 
 def write_zip(
@@ -78,37 +78,45 @@ def write_zip(
     return path
 
 
-def an_entry(image: str, kind: str, *, tile: str = "", defect_pixels: int = 0) -> Entry:
-    return Entry(image, tile or image, kind, width=8, height=8, defect_pixels=defect_pixels)
+def an_entry(name: str, defect_type: str, *, tile: str = "", defect_pixels: int = 0) -> Entry:
+    return Entry(name, tile or name, defect_type, width=8, height=8, defect_pixels=defect_pixels)
 
 
-def a_sample(tile: np.ndarray, mask: np.ndarray, *, kind: str = FREE, image: str = "1", tile_id: str = "") -> Sample:
-    """tile: (H, W) uint8, mask: (H, W) bool."""
-    height, width = tile.shape
-    return Sample(Entry(image, tile_id or image, kind, width, height, int(mask.sum())), tile, mask)
+def a_sample(
+    image: np.ndarray, mask: np.ndarray, *, defect_type: str = FREE, name: str = "1", tile: str = ""
+) -> Sample:
+    """image: (H, W) uint8, mask: (H, W) bool."""
+    height, width = image.shape
+    return Sample(Entry(name, tile or name, defect_type, width, height, int(mask.sum())), image, mask)
 
 
 def real_sample(name: str) -> Sample:
-    """A sample tile with its mask, by "<type>/<image>"."""
-    kind, image = name.split("/")
-    path = SAMPLE_TILES / f"MT_{kind}" / "Imgs" / image
-    tile = np.asarray(Image.open(path.with_suffix(".jpg")).convert("L"))
+    """A sample image with its mask, by "<type>/<image>"."""
+    defect_type, stem = name.split("/")
+    path = SAMPLE_TILES / f"MT_{defect_type}" / "Imgs" / stem
+    image = np.asarray(Image.open(path.with_suffix(".jpg")).convert("L"))
     mask = np.asarray(Image.open(path.with_suffix(".png")).convert("L")) > 127
-    return a_sample(tile, mask, kind=kind, image=image)
+    return a_sample(image, mask, defect_type=defect_type, name=stem)
 
 
 def a_prediction(
-    mask: np.ndarray, probability: np.ndarray, *, found: int = 1, kind: str = FREE, image: str = "1", tile_id: str = ""
+    mask: np.ndarray,
+    probability: np.ndarray,
+    *,
+    found: int = 1,
+    defect_type: str = FREE,
+    name: str = "1",
+    tile: str = "",
 ) -> Prediction:
-    """A prediction of a black tile, all of whose pixels are of the type `found` (1–5)."""
-    sample = a_sample(np.zeros(mask.shape, np.uint8), mask, kind=kind, image=image, tile_id=tile_id)
+    """A prediction of a black image, all of whose pixels are of the type `found` (1–5)."""
+    sample = a_sample(np.zeros(mask.shape, np.uint8), mask, defect_type=defect_type, name=name, tile=tile)
     return Prediction(sample, probability.astype(np.uint8), np.full(mask.shape, found, np.uint8))
 
 
 def write_project(folder: Path, parts: dict[str, list[str]], **knobs: Any) -> None:
     """Write what the stages after data_split read: params.yaml, data/tiles/ and data/split.csv.
 
-    parts: {"train": ["<type>/<image>", …], …}, of the sample tiles.
+    parts: {"train": ["<type>/<image>", …], …}, of the sample images.
     """
     members = sample_members()
     names = {f"MT_{name.replace('/', '/Imgs/')}": part for part, chosen in parts.items() for name in chosen}
@@ -121,17 +129,24 @@ def write_project(folder: Path, parts: dict[str, list[str]], **knobs: Any) -> No
 
 
 class GreyIsDefect(nn.Module):
-    """A network without memory: the brighter a pixel, the more likely a Crack."""
+    """A network without memory, made as a Segmenter is: the brighter a pixel, the more likely a Crack."""
+
+    classes = 6
 
     def __init__(self):
         super().__init__()
-        self.slope = nn.Parameter(torch.tensor(4.0))
+        self.encoder, self.decoder = nn.PixelUnshuffle(2), nn.Identity()  # four pixels at each place
+        self.head = nn.Sequential(nn.Conv2d(4, 4 * self.classes, kernel_size=1), nn.PixelShuffle(2))
+        with torch.no_grad():
+            self.head[0].weight.zero_()
+            self.head[0].bias.fill_(-20.0)
+            self.head[0].bias[:4] = 0  # of background
+            for pixel in range(4):
+                self.head[0].weight[3 * 4 + pixel, pixel] = 4.0
+                self.head[0].bias[3 * 4 + pixel] = 0
 
     def forward(self, image):
-        logits = torch.full((image.shape[0], 6, *image.shape[2:]), -20.0)
-        logits[:, 0] = 0
-        logits[:, 3] = self.slope * image[:, 0]
-        return logits
+        return self.head(self.decoder(self.encoder(image)))
 
 
 def without_model_hub(patch: pytest.MonkeyPatch, folder: Path) -> None:

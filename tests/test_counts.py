@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from training_data import a_prediction, unhurried
 
+from training.evaluation.counts import (
+    THRESHOLDS,
+    best_threshold,
+    confusion_at,
+    count,
+    dice,
+    dice_image_mean,
+    dice_pooled,
+    pool,
+    precision_recall,
+)
 from training.evaluation.figures import iou_of
-from training.evaluation.counts import THRESHOLDS, best_threshold, confusion_at, count, dice, dice_image_mean, dice_pooled, pool, precision_recall
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 thresholds = st.integers(1, 255)

@@ -11,17 +11,17 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from training_data import ROOT, SAMPLE_TILES, real_sample, unhurried, write_project
 
+from studies.browse import arguments, main, matching
+from studies.browse_sheet import LINE, contour
 from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from tiles.pictures import side_by_side
-from training.network.weights import load_model, save_model
-from training.network.served import DeployedSegmenter
 from training.errors import DatasetError, EvaluationError, TrainingError
-from training.evaluation.outputs import read_metrics
-from studies.browse import arguments, main, matching
-from studies.browse_sheet import LINE, contour
 from training.evaluation.figures import Outcomes
+from training.evaluation.outputs import read_metrics
 from training.evaluation.predict import predict
+from training.network.served import ServedSegmenter
+from training.network.weights import load_model, save_model
 
 WEIGHTS = ("models/segmenter.json", "models/segmenter.safetensors")
 MISSED = "exp4_num_105851"
@@ -87,13 +87,13 @@ def test_the_best_come_first_when_asked_and_no_more_than_asked(monkeypatch, caps
 def test_the_sheet_shows_each_tile_its_published_mask_and_the_contour_of_what_is_found(monkeypatch, capsys):
     look(monkeypatch, capsys, "--image", FINE, "--out", "one.png")
     sample, point = real_sample(f"Uneven/{FINE}"), OperatingPoint(**read_metrics()["operating_point"])
-    (prediction,) = predict(DeployedSegmenter(load_model()[0]), [sample], description="test")
+    (prediction,) = predict(ServedSegmenter(load_model()[0]), [sample], description="test")
     found = point.mask(prediction.probability)
     dice = 2 * (found & sample.mask).sum() / (found.sum() + sample.mask.sum())
     assert dice > 0.95
     captions = [f"{FINE}, tile 109232", "published: Uneven, 70733 px"]
     captions.append(f"found: Uneven, Dice {dice:.3f}, score {score(prediction.probability):.3f}")
-    expected = side_by_side(sample.tile, sample.mask, contour(found), captions)
+    expected = side_by_side(sample.image, sample.mask, contour(found), captions)
     with Image.open("one.png") as sheet:
         np.testing.assert_array_equal(np.asarray(expected), np.asarray(sheet))
 

@@ -5,9 +5,9 @@ import pytest
 from onnx import TensorProto, helper
 from training_data import ROOT
 
-from training.graphs.signature import parse_config, refuse_broken_contract
 from training.errors import ExportError
 from training.graphs.repository import render_config
+from training.graphs.signature import parse_config, refuse_broken_contract
 
 PARAMETERS = {"model.threshold": "128", "model.note": 'a "quoted" \\ word'}
 CONFIG = render_config(PARAMETERS, max_batch_size=8)

@@ -6,10 +6,10 @@ import pytest
 from tiny_graph import tiny_graph
 from training_data import a_sample, params_with, real_sample, sample_names
 
-from training.graphs.acceptance import losses, measure_quality, refusals, speed_up
 from training.evaluation.figures import dice_pooled, outcomes_at
-from training.graphs.session import open_session, predict_onnx
 from training.evaluation.image_results import result_of
+from training.graphs.acceptance import losses, measure_quality, refusals, speed_up
+from training.graphs.session import open_session, predict_onnx
 
 PARAMS = params_with(
     quantize__max_dice_loss=0.005, quantize__max_dice_loss_of_type=0.01, quantize__min_speed_up=1.5
@@ -22,7 +22,7 @@ def bright_spot(kind, image, *, grey=255, size=12):
     tile, mask = np.full((64, 64), 10, np.uint8), np.zeros((64, 64), bool)
     mask[20 : 20 + size, 20 : 20 + size] = size > 0
     tile[mask] = grey
-    return a_sample(tile, mask, kind=kind, image=image)
+    return a_sample(tile, mask, defect_type=kind, image=image)
 
 
 def parts(grey):

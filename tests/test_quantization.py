@@ -8,8 +8,8 @@ from tiny_graph import tiny_graph
 from training_data import params_with, real_sample, sample_names
 
 from training.errors import ExportError
-from training.graphs.session import open_session, run
 from training.graphs.quantization import to_fp16, to_int8
+from training.graphs.session import open_session, run
 
 NAMES = [sample_names(kind)[0] for kind in ("Blowhole", "Crack", "Free")]
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from training_data import a_sample, real_sample, sample_names
 
-from training.evaluation.perturbations import CHANGES, add_noise, blur, change_gain, change_gamma, encode_again, rotate
+from training.evaluation.perturbations import (
+    add_noise,
+    blur,
+    change_gain,
+    change_gamma,
+    encode_again,
+    rotate,
+)
 
 HARD_LEVELS = {"gamma": 2.0, "gain": 0.5, "blur": 2.0, "jpeg_quality": 10, "noise": 16.0, "rotation": 10.0}
 
@@ -14,24 +21,24 @@ def sample():
     return real_sample(sample_names("Break")[0])
 
 
-def flat(grey, shape=(40, 60), image="1"):
+def flat(grey, shape=(40, 60), name="1"):
     return a_sample(np.full(shape, grey, np.uint8), np.zeros(shape, bool), image=image)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_neutral_level_of_each_change_is_the_identity(sample, name):
     changed = CHANGES[name].apply(sample, CHANGES[name].neutral)
-    np.testing.assert_array_equal(sample.tile, changed.tile)
+    np.testing.assert_array_equal(sample.image, changed.tile)
     np.testing.assert_array_equal(sample.mask, changed.mask)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_change_changes_the_tile_keeps_its_size_and_leaves_the_given_one_alone(sample, name):
-    before = sample.tile.copy()
+    before = sample.image.copy()
     changed = CHANGES[name].apply(sample, HARD_LEVELS[name])
-    assert (np.uint8, sample.tile.shape) == (changed.tile.dtype, changed.tile.shape)
-    assert (changed.tile != sample.tile).mean() > 0.5
-    np.testing.assert_array_equal(before, sample.tile)
+    assert (np.uint8, sample.image.shape) == (changed.tile.dtype, changed.tile.shape)
+    assert (changed.tile != sample.image).mean() > 0.5
+    np.testing.assert_array_equal(before, sample.image)
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES.keys() - {"rotation"}))
@@ -55,7 +62,7 @@ def test_a_blur_spreads_a_point_by_its_sigma():
 
 
 def test_a_lower_quality_is_farther_from_the_published_file(sample):
-    far = [np.abs(encode_again(sample, quality).tile.astype(int) - sample.tile).mean() for quality in (10, 50, 95)]
+    far = [np.abs(encode_again(sample, quality).tile.astype(int) - sample.image).mean() for quality in (10, 50, 95)]
     assert sorted(far, reverse=True) == far
     assert 0 < far[-1] < 2
 
@@ -64,7 +71,7 @@ def test_noise_has_its_standard_deviation_and_an_image_always_gets_the_same():
     noisy = add_noise(flat(128, (200, 300)), 8.0).tile
     assert 8.0 == pytest.approx(noisy.std(), rel=0.02)
     np.testing.assert_array_equal(noisy, add_noise(flat(128, (200, 300)), 8.0).tile)
-    assert (noisy != add_noise(flat(128, (200, 300), image="2"), 8.0).tile).mean() > 0.5
+    assert (noisy != add_noise(flat(128, (200, 300), name="2"), 8.0).tile).mean() > 0.5
 
 
 @pytest.mark.parametrize("degrees", [-20.0, 5.0, 90.0])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from training_data import params_with
 
-from training.network.segmenter import build_network
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
+from training.network.segmenter import build_network
 
 
 @pytest.fixture(scope="module")

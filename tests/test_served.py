@@ -7,9 +7,9 @@ from PIL import Image
 from training_data import ROOT, params_with
 
 from tiles import pad
-from training.network.served import DeployedSegmenter
 from training.graphs.export_modules import ExportedSegmenter
 from training.network.segmenter import build_network
+from training.network.served import ServedSegmenter
 
 TILE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_262480.jpg"
 
@@ -34,7 +34,7 @@ def canvases(height, width):
 def test_every_byte_is_the_deployed_networks_but_for_rounding(network, height, width):
     image = canvases(height, width)
     with torch.inference_mode():
-        expected = DeployedSegmenter(network)(image)
+        expected = ServedSegmenter(network)(image)
         found = ExportedSegmenter(network)(image)
     for one, other in zip(expected, found, strict=True):
         assert one.shape == other.shape

@@ -10,10 +10,19 @@ from training_data import a_prediction, unhurried
 from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from training.errors import DatasetError
-from training.evaluation.outputs import image_rows
-from training.evaluation.figures import bootstrap, dice_by_type, dice_pooled, interval, join, mean_of_types, measure, outcomes_at
-from training.evaluation.operating_point import USUAL_THRESHOLD, choose_operating_point
+from training.evaluation.figures import (
+    bootstrap,
+    dice_by_type,
+    dice_pooled,
+    interval,
+    join,
+    mean_of_types,
+    measure,
+    outcomes_at,
+)
 from training.evaluation.image_results import THRESHOLDS, read_results, result_of, write_results
+from training.evaluation.operating_point import USUAL_THRESHOLD, choose_operating_point
+from training.evaluation.outputs import image_rows
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 
@@ -30,7 +39,7 @@ def drawn(image, kind, defect, found, *, missed=0, false=0, level=200, false_lev
     shape = (10, 10)
     tile = f"tile of {image[:2]}"
     prediction = a_prediction(
-        mask.reshape(shape), probability.reshape(shape), found=found, kind=kind, image=image, tile_id=tile
+        mask.reshape(shape), probability.reshape(shape), found=found, defect_type=kind, image=image, tile=tile
     )
     return result_of(prediction)
 
