@@ -103,7 +103,7 @@ def analyze_of(started: Server) -> str:
 
 def told(point: dict[str, Any], load: Load, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
     """Add the load's figures, and the mean size of the batches sent meanwhile."""
-    batches, sent = (after[name] - before[name] for name in ("proxy_batch_tiles_count", "proxy_batch_tiles_sum"))
+    batches, sent = (after[name] - before[name] for name in ("proxy_batch_images_count", "proxy_batch_images_sum"))
     found = {**point, "batch_mean": round(sent / batches, 2) if batches else 0.0, **load.figures()}
     tell(", ".join(f"{name} {value}" for name, value in found.items() if name in (*point, "batch_mean")), load)
     return found

@@ -28,7 +28,7 @@ from inference_server.child import child, first_of
 ANSWERS = {"png": PNG, "json": JSON}
 SHIPPED = {"LOG_LEVEL": "INFO"}  # a log line a request is part of what it costs
 WARM_UP_CYCLES = 10
-BATCHES = ("proxy_batch_tiles_count", "proxy_batch_tiles_sum")
+BATCHES = ("proxy_batch_images_count", "proxy_batch_images_sum")
 FLAME = Path("docs/images/proxy-flame.svg")
 TITLE = "The proxy under load, JPEG in and PNG out, before a Triton that answers at once"
 FLAME_S = 20

@@ -29,7 +29,7 @@ async def measure(triton: str) -> dict[str, float]:
     """Return {step: microseconds}; `triton` is the host:port of an instant one."""
     segmenter = Segmenter(url=triton, model_name="segmenter", timeout_s=TIMEOUT_S)
     batcher = Batcher(_at_once, queue_limit=1, max_batch_pixels=MAX_PIXELS, telemetry=Telemetry())
-    batcher.resize(places=1, max_batch_size=1)
+    batcher.resize(max_in_flight=1, max_batch_size=1)
     try:
         steps = {**await _pixel_steps(segmenter), **_loop_steps(segmenter, batcher)}
         return await _time(steps, len(tile_files()))
@@ -44,7 +44,7 @@ async def _at_once(canvases: np.ndarray) -> Segmentation:
 
 async def _pixel_steps(segmenter: Segmenter) -> dict[str, Step]:
     """The steps that work on pixels, between what the step before left of each sample."""
-    contract = await segmenter.read_contract()
+    model = await segmenter.read_model()
     files = [path.read_bytes() for path in tile_files()]
     decoded = [tiles.decode_image(data, max_pixels=MAX_PIXELS) for data in files]
     batches = [await segmenter.infer(tiles.pad(tile)[np.newaxis]) for tile in decoded]
@@ -52,7 +52,7 @@ async def _pixel_steps(segmenter: Segmenter) -> dict[str, Step]:
     def summarized(number: int) -> Analysis:
         height, width = decoded[number].shape
         found = Segmentation(batches[number].probability[0], batches[number].defect_type[0])
-        return summarize(found, height, width, contract)
+        return summarize(found, height, width, model)
 
     analyses = [summarized(number) for number in range(len(files))]
     return {

@@ -220,9 +220,7 @@ def test_512_mib_are_enough_under_load() -> None:
             wait_until(lambda: counted[200] >= 300, timeout_s=600)
             assert 200 == post(url, large.getvalue(), "image/png")[0]
         FIGURES["512 MiB, tiles answered"] = str(dict(counted))
-        kills = engine(
-            "exec", name, "python", "-c", "from inference_server.memory import memory_kills as k; print(k())"
-        )
+        kills = engine("exec", name, "python", "-c", "from host.memory import memory_kills as k; print(k())")
 
         assert {200} == set(counted)
         assert ("running", "0") == (inspect(name, "{{.State.Status}}"), kills)
@@ -233,7 +231,7 @@ def test_too_little_memory_is_told_with_status_7() -> None:
         status = status_of_ended(name)
 
         said = logs(name)
-        assert (7, True) == (status, "want of memory (96 MiB): give it more" in said), said
+        assert (7, True) == (status, "memory ran out (96 MiB): give it more" in said), said
 
 
 def test_a_missing_model_is_told_with_status_5(tmp_path: Path) -> None:
@@ -241,7 +239,7 @@ def test_a_missing_model_is_told_with_status_5(tmp_path: Path) -> None:
     with container("mag-tiles", "-v", f"{tmp_path}:/app/model_repository:ro") as name:
         status = status_of_ended(name)
 
-        assert (5, True) == (status, "holds no <model>/config.pbtxt" in logs(name))
+        assert (5, True) == (status, "has no <model>/config.pbtxt" in logs(name))
 
 
 def test_a_wrong_setting_is_told_with_status_2() -> None:

@@ -52,14 +52,14 @@ class Proxy:
         found = [s.value for family in families for s in family.samples if (s.name, s.labels) == (name, labels)]
         return found[0] if found else 0
 
-    async def look(self):
-        """Have the proxy look at Triton now, and tell whether it found the model."""
-        await self.app[READINESS].look()
+    async def check(self):
+        """Have the proxy check Triton now, and tell whether it found the model."""
+        await self.app[READINESS].check()
         return self.is_ready()
 
     def is_ready(self):
         try:
-            return bool(self.app[READINESS].contract())
+            return bool(self.app[READINESS].model())
         except NotReadyError:
             return False
 
@@ -69,8 +69,8 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def running_proxy(triton_url, connections=1, **settings):
-    """The application, after its first look at Triton, and a client with so many connections; 0: no limit."""
+async def running_proxy(triton_url, connections=1, first_check=True, **settings):
+    """The application, after its first check of Triton, and a client with so many connections; 0: no limit."""
     app = make_app(Settings(triton_url=triton_url, **{"check_interval_s": 60} | settings))
     runner = web.AppRunner(app, shutdown_timeout=1, **SERVER_OPTIONS)
     await runner.setup()
@@ -78,7 +78,8 @@ async def running_proxy(triton_url, connections=1, **settings):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with ClientSession(connector=TCPConnector(limit=connections), timeout=ClientTimeout(60)) as session:
             proxy = Proxy(runner, session)
-            await proxy.look()
+            if first_check:
+                await proxy.check()
             yield proxy
     finally:
         await runner.cleanup()

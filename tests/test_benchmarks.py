@@ -18,7 +18,7 @@ from benchmarks.perf_analyzer import perf_analyzer, read_table
 from benchmarks.processes import memory_mib
 from benchmarks.samples import canvases_by_size, files_of_one_canvas_size, kserve_bodies, tile_files
 from benchmarks.servers import repository
-from proxy.contract import check_contract
+from proxy.served_model import read_served_model
 
 # Captured from k6 1.1.0, an open loop of 3 s that was partly refused; shortened to what is read.
 SUMMARY = {
@@ -199,11 +199,11 @@ def test_a_process_has_memory_and_its_peak_is_not_below_it() -> None:
 
 async def test_the_stand_in_keeps_the_proxys_contract_and_runs_one_batch_at_a_time() -> None:
     model = FlatModel(a_ms=20, b_ms=5, instances=1, max_batch_size=8)
-    contract = check_contract({"versions": ["1"]}, model.config)
+    served = read_served_model({"versions": ["1"]}, model.config)
     started = time.monotonic()
     await asyncio.gather(model.compute(8), model.compute(8))
 
-    assert (8, 1) == (contract.max_batch_size, contract.instances)
+    assert (8, 1) == (served.max_batch_size, served.instances)
     assert time.monotonic() - started >= 2 * 0.06
 
 

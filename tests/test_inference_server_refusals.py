@@ -35,7 +35,7 @@ def test_a_refused_model_is_told_in_one_line_in_the_backends_own_words(serving_p
     status, said = refusal(serving_python, write_model(tmp_path, unknown))
 
     assert 6 == status
-    assert said.startswith("inference_server: Triton refuses to start: doubler: unknown parameter 'intra_op_threads': ")
+    assert said.startswith("inference_server: Triton did not start: doubler: unknown parameter 'intra_op_threads': ")
     assert said.endswith(
         f" ({tmp_path}: `dvc repro` makes it, `git checkout model_repository` brings the published one back)\n"
     )

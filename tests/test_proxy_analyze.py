@@ -92,8 +92,8 @@ async def test_concurrent_tiles_of_mixed_sizes_get_byte_for_byte_what_each_gets_
         for body in bodies:
             async with proxy.post(body) as response:
                 alone.append(await response.read())
-        batches = await proxy.metric("proxy_batch_tiles_count")
-        assert len(bodies) == batches == await proxy.metric("proxy_batch_tiles_sum")
+        batches = await proxy.metric("proxy_batch_images_count")
+        assert len(bodies) == batches == await proxy.metric("proxy_batch_images_sum")
 
         async def together(body):
             async with proxy.post(body) as response:
@@ -101,8 +101,8 @@ async def test_concurrent_tiles_of_mixed_sizes_get_byte_for_byte_what_each_gets_
                 return await response.read()
 
         assert alone == await asyncio.gather(*map(together, bodies))
-        assert len(bodies) * 2 == await proxy.metric("proxy_batch_tiles_sum")
-        assert await proxy.metric("proxy_batch_tiles_count") - batches < len(bodies)
+        assert len(bodies) * 2 == await proxy.metric("proxy_batch_images_sum")
+        assert await proxy.metric("proxy_batch_images_count") - batches < len(bodies)
 
 
 SMALL, LARGE = texture(64, 64), texture(1056, 1024)  # the latter also has more bytes than aiohttp likes to send as such
@@ -162,13 +162,13 @@ async def test_a_client_that_leaves_gives_its_place_in_the_queue_back():
         in_flight = asyncio.create_task(post_alone(proxy, texture(32, 32)))
         await fake.asked.acquire()
         waiting = asyncio.create_task(post_alone(proxy, texture(32, 32)))
-        await until(lambda: equals(proxy, 1, "proxy_waiting_tiles"))
+        await until(lambda: equals(proxy, 1, "proxy_waiting_images"))
         waiting.cancel()
-        await until(lambda: equals(proxy, 0, "proxy_waiting_tiles"))
+        await until(lambda: equals(proxy, 0, "proxy_waiting_images"))
         await until(lambda: equals(proxy, 1, "proxy_requests_total", route="/analyze", status="499"))
         fake.open.set()
         assert 200 == await in_flight
-        assert 1 == await proxy.metric("proxy_batch_tiles_sum")
+        assert 1 == await proxy.metric("proxy_batch_images_sum")
 
 
 async def equals(proxy, expected, name, **labels):

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference_server import settings as triton_settings
+from host.environment import rows
+from inference_server.settings import Settings as TritonSettings
 from proxy.settings import Settings
 from tests.conftest import ROOT, descendants, runs
 from tests.ports import free_port
@@ -141,7 +142,7 @@ def test_the_proxys_settings_are_the_ones_it_has() -> None:
 def test_tritons_settings_are_the_ones_it_has() -> None:
     told = {row[0].strip("`") for row in table_after("`python -m inference_server`:")}
 
-    assert set(re.findall(r"^\| ([A-Z_]+) *\|", triton_settings.__doc__, re.MULTILINE)) == told
+    assert {row.name for row in rows(TritonSettings)} == told
 
 
 def told_figures(figures: dict) -> list[str]:
