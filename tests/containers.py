@@ -280,18 +280,17 @@ def compose(project: str, *words: str, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def composition() -> Iterator[tuple[str, Callable[[str], str]]]:
-    """The front proxy's address, and the name of a service's container."""
+    """The front proxy's address, and the name of a service's first container; there are two proxies."""
     project, port = f"test{uuid.uuid4().hex[:8]}", free_port()
     url = f"http://127.0.0.1:{port}"
 
     def name(service: str) -> str:
         names = engine("ps", "--all", "--format", "{{.Names}}").split()
-        (found,) = (name for name in names if name.startswith(project) and service in name)
-        return found
+        return min(name for name in names if name.startswith(project) and service in name)
 
     started_s = time.monotonic()
     try:
-        compose(project, "up", "--detach", PORT=str(port))
+        compose(project, "up", "--detach", "--scale", "proxy=2", PORT=str(port))
         FIGURES["start-up, the composition"] = f"{ready_after_s(url, started_s):.1f} s"
         yield url, name
     finally:
@@ -316,6 +315,16 @@ def test_the_composition_analyses_the_samples(composition: tuple[str, Callable[[
         wait_until(lambda service=service: is_healthy(name(service)), timeout_s=60)
         memory = engine("stats", "--no-stream", "--format", "{{.MemUsage}}", name(service))
         FIGURES[f"memory of {service}"] = memory
+
+
+def test_each_of_several_proxies_gets_its_share(composition: tuple[str, Callable[[str], str]]) -> None:
+    url, name = composition
+    first = name("proxy")
+    second = f"{first[:-1]}2"
+    assert first != second
+
+    with get(url):
+        wait_until(lambda: is_asked(first) and is_asked(second), timeout_s=60)
 
 
 def test_the_front_proxys_port_alone_is_published(composition: tuple[str, Callable[[str], str]]) -> None:
@@ -408,6 +417,12 @@ def test_a_service_that_ends_is_started_again(composition: tuple[str, Callable[[
     assert 200 == post(url, SAMPLES[0].read_bytes())[0]
 
 
+def is_asked(name: str) -> bool:
+    """Whether the proxy in this container has answered the page."""
+    metrics = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    return 'route="/",status="200"' in engine("exec", name, "python", "-c", metrics, check=False)
+
+
 @pytest.fixture
 def front() -> Iterator[tuple[str, list[str]]]:
     """A front proxy's address, and the options of containers that it takes for proxies."""
@@ -423,12 +438,6 @@ def front() -> Iterator[tuple[str, list[str]]]:
 
 def test_a_proxy_that_ends_beside_another_one_fails_no_request(front: tuple[str, list[str]]) -> None:
     url, options = front
-
-    def is_asked(name: str) -> bool:
-        metrics = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
-        said = engine("exec", name, "python", "-c", metrics, check=False)
-        return 'route="/",status="200"' in said
-
     with (
         container("magnetic-tiles-proxy", *options) as staying,
         container("magnetic-tiles-proxy", *options) as leaving,
