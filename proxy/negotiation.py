@@ -7,7 +7,7 @@ from typing import NamedTuple
 from proxy.errors import NotAcceptableError
 
 
-class MediaRange(NamedTuple):
+class _MediaRange(NamedTuple):
     """One entry of an Accept header: `type/subtype`, either of them may be `*`, and its weight (0–1)."""
 
     main_type: str
@@ -38,13 +38,13 @@ def choose(accept: str, offers: tuple[str, ...]) -> str:
     raise NotAcceptableError(f"no answer has a type of the Accept header {accept!r}: ask for {' or '.join(offers)}")
 
 
-def _quality(offer: str, ranges: Sequence[MediaRange]) -> float:
+def _quality(offer: str, ranges: Sequence[_MediaRange]) -> float:
     """Return the weight of the most specific range that includes the offer."""
     found = max(ranges, key=lambda each: each.specificity(offer), default=None)
     return found.quality if found is not None and found.specificity(offer) else 0.0
 
 
-def _parse(part: str) -> MediaRange | None:
+def _parse(part: str) -> _MediaRange | None:
     """Return None for an entry that is no media range: one broken entry does not invalidate the others."""
     media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
     main_type, slash, subtype = media_range.partition("/")
@@ -55,4 +55,4 @@ def _parse(part: str) -> MediaRange | None:
         quality = float(weights[0]) if weights else 1.0
     except ValueError:
         return None
-    return MediaRange(main_type, subtype, quality) if 0 <= quality <= 1 else None
+    return _MediaRange(main_type, subtype, quality) if 0 <= quality <= 1 else None

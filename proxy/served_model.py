@@ -14,8 +14,8 @@ from tiles.operating_point import OperatingPoint
 
 INPUT = "image"
 OUTPUTS = ("probability", "type")
-_DIMS = [1, -1, -1]  # one channel of any height and width; Triton leaves out the batch axis
-_LEVELS = range(1, 256)  # a threshold of 0 would call every pixel defective
+DIMS = [1, -1, -1]  # one channel of any height and width; Triton leaves out the batch axis
+LEVELS = range(1, 256)  # a threshold of 0 would call every pixel defective
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def _require_tensors(role: str, config: object, names: set[str]) -> None:
     for tensor in tensors:
         dims: list[Any] = _field(tensor, "dims", [])
         found[_field(tensor, "name", "")] = (_field(tensor, "data_type", ""), dims)
-    wanted = dict.fromkeys(sorted(names), ("TYPE_UINT8", _DIMS))
+    wanted = dict.fromkeys(sorted(names), ("TYPE_UINT8", DIMS))
     if found != wanted:
         raise WrongModelError(f"its {role} is {found}, but must be {wanted}")
 
@@ -106,7 +106,7 @@ def _instances(group: object) -> int:
 
 
 def _threshold(text: str) -> int:
-    if re.fullmatch(r"[0-9]{1,3}", text) and int(text) in _LEVELS:
+    if re.fullmatch(r"[0-9]{1,3}", text) and int(text) in LEVELS:
         return int(text)
     raise WrongModelError(f"its parameter model.threshold is {text!r}, but must be a whole number from 1 to 255")
 

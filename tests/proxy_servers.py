@@ -38,7 +38,7 @@ class Proxy:
         """Parts are (field, bytes)."""
         form = FormData()
         for field, data in parts:
-            form.add_field(field, data, filename="tile.png", content_type="image/png")
+            form.add_field(field, data, filename="image.png", content_type="image/png")
         return self.request("POST", "/analyze", data=form(), headers=headers)
 
     async def analysis(self, body):
@@ -183,8 +183,8 @@ async def until(holds, timeout_s=20):
             await asyncio.sleep(0.01)
 
 
-def png(tile):
-    return encoded(Image.fromarray(tile), "PNG")
+def png(image):
+    return encoded(Image.fromarray(image), "PNG")
 
 
 def encoded(image, file_format, **options):
@@ -194,7 +194,7 @@ def encoded(image, file_format, **options):
 
 
 def texture(height, width, seed=0):
-    """A grey tile with a dark scratch: cropped from a sample if there are some, otherwise made up."""
+    """A grey image with a dark scratch: cropped from a sample if there are some, otherwise made up."""
     random = np.random.default_rng(seed)
     samples = sorted(SAMPLES.glob("*/Imgs/*.jpg"))
     if samples:
@@ -205,10 +205,10 @@ def texture(height, width, seed=0):
                 for have, want in zip(photograph.shape, (height, width), strict=True)
             )
             return photograph[top : top + height, left : left + width]
-    tile = np.clip(random.normal(140, 8, (height, width)), 0, 255).astype(np.uint8)
+    image = np.clip(random.normal(140, 8, (height, width)), 0, 255).astype(np.uint8)
     row = random.integers(0, height)
-    tile[row : row + 3, width // 4 :] = 20
-    return tile
+    image[row : row + 3, width // 4 :] = 20
+    return image
 
 
 async def problem(response, status, title):

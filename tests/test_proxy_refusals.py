@@ -61,7 +61,7 @@ FORM_REFUSALS = {
     "a form that breaks off": (part(b'form-data; name="image"', BODY)[:-40], 400, "Malformed body"),
     "no multipart inside": (b"rubbish\r\n" * 9, 400, "Malformed body"),
     "a default charset that breaks off": (part(b'form-data; name="_charset_"', b"x" * 64), 400, "Malformed body"),
-    "text in the field": (part(b'form-data; name="image"', b"a tile"), 415, "Unsupported upload"),
+    "text in the field": (part(b'form-data; name="image"', b"an image"), 415, "Unsupported upload"),
 }
 
 
