@@ -101,9 +101,13 @@ def read_environment(settings: type[S], environment: Mapping[str, str], error: C
 def rows(settings: type) -> list[Row]:
     """Return one row for each variable of a settings class, in their order."""
     return [
-        Row(each.metadata["name"], str(each.default), each.metadata["rule"].allowed, each.metadata["meaning"])
+        Row(each.metadata["name"], _shown(each.default), each.metadata["rule"].allowed, each.metadata["meaning"])
         for each in fields(settings)
     ]
+
+
+def _shown(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def help_text(settings: type) -> str:

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +17,11 @@ import pytest
 from conftest import ROOT, Service, command_name, descendants, runs, wait_until
 from PIL import Image
 
+from host.environment import help_text
 from inference_server.errors import SettingError
+from inference_server.settings import Settings as TritonSettings
 from launch.demo import Analysis, DemoError, analyse, find_samples, table
-from launch.settings import triton_beside
+from launch.settings import Settings, triton_beside
 from tests.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
@@ -144,6 +148,19 @@ def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callabl
     assert 6 == service.process.wait(60)
     assert "MAX_PIXELS" in service.said
     assert "launch: the proxy ended while it started" in service.said
+
+
+@pytest.mark.parametrize("module", ["inference_server", "launch"])
+def test_help_lists_every_variable_and_any_other_argument_is_refused(module: str) -> None:
+    asked = [
+        subprocess.run([sys.executable, "-m", module, word], cwd=ROOT, capture_output=True, text=True, check=False)
+        for word in ("--help", "--port=8080")
+    ]
+
+    assert [0, 2] == [run.returncode for run in asked]
+    settings = [TritonSettings] if module == "inference_server" else [Settings, TritonSettings]
+    for run in asked:
+        assert all(help_text(each) in run.stdout for each in settings)
 
 
 # ── the demonstration ──
