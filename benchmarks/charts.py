@@ -60,6 +60,7 @@ def upright_bars(axis: Any, groups: Mapping[str, Mapping[str, float]]) -> None:
         left = [place + (number - (len(groups) - 1) / 2) * width for place in range(len(places))]
         axis.bar(left, [values[place] for place in places], width * 0.92, label=name, color=COLOURS[number])
     axis.set_xticks(range(len(places)), places)
+    axis.margins(y=0.4)  # above the bars, for the legend
 
 
 def lying_bars(axis: Any, x: str, values: Mapping[str, float], **look: Any) -> None:

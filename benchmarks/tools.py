@@ -48,6 +48,7 @@ def run_tool(command: Command, *, timeout_s: float, variables: Mapping[str, str]
     try:
         ended = subprocess.run(
             words,
+            stdin=subprocess.DEVNULL,
             env={**os.environ, **(variables or {})},
             capture_output=True,
             text=True,
@@ -57,7 +58,7 @@ def run_tool(command: Command, *, timeout_s: float, variables: Mapping[str, str]
             preexec_fn=end_with_parent,
         )
     except subprocess.TimeoutExpired:
-        raise LoadError(f"{name} … did not end within {timeout_s:.0f} s") from None
+        raise LoadError(f"{name} … did not end within {timeout_s:g} s") from None
     if ended.returncode:
         last = ((ended.stderr or ended.stdout).strip().splitlines() or ["it wrote nothing"])[-1]
         raise LoadError(f"{name} … failed with status {ended.returncode}: {last}")
