@@ -1,4 +1,4 @@
-"""docs/experimenting.md, command by command, in a small repository whose stages take no time. Releases: test_registry.py."""
+"""docs/experimenting.md, command by command, in a small repository whose stages take no time."""
 
 import json
 import re
