@@ -171,5 +171,6 @@ def found_interval() -> tuple[float, float]:
 
 def test_the_tiles_with_a_defect_are_counted() -> None:
     outcomes = outcomes_of_all_folds()
+    tiles = set(outcomes.tile[outcomes.defective])
 
-    assert f"Only {len(set(outcomes.tile[outcomes.defective]))} tiles of the public dataset have a defect" in " ".join(README.split())
+    assert f"Only {len(tiles)} tiles of the public dataset have a defect" in " ".join(README.split())
