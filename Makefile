@@ -52,34 +52,32 @@ container-test: $(TRAINING)/development ## build the images with docker or podma
 repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
 	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
 
-# Each of these writes benchmarks/results/<name>.json; bench-report makes the page and its plots of them. ARGS are the
+# Each of these writes benchmarks/results/<name>.json; bench-report writes the page and its plots from them. ARGS are the
 # module's own: make bench-analyze ARGS="--seconds 5". On an idle machine none takes more than about twelve minutes.
-bench-triton: $(SERVING)/installed $(BENCHMARKS)/installed ## Triton alone, by perf_analyzer (PERF_ANALYZER names it)
+bench-triton: $(SERVING)/installed $(BENCHMARKS)/installed ## Triton alone, by perf_analyzer (PERF_ANALYZER is its path)
 	@$(BENCHMARKS)/bin/python -m benchmarks.inference $(ARGS)
 
 bench-analyze: $(SERVING)/installed $(BENCHMARKS)/installed ## load on POST /analyze: capacity, latency, overload
 	@$(BENCHMARKS)/bin/python -m benchmarks.analyze $(ARGS)
 
-bench-proxy: $(SERVING)/installed $(BENCHMARKS)/installed ## the proxy's own ceiling, before a Triton that needs no time
+bench-proxy: $(SERVING)/installed $(BENCHMARKS)/installed ## how many requests one core of the proxy can serve
 	@$(BENCHMARKS)/bin/python -m benchmarks.proxy $(ARGS)
 
-bench-memory: $(SERVING)/installed $(BENCHMARKS)/installed ## memory of Triton and the proxy, on the way to 10,000 images
+bench-memory: $(SERVING)/installed $(BENCHMARKS)/installed ## memory of Triton and the proxy, for 10,000 images
 	@$(BENCHMARKS)/bin/python -m benchmarks.memory $(ARGS)
 
 bench-peers: $(SERVING)/installed $(BENCHMARKS)/installed ## the same graph served by FastAPI, LitServe, BentoML, or not at all
 	@$(BENCHMARKS)/bin/python -m benchmarks.peers $(ARGS)
 
-bench-batching: $(SERVING)/installed $(BENCHMARKS)/installed ## what joining tiles to batches buys and costs
+bench-batching: $(SERVING)/installed $(BENCHMARKS)/installed ## what joining images to batches gains and costs
 	@$(BENCHMARKS)/bin/python -m benchmarks.batching $(ARGS)
 
 bench-train: $(TRAINING)/training ## training's images a second, and the data loader's share
 	@$(TRAINING)/bin/python -m benchmarks.train $(ARGS)
 
-bench-report: $(BENCHMARKS)/installed ## docs/performance.md, docs/scaling.md and their plots, of the results there are
+bench-report: $(BENCHMARKS)/installed ## docs/performance.md and its plots, from the results that there are
 	@$(BENCHMARKS)/bin/python -m benchmarks.plots
 	@$(BENCHMARKS)/bin/python -m benchmarks.report
-	@$(BENCHMARKS)/bin/python -m benchmarks.plot_scaling
-	@$(BENCHMARKS)/bin/python -m benchmarks.report_scaling
 
 setup: $(SERVING)/installed $(TRAINING)/development ## serving and training environments, without running anything
 

@@ -1,4 +1,4 @@
-"""Whether a server's masks are the right ones: speed without that means nothing."""
+"""Whether a server's masks are right: the speed of wrong answers means nothing."""
 
 import urllib.error
 import urllib.request
@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.errors import AnswerError
-from benchmarks.samples import MAX_PIXELS, Body, jpeg_bodies
+from benchmarks.samples import MAX_PIXELS, PNG, Body, jpeg_bodies
 from benchmarks.servers import ANSWER_S, DIRECTLY
 from tiles import decode_image, decode_mask
-
-PNG = "image/png"
-JSON = "application/json"
 
 
 def found_masks(url: str) -> list[np.ndarray]:
     """Post every sample and return the masks, (H, W) bool, that came back as PNG.
 
-    Raises: AnswerError, where an answer is not 200 or not of its tile's size.
+    Raises: AnswerError, if an answer is not 200 or does not have its image's size.
     """
     return [_mask(url, body) for body in jpeg_bodies(PNG)]
 
@@ -34,9 +31,9 @@ def _mask(url: str, body: Body) -> np.ndarray:
             raise AnswerError(f"{url} answered {error.code} to {body.path.name}: {error.read()[:300]!r}") from None
     except (OSError, ValueError) as error:
         raise AnswerError(f"{url} did not answer {body.path.name} with a mask: {error}") from None
-    tile = decode_image(data, max_pixels=MAX_PIXELS)
-    if mask.shape != tile.shape:
-        raise AnswerError(f"{url} answered {body.path.name} with a mask of {mask.shape}, not {tile.shape}")
+    shape = decode_image(data, max_pixels=MAX_PIXELS).shape
+    if mask.shape != shape:
+        raise AnswerError(f"{url} answered {body.path.name} with a mask of {mask.shape}, not {shape}")
     return mask
 
 

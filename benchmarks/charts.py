@@ -1,15 +1,18 @@
-"""Lines and bars in one style, and a figure of two of them as a small SVG file.
+"""Lines and bars in one style, and a pair of charts as a small SVG file.
 
-The same values give the same bytes: no date, no random names. Colours are Okabe and Ito's, which most eyes tell apart,
-and lines differ by their markers, too.
+The same values give the same bytes: no date, no random names. The colours are Okabe and Ito's, which most eyes can
+tell apart; lines also differ by their markers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from host.files import replacing
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = "osD^vP"
@@ -26,62 +29,54 @@ STYLE = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
-BARS_WIDTH = 0.8  # of all bars that stand at one place
+GROUP_WIDTH = 0.8  # of all bars at one place
 
 
-def new_figure() -> Figure:
-    """Return an empty figure with two axes beside each other."""
+@contextmanager
+def two_charts(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Give the axes of two empty charts beside each other; write them as SVG at the end."""
     mpl.rcParams.update(STYLE)
     figure = Figure(figsize=INCHES, layout="constrained")
-    figure.subplots(1, 2)
-    return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write it aside, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    figure.savefig(aside, format="svg", metadata={"Date": None, "Creator": None})
-    aside.replace(path)
+    left, right = figure.subplots(1, 2)
+    yield left, right
+    with replacing(path) as aside:
+        figure.savefig(aside, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def line(
     axis: Any, x: Sequence[float], y: Sequence[float | None], name: str, style: int, *, dashed: bool = False
 ) -> None:
-    """Draw one line with its name; where a value is missing it has a gap. style: counts colours and markers."""
-    axis.plot(
-        x,
-        [float("nan") if value is None else value for value in y],
-        label=name,
-        color=COLOURS[style % len(COLOURS)],
-        marker=MARKERS[style % len(MARKERS)],
-        markersize=4,
-        linestyle="--" if dashed else "-",
-        linewidth=1.4,
-    )
+    """Draw a line with a gap at each missing value; style: the number of a colour and a marker."""
+    values = [float("nan") if value is None else value for value in y]
+    dashes, look = "--" if dashed else "-", {"color": COLOURS[style], "marker": MARKERS[style]}
+    axis.plot(x, values, label=name, markersize=4, linestyle=dashes, linewidth=1.4, **look)
 
 
-def bars(axis: Any, groups: Mapping[str, Mapping[str, float]]) -> None:
-    """Draw upright bars, {name: {place: value}}: the names' bars stand side by side at each place."""
+def upright_bars(axis: Any, groups: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw {name: {place: value}}: at each place, one bar for each name."""
     places = list(dict.fromkeys(place for values in groups.values() for place in values))
-    width = BARS_WIDTH / max(1, len(groups))
+    width = GROUP_WIDTH / max(1, len(groups))
     for number, (name, values) in enumerate(groups.items()):
         left = [place + (number - (len(groups) - 1) / 2) * width for place in range(len(places))]
         axis.bar(left, [values[place] for place in places], width * 0.92, label=name, color=COLOURS[number])
     axis.set_xticks(range(len(places)), places)
+    axis.margins(y=0.4)  # above the bars, for the legend
+
+
+def lying_bars(axis: Any, x: str, values: Mapping[str, float], **look: Any) -> None:
+    """Draw {name: value} from the bottom up."""
+    axis.barh(list(values), list(values.values()), **{"color": COLOURS[0], **look})
+    axis.set_xlabel(x)
+    axis.set_xlim(left=0)
 
 
 def finish(axis: Any, x: str, y: str, *, powers: Sequence[int] = ()) -> None:
-    """Name the axes with their units, from zero on; powers: these values of x stand at equal distances."""
+    """Name the axes with their units, start y at zero; powers: these values of x stand at equal distances."""
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     if powers:
         axis.set_xscale("log", base=2)
         axis.set_xticks(powers, [str(value) for value in powers])
         axis.minorticks_off()
-    if y:
-        axis.set_ylim(bottom=0)
-    else:
-        axis.set_xlim(left=0)
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend()
+    axis.set_ylim(bottom=0)
+    axis.legend()

@@ -1,10 +1,10 @@
-"""Why a benchmark ends without a result; each text is one line that names the mend.
+"""Why a benchmark ends without a result. Each message says in one line what to do.
 
 BenchmarkError
-├── ToolMissingError    a program or an environment that it needs is not there
+├── ToolMissingError    a program or an environment is not installed
 ├── ServerStartError    a server ended, or was not ready in time
-├── LoadError           the load tool failed, or could not make the load that was asked for
-└── AnswerError         what is measured answers wrongly: its speed means nothing
+├── LoadError           a load tool failed, or could not make the load that was asked for
+└── AnswerError         a server answers wrongly, so its speed means nothing
 """
 
 import signal
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from inference_server.errors import ServingError
 
-INTERRUPTED = 130  # as a shell says of Ctrl-C
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
 
 
 class BenchmarkError(Exception):
@@ -21,7 +21,7 @@ class BenchmarkError(Exception):
 
 
 class ToolMissingError(BenchmarkError):
-    """A program or an environment is not there."""
+    """A program or an environment is not installed."""
 
 
 class ServerStartError(BenchmarkError):
@@ -55,6 +55,5 @@ def exit_status(benchmark: Callable[[], None]) -> int:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Write a line to the terminal."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the person at the terminal reads it

@@ -1,21 +1,22 @@
 """`make bench-triton`: Triton alone, asked by perf_analyzer.
 
-What a tile costs at three sizes and with more and more requests at once; and how a machine's cores are best shared out:
-instances of the model, threads of each, and the largest batch.
+It measures what an image costs at three sizes and with more and more requests at once. It also compares ways to share
+out a machine's cores: instances of the model, threads of each, and the largest batch.
 """
 
 import argparse
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.errors import exit_status, say
-from benchmarks.perf_analyzer import Point, measure, perf_analyzer
-from benchmarks.record import made_by, write_record
+from benchmarks.errors import exit_status
+from benchmarks.perf_analyzer import measure, perf_analyzer
+from benchmarks.record import write_record
 from benchmarks.samples import canvases_by_size
 from benchmarks.servers import GRAPH, repository, triton
 from host.cores import usable_cores
@@ -27,7 +28,7 @@ ANALYSED_SIZE = "median"
 
 
 class Configuration(NamedTuple):
-    """How a machine is shared out: instances of the model, threads of each, tiles in a batch at most."""
+    """How a machine is shared out: instances of the model, threads of each, and the most images in a batch."""
 
     instances: int
     threads: int
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="*", default=BATCH_SIZES, help="default: %(default)s")
     parser.add_argument("--graph", type=Path, default=GRAPH, help="that Triton serves; default: %(default)s")
     options = parser.parse_args()
-    perf_analyzer()  # to miss it now rather than later
+    perf_analyzer()  # if it is not installed, say so now rather than later
     inputs, cores = canvases_by_size(), usable_cores()
     sizes = by_size(inputs, options.graph, options.concurrencies, options.seconds)
     analysis = [
@@ -50,9 +51,8 @@ def main() -> None:
         for configuration in configurations(cores, options.batch_sizes)
         for point in analyse(configuration, inputs[ANALYSED_SIZE], options.graph, options.seconds)
     ]
-    figures = {"sizes": sizes, "analysis": analysis}
     settings = {**vars(options), "cores": cores, "analysed_size": ANALYSED_SIZE}
-    say(f"written: {write_record('triton', command=made_by('bench-triton'), figures=figures, settings=settings)}")
+    write_record("triton", figures={"sizes": sizes, "analysis": analysis}, settings=settings)
 
 
 def by_size(
@@ -65,14 +65,14 @@ def by_size(
             points = []
             for concurrency in concurrencies:
                 point = measure(started.address, canvases, concurrency=concurrency, seconds=seconds)
-                tell(f"{size} canvas", point)
-                points.append(point.figures())
+                point.tell(f"{size} canvas")
+                points.append(asdict(point))
             found[size] = {"canvas": list(canvases[0].shape[1:]), "points": points}
     return found
 
 
 def configurations(cores: int, batch_sizes: Sequence[int]) -> list[Configuration]:
-    """Return what to compare: all cores in one instance, one each, and more threads than there are cores."""
+    """Return what to compare: all cores in one instance, one core each, and more threads than there are cores."""
     shares = sorted({(1, cores), (cores, 1), (cores, cores)})
     return [Configuration(*share, batch_size) for share, batch_size in itertools.product(shares, batch_sizes)]
 
@@ -89,15 +89,9 @@ def analyse(
     ):
         for concurrency in (ALONE, SATURATED):
             point = measure(started.address, canvases, concurrency=concurrency, seconds=seconds)
-            tell(", ".join(f"{name} {value}" for name, value in configuration._asdict().items()), point)
-            points.append({**configuration._asdict(), **point.figures()})
+            point.tell(", ".join(f"{name} {value}" for name, value in configuration._asdict().items()))
+            points.append({**configuration._asdict(), **asdict(point)})
     return points
-
-
-def tell(what: str, point: Point) -> None:
-    """Say how a point went."""
-    latency = ", ".join(f"{name} {value:.0f} ms" for name, value in point.latency_ms.items())
-    say(f"{what}, {point.concurrency} at once: {point.images_s:.1f} images/s; {latency}")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,29 @@
 """Load on one address by k6, and what came back, in numbers.
 
-Closed loop: so many clients, each posting again as soon as it was answered; it finds the capacity. Open loop: arrivals
-come as a Poisson process of a given rate, whatever the answers do, as strangers' requests do; it shows the overload.
-Fixed work: so many clients share a number of requests, so that what is compared did exactly the same.
+Closed loop: each client posts again as soon as it was answered; this finds the capacity. Open loop: arrivals form a
+Poisson process of a given rate, whatever the answers do, as independent clients do; this shows overload. Fixed work:
+clients share a number of requests, so that everything that is compared does the same work.
 """
 
 import json
 import math
-import os
-import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import LoadError, ToolMissingError
+from benchmarks.errors import LoadError, say
 from benchmarks.samples import Body
-from inference_server.child import child, first_of
-from inference_server.log import Log
+from benchmarks.tools import Command, find_tool, run_tool
 
 SCRIPT = Path(__file__).parent / "k6/post.js"
 WARM_UP_S = 2.0
 FIXED_WORK_S = 600  # as post.js has it
-STRAGGLERS_S = 120  # after the load, for what is still under way and for k6 itself
+STRAGGLERS_S = 120  # after the load, for requests that are not answered yet and for k6 itself
 MEAN_DELAYS_TO_WARM_UP = 5  # of an open loop's arrivals, see post.js: their rate is then within 1 % of its own
-WAITING_CLIENTS = 260  # of an open loop: the proxy's two limits, twice
-# Poisson numbers stray; so many standard deviations above the mean there is no client left once in a million.
+WAITING_CLIENTS = 260  # of an open loop: twice the proxy's two limits together
+# Poisson numbers vary; at so many standard deviations above the mean, k6 runs out of clients once in a million.
 SPARE_DEVIATIONS = 5
 
 
@@ -36,12 +32,12 @@ class Load:
     """What came back of one load, within the seconds that were counted.
 
     Attributes:
-        answered, refused, failed: requests answered 200, 503 and anything else; of an open loop those that arrived
-            within these seconds, whenever they were answered.
-        answered_s: answers of 200 a second, by when they came.
-        latency_ms: of those answered 200: p50, p95, p99, mean and max; empty where there is none.
-        refusal_ms: the same of those answered 503.
-        stages_ms: the same of the server's own stages, where it tells them by Server-Timing.
+        answered, refused, failed: requests answered 200, 503 and anything else. An open loop counts the requests that
+            arrived within these seconds, whenever they were answered.
+        answered_s: answers of 200 a second, by the time at which they came.
+        latency_ms: of requests answered 200: p50, p95, p99, mean and max; empty if there are none.
+        refusal_ms: the same of requests answered 503.
+        stages_ms: the same of the server's own stages, if it tells them by Server-Timing.
     """
 
     answered: int
@@ -52,9 +48,10 @@ class Load:
     refusal_ms: Mapping[str, float]
     stages_ms: Mapping[str, Mapping[str, float]]
 
-    def figures(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
-        return asdict(self)
+    def tell(self, what: str) -> None:
+        """Write to the terminal how it went."""
+        latency = ", ".join(f"{name} {value:.0f} ms" for name, value in self.latency_ms.items())
+        say(f"{what}: {self.answered_s:.1f}/s answered, {self.refused} refused, {self.failed} failed; {latency}")
 
 
 def closed_loop(url: str, bodies: Sequence[Body], *, clients: int, seconds: float) -> Load:
@@ -62,7 +59,7 @@ def closed_loop(url: str, bodies: Sequence[Body], *, clients: int, seconds: floa
 
     Raises: LoadError, ToolMissingError.
     """
-    return _run(url, bodies, seconds, WARM_UP_S, VUS=str(clients))
+    return _timed(url, bodies, seconds, WARM_UP_S, VUS=str(clients))
 
 
 def open_loop(url: str, bodies: Sequence[Body], *, rate: float, seconds: float) -> Load:
@@ -73,74 +70,49 @@ def open_loop(url: str, bodies: Sequence[Body], *, rate: float, seconds: float) 
     delay_s = max(10 / rate, 1)  # as post.js has it
     delayed = rate * delay_s
     clients = math.ceil(delayed + SPARE_DEVIATIONS * math.sqrt(delayed)) + WAITING_CLIENTS
-    return _run(url, bodies, seconds, MEAN_DELAYS_TO_WARM_UP * delay_s, VUS=str(clients), RATE=f"{rate:.3f}")
+    return _timed(url, bodies, seconds, MEAN_DELAYS_TO_WARM_UP * delay_s, VUS=str(clients), RATE=f"{rate:.3f}")
+
+
+def _timed(url: str, bodies: Sequence[Body], seconds: float, warm_up_s: float, **shape: str) -> Load:
+    times = {"WARM_UP_S": f"{warm_up_s:g}", "SECONDS": f"{seconds:g}"}
+    return read_summary(_run_k6(url, bodies, {**times, **shape}, warm_up_s + seconds), seconds)
 
 
 def fixed_work(url: str, bodies: Sequence[Body], *, clients: int, cycles: int) -> Load:
     """Post every body `cycles` times, after one cycle that is not counted.
 
-    Raises: LoadError, ToolMissingError.
+    Raises: ToolMissingError; LoadError, also if a request is not answered 200.
     """
     warm_up = len(bodies)
     shape = {"VUS": str(clients), "REQUESTS": str(warm_up + cycles * len(bodies)), "WARM_UP": str(warm_up)}
-    metrics = _k6(url, bodies, shape, FIXED_WORK_S)
-    return read_summary(metrics, metrics["spent_ms"] / 1000, count="answered_ms")
+    metrics = _run_k6(url, bodies, shape, FIXED_WORK_S)
+    load = read_summary(metrics, metrics["spent_ms"] / 1000, count="answered_ms")
+    if load.refused or load.failed:
+        raise LoadError(f"{url} refused {load.refused} requests and failed {load.failed}: use fewer --clients")
+    return load
 
 
-def _run(url: str, bodies: Sequence[Body], seconds: float, warm_up_s: float, **shape: str) -> Load:
-    times = {"WARM_UP_S": f"{warm_up_s:g}", "SECONDS": f"{seconds:g}"}
-    return read_summary(_k6(url, bodies, {**times, **shape}, warm_up_s + seconds), seconds)
-
-
-def _k6(url: str, bodies: Sequence[Body], shape: Mapping[str, str], run_s: float) -> dict[str, Any]:
+def _run_k6(url: str, bodies: Sequence[Body], shape: Mapping[str, str], run_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         manifest, summary = Path(name) / "manifest.json", Path(name) / "summary.json"
         manifest.write_text(json.dumps([{"path": str(body.path), "headers": dict(body.headers)} for body in bodies]))
-        _run_k6({"URL": url, "MANIFEST": str(manifest), "SUMMARY": str(summary), **shape}, run_s)
+        variables = {"URL": url, "MANIFEST": str(manifest), "SUMMARY": str(summary), **shape}
+        k6 = find_tool("k6", "run `make .venv-benchmarks/installed`")
+        command: Command = [k6, "run", "--quiet", "--no-color", "--no-usage-report", "--address", "", SCRIPT]
+        run_tool(command, timeout_s=run_s + STRAGGLERS_S, variables=variables)
         metrics: dict[str, Any] = json.loads(summary.read_text())
         return metrics
-
-
-def _run_k6(variables: Mapping[str, str], run_s: float) -> None:
-    command: list[str | Path] = [k6(), "run", "--quiet", "--no-color", "--no-usage-report", "--address", "", SCRIPT]
-    with child(command, grace_s=10, environment={**os.environ, **variables}, capture=True) as process:
-        log = Log(process.output, sys.stderr, live=False)
-        if first_of([process], timeout_s=run_s + STRAGGLERS_S) is None:
-            raise LoadError(f"k6 did not end in time: {log.reason()}")
-        if not Path(variables["SUMMARY"]).is_file():
-            raise LoadError(f"k6 ended without a summary: {log.reason()}")
-
-
-def find_tool(name: str, mend: str) -> Path:
-    """Find a program: the variable of its name in capitals says where, else it is the running environment's.
-
-    mend: the command that brings it.
-    Raises: ToolMissingError.
-    """
-    variable = name.upper().replace("-", "_")
-    found = shutil.which(os.environ.get(variable) or Path(sys.executable).with_name(name))
-    if found is None:
-        raise ToolMissingError(f"{name} is not there: `{mend}` brings it, or let {variable} name it")
-    return Path(found)
-
-
-def k6() -> Path:
-    """Find k6.
-
-    Raises: ToolMissingError.
-    """
-    return find_tool("k6", "make .venv-benchmarks/installed")
 
 
 def read_summary(metrics: Mapping[str, Any], seconds: float, *, count: str = "in_time") -> Load:
     """Read the metrics that k6 gives to `handleSummary`; `count` is the one that was counted during these seconds.
 
-    Raises: LoadError where it had too few clients to make an open loop's arrivals.
+    Raises: LoadError, if k6 had too few clients to make an open loop's arrivals.
     """
-    dropped = metrics.get("dropped_iterations", {"values": {"count": 0}})["values"]["count"]
-    if dropped:
-        raise LoadError(f"k6 left {dropped} arrivals out, for want of clients or processor time: ask for a lower rate")
-    answered, refused, failed = (_count(metrics, f"{kind}_ms") for kind in ("answered", "refused", "failed"))
+    if dropped := _count(metrics, "dropped_iterations"):
+        raise LoadError(f"k6 left out {dropped} arrivals: it had too few clients or too little processor time. "
+                        "Ask for a lower rate")  # fmt: skip
+    answered, refused, failed = (_count(metrics, f"{outcome}_ms") for outcome in ("answered", "refused", "failed"))
     stages = {name[6:-3]: _trend(metrics, name) for name in metrics if name.startswith("stage_")}
     return Load(
         answered=answered,
@@ -154,7 +126,7 @@ def read_summary(metrics: Mapping[str, Any], seconds: float, *, count: str = "in
 
 
 def _count(metrics: Mapping[str, Any], name: str) -> int:
-    return int(metrics.get(name, {"values": {"count": 0}})["values"]["count"])
+    return int(metrics[name]["values"]["count"]) if name in metrics else 0
 
 
 def _trend(metrics: Mapping[str, Any], name: str) -> dict[str, float]:

@@ -1,33 +1,32 @@
 """Triton's own load tool, perf_analyzer, on real canvases.
 
-PERF_ANALYZER names it, else it is looked for on the PATH. Its options and its CSV are those of release 2.60; see its
-documentation, "Input data" and "Measurements and metrics".
+Options and CSV are those of release 2.60. Source: its documentation, "Input data" and "Measurements and metrics".
 """
 
 import base64
 import csv
 import json
-import os
-import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.errors import LoadError, ToolMissingError
-from inference_server.child import child, first_of
-from inference_server.log import Log
+from benchmarks.errors import LoadError, say
+from benchmarks.tools import find_tool, run_tool
 
-WINDOWS = 3  # of equal length that a measurement is made of; the tool wants three to call it stable
-# It would go on until three windows agree this well, in percent, and fail otherwise: a point here lasts as told.
+WINDOWS = 3  # of equal length in one measurement; the tool wants three to call it stable
+# The tool repeats its windows until three agree this well, in percent. A measurement here lasts as long as was asked.
 ANY_STABILITY = 999
 STRAGGLERS_S = 120
 TRIES = 3  # each twice as long: a window in which nothing was answered ends the tool
-STAGES = {  # of a request, ours and its columns, microseconds
+INSTALL = (
+    "`pip install perf-analyzer` works with glibc 2.38 or newer (Debian 13, Ubuntu 24.04), and NVIDIA's image "
+    "tritonserver:<release>-py3-sdk holds it"
+)
+STAGES = {  # of a request: our names and the CSV's columns, in microseconds
     "queue": "Server Queue",
     "input": "Server Compute Input",
     "infer": "Server Compute Infer",
@@ -37,7 +36,7 @@ STAGES = {  # of a request, ours and its columns, microseconds
 
 
 @dataclass(frozen=True)
-class Point:
+class Measurement:
     """One measurement. latency_ms: p50, p95, p99; stages_ms: means, as Triton counts them."""
 
     concurrency: int
@@ -45,77 +44,58 @@ class Point:
     latency_ms: Mapping[str, float]
     stages_ms: Mapping[str, float]
 
-    def figures(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
-        return asdict(self)
+    def tell(self, what: str) -> None:
+        """Write to the terminal how it went."""
+        latency = ", ".join(f"{name} {value:.0f} ms" for name, value in self.latency_ms.items())
+        say(f"{what}, {self.concurrency} at once: {self.images_s:.1f} images/s; {latency}")
 
 
-def perf_analyzer() -> str:
-    """Find the tool.
+def perf_analyzer() -> Path:
+    """Find the tool; PERF_ANALYZER may name it.
 
-    Raises: ToolMissingError, with the ways to have it.
+    Raises: ToolMissingError.
     """
-    name = os.environ.get("PERF_ANALYZER") or "perf_analyzer"
-    found = shutil.which(name)
-    if found is None:
-        raise ToolMissingError(
-            f"{name} is not there: `pip install perf-analyzer` brings it where glibc is 2.38 or newer (Debian 13, "
-            "Ubuntu 24.04), and so does NVIDIA's image tritonserver:<release>-py3-sdk; PERF_ANALYZER names it elsewhere"
-        )
-    return found
+    return find_tool("perf_analyzer", INSTALL)
 
 
-def measure(address: str, canvases: Sequence[np.ndarray], *, concurrency: int, seconds: float) -> Point:
-    """Ask the model at this Triton with so many requests at once, for about so long, or longer where that is too short.
+def measure(address: str, canvases: Sequence[np.ndarray], *, concurrency: int, seconds: float) -> Measurement:
+    """Send so many requests at once to the model at this Triton for about so long, longer if nothing was answered.
 
     Shapes: canvases (1, H32, W32) uint8, all of one shape.
-    Raises: ToolMissingError, LoadError.
+    Raises: ToolMissingError; LoadError, with the last try's reason.
     """
-    for attempt in range(TRIES):
-        table = _run(address, canvases, concurrency, seconds * 2**attempt)
-        if table is not None:
-            return read_table(table)
-    raise LoadError(f"perf_analyzer measured nothing in {seconds * 2 ** (TRIES - 1):g} s: give it more --seconds")
+    for attempt in range(TRIES - 1):
+        try:
+            return _try(address, canvases, concurrency, seconds * 2**attempt)
+        except LoadError as error:
+            say(f"once more, for longer: {error}")
+    return _try(address, canvases, concurrency, seconds * 2 ** (TRIES - 1))
 
 
-def _run(address: str, canvases: Sequence[np.ndarray], concurrency: int, seconds: float) -> str | None:
-    """Return the table, None where the tool ended without one."""
+def _try(address: str, canvases: Sequence[np.ndarray], concurrency: int, seconds: float) -> Measurement:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         inputs, table = Path(name) / "inputs.json", Path(name) / "table.csv"
         inputs.write_text(json.dumps({"data": [_packed(canvas) for canvas in canvases]}))
-        words = ["-m", "segmenter", "-u", address, "-i", "http", "-a", "--input-data", str(inputs), "-f", str(table)]
-        window_ms = str(round(1000 * seconds / WINDOWS))
-        words += [
-            "--concurrency-range",
-            str(concurrency),
-            "-p",
-            window_ms,
-            "-r",
-            str(WINDOWS),
-            "-s",
-            str(ANY_STABILITY),
-        ]
-        with child([perf_analyzer(), *words], grace_s=10, folder=Path(name), capture=True) as process:
-            log = Log(process.output, sys.stderr, live=False)
-            if first_of([process], timeout_s=seconds + STRAGGLERS_S) is None:
-                raise LoadError(f"perf_analyzer did not end in time: {log.reason()}")
-        return table.read_text() if table.is_file() else None
+        command: list[str | Path] = [perf_analyzer(), "-m", "segmenter", "-u", address, "-i", "http", "-a"]
+        command += ["--input-data", inputs, "-f", table, "--concurrency-range", str(concurrency)]
+        command += ["-p", str(round(1000 * seconds / WINDOWS)), "-r", str(WINDOWS), "-s", str(ANY_STABILITY)]
+        run_tool(command, timeout_s=seconds + STRAGGLERS_S)
+        return read_table(table.read_text())
 
 
 def _packed(canvas: np.ndarray) -> dict[str, Any]:
     return {"image": {"b64": base64.b64encode(canvas.tobytes()).decode(), "shape": list(canvas.shape)}}
 
 
-def read_table(text: str) -> Point:
+def read_table(text: str) -> Measurement:
     """Read the first line of the CSV that `-f` writes.
 
-    Raises: LoadError, where there is none.
+    Raises: LoadError, if there is none.
     """
-    rows = list(csv.DictReader(text.splitlines()))
-    if not rows:
-        raise LoadError("perf_analyzer measured nothing: give it more seconds")
-    row = rows[0]
-    return Point(
+    row = next(csv.DictReader(text.splitlines()), None)
+    if row is None:
+        raise LoadError("perf_analyzer measured nothing: give it more --seconds")
+    return Measurement(
         concurrency=int(row["Concurrency"]),
         images_s=round(float(row["Inferences/Second"]), 3),
         latency_ms={name: _milliseconds(row[f"{name} latency"]) for name in ("p50", "p95", "p99")},

@@ -1,176 +1,160 @@
-"""`make bench-report`, first half: each record's figures as docs/images/bench-<name>.svg; nothing is measured here."""
+"""`make bench-report`, first half: the records' figures as docs/images/bench-<name>.svg. Nothing is measured here."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.answers import JSON, PNG
-from benchmarks.charts import COLOURS, bars, finish, line, new_figure, save
+from benchmarks.charts import COLOURS, finish, line, lying_bars, two_charts, upright_bars
 from benchmarks.errors import exit_status, say
 from benchmarks.inference import ALONE, SATURATED
 from benchmarks.record import read_record
+from benchmarks.samples import JSON, PNG
 
 FOLDER = Path("docs/images")
-Draw = Callable[[Mapping[str, Any], Sequence[Any]], None]  # a record's figures, and two axes
+Figures = Mapping[str, Any]  # of a record
 
 
 def main() -> None:
-    """Draw whatever has a record."""
-    for name, (record_name, draw) in PLOTS.items():
+    """Draw the charts of every record that is there."""
+    for name, (record_name, draw) in CHARTS.items():
         record = read_record(record_name)
         if record is None:
             say(f"bench-{name}.svg is left as it is: `make bench-{record_name}` was not run")
             continue
-        figure = new_figure()
-        draw(record["figures"], figure.axes)
-        save(figure, FOLDER / f"bench-{name}.svg")
+        with two_charts(FOLDER / f"bench-{name}.svg") as (left, right):
+            draw(record["figures"], left, right)
 
 
-def draw_analyze(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
+def analyze(figures: Figures, left: Any, right: Any) -> None:
     """Throughput and latency of closed loops."""
     for style, (name, answer) in enumerate((("PNG", PNG), ("JSON", JSON))):
         points = figures["closed_loop"][answer]
         clients = [point["clients"] for point in points]
-        line(axes[0], clients, [point["answered_s"] for point in points], name, style)
+        line(left, clients, [point["answered_s"] for point in points], name, style)
         for percentile in ("p50", "p99"):
             values = [point["latency_ms"].get(percentile) for point in points]
-            line(axes[1], clients, values, f"{name}, {percentile}", style, dashed=percentile == "p99")
-    finish(axes[0], "clients at once", "images/s", powers=clients)
-    finish(axes[1], "clients at once", "latency, ms", powers=clients)
+            line(right, clients, values, f"{name}, {percentile}", style, dashed=percentile == "p99")
+    finish(left, "clients at once", "images/s", powers=clients)
+    finish(right, "clients at once", "latency, ms", powers=clients)
 
 
-def draw_overload(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
-    """What becomes of arrivals at shares of the capacity."""
-    points, capacity = figures["open_loop"], figures["capacity_s"]
+def overload(figures: Figures, left: Any, right: Any) -> None:
+    """What happens to arrivals at shares of the capacity."""
+    points = figures["open_loop"]
     shares = [point["share"] for point in points]
-    everything = [max(1, sum(point[kind] for kind in ("answered", "refused", "failed"))) for point in points]
-    refused = [point["rate_s"] * point["refused"] / total for point, total in zip(points, everything, strict=True)]
-    line(axes[0], shares, [point["rate_s"] for point in points], "arrivals", 3, dashed=True)
-    line(axes[0], shares, [point["answered_s"] for point in points], "answered", 0)
-    line(axes[0], shares, refused, "refused (503)", 1)
-    axes[0].axhline(capacity, color="grey", linewidth=0.8)
+    arrived = [max(1, point["answered"] + point["refused"] + point["failed"]) for point in points]
+    refused = [point["rate_s"] * point["refused"] / total for point, total in zip(points, arrived, strict=True)]
+    line(left, shares, [point["rate_s"] for point in points], "arrivals", 3, dashed=True)
+    line(left, shares, [point["answered_s"] for point in points], "answered", 0)
+    line(left, shares, refused, "refused (503)", 1)
+    left.axhline(figures["capacity_s"], color="grey", linewidth=0.8)
     for style, percentile in enumerate(("p50", "p95", "p99")):
-        values = [point["latency_ms"].get(percentile) for point in points]
-        line(axes[1], shares, values, percentile, style)
-    finish(axes[0], "arrivals, times the capacity", "images/s")
-    finish(axes[1], "arrivals, times the capacity", "latency of answers, ms")
+        line(right, shares, [point["latency_ms"].get(percentile) for point in points], percentile, style)
+    finish(left, "arrivals, times the capacity", "images/s")
+    finish(right, "arrivals, times the capacity", "latency of answers, ms")
 
 
-def draw_triton(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
+def triton(figures: Figures, left: Any, right: Any) -> None:
     """Triton alone at three sizes: throughput, and what a canvas costs by its pixels."""
     kilopixels, alone_ms, saturated_ms = [], [], []
     for style, found in enumerate(figures["sizes"].values()):
-        height, width = found["canvas"]
-        points = found["points"]
+        (height, width), points = found["canvas"], found["points"]
         concurrencies = [point["concurrency"] for point in points]
-        line(axes[0], concurrencies, [point["images_s"] for point in points], f"{width} × {height} pixels", style)
+        line(left, concurrencies, [point["images_s"] for point in points], f"{width} × {height} pixels", style)
         kilopixels.append(height * width / 1000)
         alone_ms.append(points[0]["latency_ms"]["p50"])
         saturated_ms.append(1000 / max(point["images_s"] for point in points))
-    line(axes[1], kilopixels, alone_ms, "latency of one alone, median", 0)
-    line(axes[1], kilopixels, saturated_ms, "time per image at the best throughput", 1)
-    finish(axes[0], "requests at once", "images/s", powers=concurrencies)
-    finish(axes[1], "canvas, thousand pixels", "ms")
+    line(right, kilopixels, alone_ms, "latency of one alone, median", 0)
+    line(right, kilopixels, saturated_ms, "time per image at the best throughput", 1)
+    finish(left, "requests at once", "images/s", powers=concurrencies)
+    finish(right, "canvas, thousand pixels", "ms")
 
 
-def draw_instances(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
-    """The cores shared out in several ways: saturated throughput, and the latency of one request alone."""
-    points = figures["analysis"]
-    bars(axes[0], _by_share(points, SATURATED, lambda point: float(point["images_s"])))
-    bars(axes[1], _by_share(points, ALONE, lambda point: float(point["latency_ms"]["p50"])))
-    finish(axes[0], "instances × threads", f"images/s, {SATURATED} at once")
-    finish(axes[1], "instances × threads", "latency of one alone, median, ms")
+def instances(figures: Figures, left: Any, right: Any) -> None:
+    """Ways to share out the cores: saturated throughput, and the latency of one request alone."""
+    throughput: dict[str, dict[str, float]] = {}
+    latency: dict[str, dict[str, float]] = {}
+    for point in figures["analysis"]:
+        batch, share = f"batch ≤ {point['max_batch_size']}", f"{point['instances']} × {point['threads']}"
+        if point["concurrency"] == SATURATED:
+            throughput.setdefault(batch, {})[share] = point["images_s"]
+        if point["concurrency"] == ALONE:
+            latency.setdefault(batch, {})[share] = point["latency_ms"]["p50"]
+    upright_bars(left, throughput)
+    upright_bars(right, latency)
+    finish(left, "instances × threads", f"images/s, {SATURATED} at once")
+    finish(right, "instances × threads", "latency of one alone, median, ms")
 
 
-def _by_share(
-    points: Sequence[Mapping[str, Any]], concurrency: int, value: Callable[[Mapping[str, Any]], float]
-) -> dict[str, dict[str, float]]:
-    groups: dict[str, dict[str, float]] = {}
-    for point in points:
-        if point["concurrency"] == concurrency:
-            share = f"{point['instances']} × {point['threads']}"
-            groups.setdefault(f"batch ≤ {point['max_batch_size']}", {})[share] = value(point)
-    return groups
-
-
-def draw_batching(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
-    """With batches and without, on the CPU and before the stand-in for a GPU."""
+def batching(figures: Figures, left: Any, right: Any) -> None:
+    """With batches and without, on the CPU and with the fake Triton."""
     most = max(point["clients"] for point in figures["cpu"])
     groups: dict[str, dict[str, float]] = {}
     for point in figures["cpu"]:
         if point["clients"] == most:
             groups.setdefault(f"batch ≤ {point['max_batch_size']}", {})[point["traffic"]] = point["answered_s"]
-    bars(axes[0], groups)
-    closed = [point for point in figures["flat"] if "clients" in point]
-    kinds = sorted({(point["traffic"], point["max_batch_size"]) for point in closed})
-    for style, (traffic, size) in enumerate(kinds):
-        points = [point for point in closed if (point["traffic"], point["max_batch_size"]) == (traffic, size)]
+    upright_bars(left, groups)
+    lines: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for point in figures["flat"]:
+        if "clients" in point:
+            lines.setdefault((point["traffic"], point["max_batch_size"]), []).append(point)
+    for style, ((traffic, size), points) in enumerate(sorted(lines.items(), key=lambda each: each[0])):
         clients = [point["clients"] for point in points]
-        line(axes[1], clients, [point["answered_s"] for point in points], f"{traffic}, batch ≤ {size}", style)
-    finish(axes[0], f"Triton on the CPU, {most} clients", "images/s")
-    finish(axes[1], "stand-in for a GPU, clients at once", "images/s")
+        line(right, clients, [point["answered_s"] for point in points], f"{traffic}, batch ≤ {size}", style)
+    finish(left, f"Triton on the CPU, {most} clients", "images/s")
+    finish(right, "stand-in for a GPU, clients at once", "images/s")
 
 
-def draw_peers(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
-    """Everybody's share of what ONNX Runtime alone does, and their images a second."""
+def peers(figures: Figures, left: Any, right: Any) -> None:
+    """Each contender's share of what ONNX Runtime alone does, and its images a second."""
     found = list(figures["contenders"].values())[::-1]
-    names = [each["what"] for each in found]
     colours = [COLOURS[{"ours": 1, "peer": 0}.get(each["kind"], 2)] for each in found]
-    shares = [each["to_limit"] for each in found]
-    away = [[s["median"] - s["min"] for s in shares], [s["max"] - s["median"] for s in shares]]
-    axes[0].barh(names, [s["median"] for s in shares], xerr=away, color=colours, capsize=3)
-    axes[1].barh(names, [each["images_s"] for each in found], color=colours)
-    axes[1].set_yticks([])
-    finish(axes[0], "times ONNX Runtime alone (least to most of the rounds)", "")
-    finish(axes[1], "images/s, median", "")
+    shares = {each["what"]: each["to_limit"] for each in found}
+    spread = [[s["median"] - s["min"] for s in shares.values()], [s["max"] - s["median"] for s in shares.values()]]
+    medians = {name: share["median"] for name, share in shares.items()}
+    label = "times ONNX Runtime alone (least to most of the rounds)"
+    lying_bars(left, label, medians, xerr=spread, color=colours, capsize=3)
+    lying_bars(right, "images/s, median", {each["what"]: each["images_s"] for each in found}, color=colours)
+    right.set_yticks([])
 
 
-def draw_memory(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
-    """Memory on the way, and whose it is at the end."""
-    points = figures["points"]
-    images = [point["images"] for point in points]
-    names = {"resident": "resident", "proportional": "shared pages counted once"}
-    for style, (kind, name) in enumerate(names.items()):
-        line(axes[0], images, [point[kind] for point in points], name, style)
-    axes[0].set_ylim(bottom=0)
-    roles = {name: found["resident"] for name, found in figures["by_role"].items()}
-    axes[1].barh(list(roles), list(roles.values()), color=COLOURS[0])
-    finish(axes[0], "images answered", "MiB, Triton and the proxy")
-    finish(axes[1], "resident at the end, MiB", "")
+def memory(figures: Figures, left: Any, right: Any) -> None:
+    """Memory by images answered, and by process at the end."""
+    images = [point["images"] for point in figures["points"]]
+    for style, (key, name) in enumerate({"resident": "resident", "proportional": "shared pages counted once"}.items()):
+        line(left, images, [point[key] for point in figures["points"]], name, style)
+    finish(left, "images answered", "MiB, Triton and the proxy")
+    lying_bars(right, "resident at the end, MiB", {name: each["resident"] for name, each in figures["by_role"].items()})
 
 
-def draw_train(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
+def train(figures: Figures, left: Any, right: Any) -> None:
     """One step, and images a second."""
-    training = figures["training"]
-    parts = {"the network": training["step_ms"] - training["loader_ms"], "making the crops": training["loader_ms"]}
-    axes[0].barh(list(parts), list(parts.values()), color=COLOURS[0])
-    speeds = {"training, crops": training["images_s"], "prediction, tiles": figures["prediction"]["images_s"]}
-    axes[1].barh(list(speeds), list(speeds.values()), color=COLOURS[0])
-    finish(axes[0], "a training step, ms", "")
-    finish(axes[1], "images/s", "")
+    training, loader_ms = figures["training"], figures["training"]["loader_ms"]
+    parts = {"the network": training["step_ms"] - loader_ms, "making the crops": loader_ms}
+    lying_bars(left, "a training step, ms", parts)
+    speeds = {"training, crops": training["images_s"], "prediction, images": figures["prediction"]["images_s"]}
+    lying_bars(right, "images/s", speeds)
 
 
-def draw_proxy(figures: Mapping[str, Any], axes: Sequence[Any]) -> None:
-    """The proxy's own steps, and how many requests they leave a core time for."""
-    steps = {name.replace("_", " "): value for name, value in figures["stages_us"].items()}
-    axes[0].barh(list(steps)[::-1], list(steps.values())[::-1], color=COLOURS[0])
+def proxy(figures: Figures, left: Any, right: Any) -> None:
+    """The proxy's own steps, and how many requests a core can serve."""
+    steps = {name.replace("_", " "): value for name, value in reversed(figures["stages_us"].items())}
+    lying_bars(left, "processor time of a request's steps, µs", steps)
     ceilings = {name.upper(): figures[name]["requests_s_per_core"] for name in ("json", "png")}
-    axes[1].barh(list(ceilings), list(ceilings.values()), color=COLOURS[0])
-    finish(axes[0], "processor time of a request's steps, µs", "")
-    finish(axes[1], "requests/s that one core can serve", "")
+    lying_bars(right, "requests/s that one core can serve", ceilings)
 
 
-PLOTS: Mapping[str, tuple[str, Draw]] = {  # image: (record, how)
-    "proxy": ("proxy", draw_proxy),
-    "analyze": ("analyze", draw_analyze),
-    "overload": ("analyze", draw_overload),
-    "triton": ("triton", draw_triton),
-    "instances": ("triton", draw_instances),
-    "batching": ("batching", draw_batching),
-    "peers": ("peers", draw_peers),
-    "memory": ("memory", draw_memory),
-    "train": ("train", draw_train),
+CHARTS: Mapping[str, tuple[str, Callable[[Figures, Any, Any], None]]] = {  # image: its record, and how it is drawn
+    "proxy": ("proxy", proxy),
+    "analyze": ("analyze", analyze),
+    "overload": ("analyze", overload),
+    "triton": ("triton", triton),
+    "instances": ("triton", instances),
+    "batching": ("batching", batching),
+    "peers": ("peers", peers),
+    "memory": ("memory", memory),
+    "train": ("train", train),
 }
 
 

@@ -1,4 +1,4 @@
-"""One benchmark's result as a file: its figures never stand without their command, commit, machine and versions."""
+"""One benchmark's result as a file: figures with the command, commit, machine and versions that they come from."""
 
 import datetime as dt
 import importlib.metadata
@@ -9,58 +9,54 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.errors import say
 from host.commit import describe_commit
 from host.files import write_whole
 from host.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
-# What a run writes itself does not make its sources dirty: several benchmarks run one after the other.
-NOT_SOURCES = (":!benchmarks/results", ":!docs/performance.md", ":!docs/scaling.md", ":!docs/images")
-# Read beside the environment that runs the benchmark: Triton and the proxy have their own.
-SERVING_ENVIRONMENT = Path(".venv-serving")
+# The files that a run writes do not make its sources dirty: several benchmarks run one after the other.
+NOT_SOURCES = (":!benchmarks/results", ":!docs/performance.md", ":!docs/images")
+SERVING_ENVIRONMENT = Path(".venv-serving")  # Triton and the proxy run there, whatever runs the benchmark
 VERSIONS = (
     "aiohttp", "bentoml", "fastapi", "k6", "litserve", "numpy", "nvidia-pytriton", "onnxruntime", "openvino", "orjson",
     "pillow", "torch", "tritonclient", "uvicorn",
 )  # fmt: skip
 
 
-def write_record(name: str, *, command: str, figures: Mapping[str, Any], settings: Mapping[str, Any]) -> Path:
-    """Write `benchmarks/results/<name>.json`, aside first, and return its path.
-
-    command: what a person types to measure it again. settings: what was chosen, such as concurrency and seconds.
-    """
+def write_record(name: str, *, figures: Mapping[str, Any], settings: Mapping[str, Any]) -> Path:
+    """Write `benchmarks/results/<name>.json` and return its path. settings: what was chosen, such as seconds."""
     record = {
         "name": name,
-        "command": command,
+        "command": _command(f"make bench-{name}"),
         **describe_commit(".", *NOT_SOURCES),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
-        "packages": packages(),
+        "packages": _packages(),
         "settings": settings,
         "figures": figures,
     }
     path = RESULTS / f"{name}.json"
     write_whole(path, json.dumps(record, indent=1, ensure_ascii=False, default=str) + "\n")
+    say(f"written: {path}")
     return path
 
 
-def made_by(target: str) -> str:
-    """Return the command of a benchmark that `make` started with the running process's arguments."""
+def _command(target: str) -> str:
+    """Return what a person types to measure it again with the running process's arguments."""
     arguments = shlex.join(sys.argv[1:])
-    return f"make {target}" + (f" ARGS={shlex.quote(arguments)}" if arguments else "")
+    return target + (f" ARGS={shlex.quote(arguments)}" if arguments else "")
 
 
 def read_record(name: str) -> dict[str, Any] | None:
-    """Return what `write_record` wrote, or None where the benchmark was not run."""
+    """Return what `write_record` wrote, or None if the benchmark was not run."""
     path = RESULTS / f"{name}.json"
-    if not path.is_file():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text())
-    return record
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
 
 
-def packages() -> dict[str, dict[str, str]]:
-    """Return {environment: {package: version}} of the running environment and, where it is there, the serving one."""
+def _packages() -> dict[str, dict[str, str]]:
+    """Return {environment: {package: version}} of the running environment and the serving one."""
     here = Path(sys.prefix)
     return {folder.name: _versions(folder) for folder in (here, SERVING_ENVIRONMENT) if folder.is_dir()}
 

@@ -1,51 +1,85 @@
-"""`make bench-report`, second half: the records → docs/performance.md. No figure is typed: each is read or computed.
+"""`make bench-report`, second half: the records → docs/performance.md.
 
-The words between the figures stand in performance.md.template. A benchmark that was not run is said to be missing.
+The words and tables stand in performance.md.j2. No figure is typed there: each is read from a record or computed here.
 """
 
+import re
+import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from tabulate import tabulate
+
 from benchmarks.errors import exit_status, say
 from benchmarks.record import read_record
-from benchmarks.report_model import instances_text, peers_text, sizes_text, train_text
-from benchmarks.report_service import batching_text, load_text, memory_text, overload_text, path_text, proxy_text
+from benchmarks.replicas import CORES, FEWEST, TARGET_UTILISATION, core_seconds, replicas
+from benchmarks.samples import JSON, PNG
+from host.files import write_whole
 
 PAGE = Path("docs/performance.md")
-TEMPLATE = Path(__file__).with_name("performance.md.template")
-SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {  # in the template: (record, how)
-    "path": ("analyze", path_text),
-    "proxy": ("proxy", proxy_text),
-    "sizes": ("triton", sizes_text),
-    "load": ("analyze", load_text),
-    "instances": ("triton", instances_text),
-    "batching": ("batching", batching_text),
-    "peers": ("peers", peers_text),
-    "overload": ("analyze", overload_text),
-    "memory": ("memory", memory_text),
-    "train": ("train", train_text),
-}
+TEMPLATE = Path(__file__).with_name("performance.md.j2")
+RECORDS = ("analyze", "proxy", "triton", "batching", "peers", "memory", "train")
 
-
-def render(records: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """Return the page of these records, by name; None stands for one that is missing."""
-    sections = {}
-    for section, (name, text_of) in SECTIONS.items():
-        record = records.get(name)
-        sections[section] = f"*Not measured yet: `make bench-{name}`.*" if record is None else text_of(record)
-    return TEMPLATE.read_text().format(**sections)
+Records = Mapping[str, Mapping[str, Any] | None]
 
 
 def main() -> None:
     """Write the page."""
-    records = {name: read_record(name) for name, _ in SECTIONS.values()}
-    aside = PAGE.with_suffix(".part")
-    aside.write_text(render(records))
-    aside.replace(PAGE)
+    records = {name: read_record(name) for name in RECORDS}
+    write_whole(PAGE, render(records))
     missing = [name for name, record in records.items() if record is None]
     say(f"written: {PAGE}" + (f"; not measured: {', '.join(missing)}" if missing else ""))
+
+
+def render(records: Records) -> str:
+    """Return the page of these records, by name; a record that is missing is named in the page."""
+    # Markdown, not HTML: there is nothing to escape.
+    templates = Environment(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATE.parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"table": table, "ms": milliseconds, "rate": rate, "percent": percent}
+    templates.filters |= {"median": statistics.median, "spread": spread}
+    templates.globals |= {"zip": zip, "PNG": PNG, "JSON": JSON, "replicas": replicas, "core_seconds": core_seconds}
+    constants = {"cores": CORES, "target": TARGET_UTILISATION, "fewest": FEWEST}
+    template = templates.get_template(TEMPLATE.name)
+    page = template.render(records={**dict.fromkeys(RECORDS), **records}, **constants)
+    return re.sub(r"\n{3,}", "\n\n", page)  # what the template's own lines leave
+
+
+def table(lines: str) -> str:
+    """Turn lines of cells, separated by |, into a Markdown table; the first line names the columns."""
+    header, *rows = ([cell.strip() for cell in line.split("|")] for line in lines.strip().splitlines())
+    sides = ["left", *["right"] * (len(header) - 1)]
+    return tabulate(rows, header, tablefmt="pipe", colalign=sides, disable_numparse=True) + "\n"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a time with tenths below 10, a dash if it is missing."""
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"  # noqa: PLR2004
+
+
+def rate(value: float) -> str:
+    """Return images a second with tenths below 100."""
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
+
+
+def percent(value: float) -> str:
+    """Return a share, 0–1, in percent."""
+    return f"{100 * value:.1f} %"
+
+
+def spread(found: Mapping[str, float]) -> str:
+    """Return a ratio's median, in brackets its least and greatest."""
+    return f"**{found['median']:.2f}** ({found['min']:.2f}–{found['max']:.2f})"
 
 
 if __name__ == "__main__":

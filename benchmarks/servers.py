@@ -1,7 +1,7 @@
-"""Servers in processes of their own, started until they are ready and ended with all their processes.
+"""Servers in processes of their own: started until they are ready, and ended with all their processes.
 
-Triton and the proxy run in the serving environment (SERVING_PYTHON, default .venv-serving/bin/python), whatever runs
-the benchmark. Everything listens on loopback, at ports that were free a moment before.
+Triton, the proxy and the fake Triton run in the serving environment. Everything listens on loopback, at ports that
+were free a moment before.
 """
 
 import os
@@ -13,22 +13,24 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import ServerStartError, ToolMissingError
+from benchmarks.errors import ServerStartError
+from benchmarks.tools import Command, serving_python
 from inference_server.child import child, first_of
 from inference_server.launcher import is_ready
 from inference_server.log import Log
 
 START_S = 120
-STOP_S = 40  # Triton takes three seconds, more while requests are under way
+STOP_S = 40  # Triton takes three seconds, more while it still has requests
 POLL_S = 0.1
 ANSWER_S = 60
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # http_proxy is for other machines
 REPOSITORY = Path("model_repository")
 GRAPH = REPOSITORY / "segmenter/1/model.onnx"
+TRITON_READY, PROXY_READY = "/v2/health/ready", "/health/ready"
 
 
 @dataclass(frozen=True)
@@ -36,25 +38,25 @@ class Server:
     """A server that is ready."""
 
     address: str  # host:port
-    pid: int  # of the process that was started; others may run below it
+    pid: int  # of the process that was started; it may have started others
+
+    @property
+    def analyze_url(self) -> str:
+        """Return where the proxy takes images."""
+        return f"http://{self.address}/analyze"
 
 
 @contextmanager
 def server(
-    command: Sequence[str | Path],
-    *,
-    address: str,
-    ready: str,
-    environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
+    command: Command, *, address: str, ready: str, variables: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Run a command until the end of the `with` block; begin it when `http://<address><ready>` answers 200.
+    """Run a command until the end of the `with` block, which begins when `http://<address><ready>` answers 200.
 
-    Raises: ServerStartError with what it wrote last.
+    Raises: ServerStartError, with the last line that it wrote.
     """
     deadline_s = time.monotonic() + START_S
-    settings = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(environment or {})}
-    with child(command, grace_s=STOP_S, environment=settings, folder=folder, capture=True) as process:
+    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(variables or {})}
+    with child(command, grace_s=STOP_S, environment=environment, capture=True) as process:
         log = Log(process.output, sys.stderr, live=False)
         name = " ".join([Path(command[0]).name, *map(str, command[1:4])])
         while not is_ready(address, ready):
@@ -67,36 +69,44 @@ def server(
 
 
 @contextmanager
-def triton(**environment: str) -> Iterator[Server]:
+def _module(name: str, *words: str, ready: str, ports: Sequence[str] = ("PORT",), **variables: str) -> Iterator[Server]:
+    """Run one of our modules in the serving environment; `ports` are the variables that it takes its ports from."""
+    addresses = [free_address() for _ in ports]
+    numbers = {port: address.rpartition(":")[2] for port, address in zip(ports, addresses, strict=True)}
+    command: Command = [serving_python(), "-m", name, *words]
+    with server(command, address=addresses[0], ready=ready, variables=numbers | variables) as started:
+        yield started
+
+
+def triton(**variables: str) -> AbstractContextManager[Server]:
     """Run `python -m inference_server`; the variables are those of inference_server/settings.py."""
-    address = free_address()
-    ports = {"TRITON_HTTP_PORT": address, "TRITON_METRICS_PORT": free_address()}
-    settings = {name: value.rpartition(":")[2] for name, value in ports.items()} | environment
-    with server(
-        _module("inference_server"), address=address, ready="/v2/health/ready", environment=settings
-    ) as started:
-        yield started
+    ports = ("TRITON_HTTP_PORT", "TRITON_METRICS_PORT")
+    return _module("inference_server", ready=TRITON_READY, ports=ports, **variables)
 
 
-@contextmanager
-def proxy(triton_address: str, **environment: str) -> Iterator[Server]:
-    """Run `python -m proxy` before a Triton, or something that answers as one."""
-    address = free_address()
-    settings = {"TRITON_URL": triton_address, "PORT": address.rpartition(":")[2], "LOG_LEVEL": "WARNING", **environment}
-    with server(_module("proxy"), address=address, ready="/health/ready", environment=settings) as started:
-        yield started
+def proxy(triton_address: str, **variables: str) -> AbstractContextManager[Server]:
+    """Run `python -m proxy` in front of a Triton, or of a fake one."""
+    return _module("proxy", ready=PROXY_READY, **{"TRITON_URL": triton_address, "LOG_LEVEL": "WARNING", **variables})
 
 
-@contextmanager
-def service(**environment: str) -> Iterator[Server]:
+def service(**variables: str) -> AbstractContextManager[Server]:
     """Run `python -m launch`: Triton and the proxy."""
-    address = free_address()
-    ports = {"PORT": address, "TRITON_HTTP_PORT": free_address(), "TRITON_METRICS_PORT": free_address()}
-    settings = {name: value.rpartition(":")[2] for name, value in ports.items()} | {"LOG_LEVEL": "WARNING"}
-    with server(
-        _module("launch"), address=address, ready="/health/ready", environment=settings | environment
-    ) as started:
-        yield started
+    ports = ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")
+    return _module("launch", ready=PROXY_READY, ports=ports, **{"LOG_LEVEL": "WARNING", **variables})
+
+
+def fake_triton(
+    *, batch_ms: float = 0, image_ms: float = 0, instances: int = 2, max_batch_size: int = 8
+) -> AbstractContextManager[Server]:
+    """Run fake_triton.py, which is busy for `batch_ms` + N · `image_ms` with a batch of N images."""
+    times = ["--batch-ms", str(batch_ms), "--image-ms", str(image_ms)]
+    places = ["--instances", str(instances), "--max-batch-size", str(max_batch_size)]
+    return _module("benchmarks.fake_triton", *times, *places, ready=TRITON_READY)
+
+
+def bare_aiohttp() -> AbstractContextManager[Server]:
+    """Run bare_aiohttp.py: the proxy's HTTP server without the proxy's work."""
+    return _module("benchmarks.bare_aiohttp", ready=PROXY_READY)
 
 
 def metrics(at: Server) -> dict[str, float]:
@@ -104,21 +114,6 @@ def metrics(at: Server) -> dict[str, float]:
     with DIRECTLY.open(f"http://{at.address}/metrics", timeout=ANSWER_S) as response:
         lines = [line for line in response.read().decode().splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
-
-
-def _module(name: str) -> list[str | Path]:
-    return [serving_python(), "-m", name]
-
-
-def serving_python() -> Path:
-    """Return the serving environment's Python.
-
-    Raises: ToolMissingError.
-    """
-    python = Path(os.environ.get("SERVING_PYTHON", ".venv-serving/bin/python"))
-    if not python.exists():
-        raise ToolMissingError(f"{python} does not exist: `make setup` makes it, or set SERVING_PYTHON")
-    return python.absolute()
 
 
 def free_address() -> str:
@@ -130,7 +125,7 @@ def free_address() -> str:
 
 @contextmanager
 def repository(*, graph: Path = GRAPH, max_batch_size: int | None = None) -> Iterator[Path]:
-    """Yield a copy of the model repository that serves this graph, and takes batches as large as said."""
+    """Yield a copy of the model repository that serves this graph, with this `max_batch_size` if one is given."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         model = Path(name) / "segmenter"
         (model / "1").mkdir(parents=True)

@@ -1,7 +1,7 @@
 """`make bench-train`: images a second of training and of evaluation's prediction; the data loader's share of a step.
 
-It runs the real trainer on the real crops with the published parameters, for fewer steps, and so in the training
-environment. Where a batch is made in the training process itself, the time for it is time that the step waits.
+It runs the real trainer on the real crops with the published parameters, for fewer steps, in the training environment.
+Batches are made in the training process itself, so the time for a batch is time that the step waits.
 """
 
 import argparse
@@ -11,24 +11,24 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from benchmarks.errors import BenchmarkError, exit_status, say
-from benchmarks.record import made_by, write_record
-from host.allocator import keep_freed_memory
-from training.network.weights import load_model
-from training.fitting.crops import CropSampler
-from training.dataset.samples import Sample, load_part
-from training.network.served import DeployedSegmenter
+from benchmarks.record import write_record
+from host.allocator import keep_all_freed_memory
+from training.dataset.samples import load_part
 from training.errors import PipelineError
-from training.params import Params, load_params
-from training.network.mixed_precision import pick_device
 from training.evaluation.predict import predict
-from training.fitting.provenance import machine
+from training.fitting.crops import CropSampler
 from training.fitting.trainer import Trainer
+from training.network.mixed_precision import pick_device
+from training.network.served import ServedSegmenter
+from training.network.weights import load_model
+from training.params import Params, load_params
 
-WARM_UP_STEPS = 2  # the first ones set memory and kernels up
-WARM_UP_TILES = 2
+WARM_UP_STEPS = 2  # the first steps set up memory and kernels
+WARM_UP_IMAGES = 2
 
 
 class TimedSampler(CropSampler):
@@ -55,22 +55,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="that are counted; default: %(default)s")
     parser.add_argument("--images", type=int, default=100, help="to predict; default: %(default)s")
     options = parser.parse_args()
-    keep_freed_memory()  # as every stage does
+    keep_all_freed_memory()  # as every stage does
     try:
         params = load_params()
         figures = {"training": train(params, options.steps), "prediction": predicted(params, options.images)}
     except PipelineError as error:
         raise BenchmarkError(str(error)) from None
-    settings = {
-        **vars(options),
-        **{name: getattr(params.train, name) for name in ("batch_size", "crop_size", "encoder", "decoder_channels")},
-        "machine": machine(),
+    published = {
+        name: getattr(params.train, name) for name in ("batch_size", "crop_size", "encoder", "decoder_channels")
     }
-    say(f"written: {write_record('train', command=made_by('bench-train'), figures=figures, settings=settings)}")
+    machine = {"device": str(pick_device()), "threads": torch.get_num_threads()}
+    write_record("train", figures=figures, settings={**vars(options), **published, "machine": machine})
 
 
 def train(params: Params, steps: int) -> dict[str, Any]:
-    """Train so many steps and as many to warm up as said above; the weights begin random, which costs the same."""
+    """Train for so many steps after WARM_UP_STEPS; the weights are random at first, which costs the same."""
     counts = {"crops_per_epoch": (WARM_UP_STEPS + steps) * params.train.batch_size, "encoder_weights": None}
     changed = params.train.model_copy(update=counts)
     sampler = TimedSampler(load_part("train", params), changed, params.base.seed)
@@ -90,11 +89,11 @@ def train(params: Params, steps: int) -> dict[str, Any]:
 
 
 def predicted(params: Params, images: int) -> dict[str, Any]:
-    """Predict the first images of the validation part, whole tiles one by one, as the evaluation does."""
-    samples: list[Sample] = load_part("validation", params)[: WARM_UP_TILES + images]
-    segmenter = DeployedSegmenter(load_model()[0]).to(pick_device())
+    """Predict the first images of the validation part, whole and one by one, as the evaluation does."""
+    samples = load_part("validation", params)[: WARM_UP_IMAGES + images]
+    segmenter = ServedSegmenter(load_model()[0]).to(pick_device())
     answers = predict(segmenter, samples, description="validation")
-    for _ in range(WARM_UP_TILES):
+    for _ in range(WARM_UP_IMAGES):
         next(answers)
     started_s = time.perf_counter()
     count = sum(1 for _ in answers)

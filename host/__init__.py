@@ -1,4 +1,4 @@
-"""The process and the machine under it: files, allocator, cores, commit. The standard library alone.
+"""The process and its machine: files, environment variables, allocator, cores, memory, commit.
 
-Takes nothing from the other folders and knows none of them, so any of them may use it.
+It uses only the standard library and knows none of the other folders, so any of them may use it.
 """

@@ -1,6 +1,6 @@
-"""How the C library's allocator treats memory that is freed: by default it returns it to the kernel page by page.
+"""What the C library's allocator does with freed memory: by default it returns it to the kernel page by page.
 
-The next step then gets its pages anew. That costs a training step a quarter of its time on two cores
+The next step then has to get its pages again. That costs a training step a quarter of its time on two cores
 (docs/decisions/14-folders.md links the measurement), and a request of the proxy a twenty-fifth: 30 to 60 page faults.
 """
 
@@ -12,12 +12,12 @@ LARGEST_INT = 2**31 - 1
 
 
 def keep_all_freed_memory() -> None:
-    """Keep all freed memory in one heap, for a process that needs as much again in its next step: training."""
+    """Keep all freed memory in one heap, for a process whose next step needs as much again: training."""
     _set(
         {
             M_MMAP_MAX: 0,  # no tensor has a mapping of its own
             M_TRIM_THRESHOLD: LARGEST_INT,
-            M_TOP_PAD: 500 * 10**6,  # bytes that are asked for at once
+            M_TOP_PAD: 500 * 10**6,  # bytes that it asks the kernel for at once
             M_ARENA_MAX: 1,
         }
     )

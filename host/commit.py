@@ -1,4 +1,4 @@
-"""Which commit the sources are of."""
+"""The commit of the sources."""
 
 import subprocess
 

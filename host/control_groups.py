@@ -11,7 +11,7 @@ MOUNT = Path("/sys/fs/cgroup")
 
 
 def control_groups(controller: str, of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> Iterator[Path]:
-    """Yield the folders that may limit this process; none where the system has no control groups.
+    """Yield the folders that may limit this process; nothing where the system has no control groups.
 
     `of_process` has the format of /proc/self/cgroup. In a container the listed path may be the host's and not exist:
     the mounted root is then the container's own.

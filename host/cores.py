@@ -1,4 +1,4 @@
-"""How many cores this process may really use: what it is pinned to, and what its control group is given.
+"""How many cores this process may really use, by the cores that it is pinned to and by its control group's quota.
 
 Source: Linux `sched_setaffinity(2)`, `cgroups(7)`; `cpu.max` of cgroup v2, `cpu.cfs_quota_us` of cgroup v1.
 """
@@ -13,7 +13,7 @@ from host.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
 def usable_cores() -> int:
     """Return how many cores can be kept busy without being throttled, at least 1.
 
-    A quota of 1.5 cores counts as 1: a second instance would mostly wait for its share.
+    A quota of 1.5 cores counts as 1: a second instance would mostly wait.
     """
     quota = cpu_quota()
     return max(1, int(min(_pinned_cores(), quota)))
@@ -22,7 +22,7 @@ def usable_cores() -> int:
 def _pinned_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # not Linux: there the launcher will refuse anyway
+    return os.cpu_count() or 1  # not Linux: the launcher refuses to start there anyway
 
 
 def cpu_quota(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> float:

@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""A description of the machine, to stand beside a measured figure."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from host.cores import usable_cores
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Return processor, cores that may be used, memory in MiB, kernel and interpreter."""
+    """Return processor, usable cores, memory in MiB, kernel and interpreter."""
     return {
         "cpu": _cpu_name() or platform.machine(),
         "usable_cores": usable_cores(),

@@ -1,4 +1,4 @@
-"""What a child process is told before it runs its program."""
+"""What a child process does before it runs its program."""
 
 import ctypes
 import signal

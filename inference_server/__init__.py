@@ -1,14 +1,14 @@
 """Triton Inference Server without a container.
 
-The `nvidia-pytriton` wheel holds a real `tritonserver` that knows only the Python backend. This package starts it
-and gives it a backend named `onnxruntime`, so that it serves the same model repository as NVIDIA's image does.
-It sits below the proxy, knows Triton and ONNX Runtime, and knows nothing of tiles.
+The `nvidia-pytriton` wheel holds a real `tritonserver`, but only with the Python backend. This package starts it and
+gives it a backend named `onnxruntime`, so that it serves the same model repository as NVIDIA's image does. It sits
+below the proxy, knows Triton and ONNX Runtime, and knows nothing about images.
 
     python -m inference_server       in the foreground, settings from the environment (settings.py)
     launcher.running(settings)       the same as a context manager
 
 Words:
-    wheel        the folders of nvidia-pytriton in the environment that runs this
+    wheel        the folders of nvidia-pytriton in the running Python's environment
     stub         the process in which Triton's Python backend runs one instance of the model
     run folder   a private temporary folder: the backends, and a copy of the model repository for this machine
 """

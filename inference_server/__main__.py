@@ -3,15 +3,21 @@
 import os
 import sys
 
+from host.environment import help_text
 from inference_server.child import first_of, stop_signals
-from inference_server.errors import ServingError
+from inference_server.errors import ServingError, SettingError
 from inference_server.launcher import running
 from inference_server.processor import advice
 from inference_server.settings import Settings
 
+USAGE = "python -m inference_server: starts Triton. Environment variables set everything:\n\n{variables}\n"
 
-def main() -> int:
-    """Serve, and return the exit status: 0 when asked to stop, else as errors.py draws it."""
+
+def main(arguments: list[str]) -> int:
+    """Serve, and return the exit status: 0 after a stop signal, otherwise one of errors.py."""
+    if arguments:
+        sys.stdout.write(USAGE.format(variables=help_text(Settings)))
+        return 0 if arguments == ["--help"] else SettingError.exit_status
     try:
         settings = Settings.from_environment(os.environ)
         with stop_signals() as stop, running(settings, stop=stop) as server:
@@ -32,4 +38,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

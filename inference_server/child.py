@@ -1,6 +1,6 @@
-"""A child process in a group of its own, and waiting for it or for a signal without polling.
+"""A child process in a group of its own, and how to wait for it or for a signal without polling.
 
-Everything here that can be waited for has a `fileno()` that becomes readable when it happens, as `select` wants it.
+Whatever can be waited for has a `fileno()` that becomes readable when it happens, as `select` needs it.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import IO, Protocol
 
 from host.processes import end_with_parent
 
-ORPHANS_S = 1.0
+ORPHANS_S = 1.0  # that a dead process's children get to end by themselves
 
 
 class Waitable(Protocol):
@@ -40,7 +40,7 @@ class Child:
 
     @property
     def output(self) -> IO[str]:
-        """Return what it writes, standard output and error together."""
+        """Return its output, standard output and error together."""
         if self._process.stdout is None:
             raise ValueError("the child was started without capture=True")
         return self._process.stdout
@@ -50,12 +50,12 @@ class Child:
         return self._descriptor
 
     def kill(self) -> None:
-        """End the process at once, its children not."""
+        """End the process at once, but not its children."""
         self._process.kill()
 
     def end(self, grace_s: float) -> int:
-        """Ask the process to end, wait `grace_s` seconds, then kill what is left of its group; return its status."""
-        self._process.terminate()  # it alone: it ends its own children in its own order
+        """Ask the process to end, wait up to `grace_s` seconds, then kill the rest of its group; return its status."""
+        self._process.terminate()  # not its group: it ends its own children in its own order
         if first_of([self], timeout_s=grace_s) is None:
             self.kill()
         os.close(self._descriptor)
@@ -64,7 +64,7 @@ class Child:
         return status
 
     def _end_group(self) -> None:
-        """Give the children of a process that died a moment to notice and tidy up, then kill them."""
+        """Give the children of a process that died a moment to notice and clean up, then kill them."""
         deadline_s = time.monotonic() + ORPHANS_S
         with suppress(ProcessLookupError):  # raised as soon as the group is empty
             while time.monotonic() < deadline_s:
@@ -82,10 +82,10 @@ def child(
     folder: Path | None = None,
     capture: bool = False,
 ) -> Iterator[Child]:
-    """Run a command, and end it and its whole group at the end.
+    """Run a command; at the end of the `with` block end it and its whole group.
 
-    Its group is its own, so that Ctrl-C in a terminal reaches this process alone, and it decides who ends first. Where
-    this process (strictly: the thread that calls this) is killed and decides nothing any more, the child gets SIGTERM.
+    The command has a group of its own, so that Ctrl-C in a terminal reaches only this process, which decides who ends
+    first. If this process (strictly: the calling thread) is killed, the kernel sends the child SIGTERM.
     """
     process = Child(
         subprocess.Popen(
@@ -108,16 +108,16 @@ def child(
 
 
 def first_of(waited_for: Sequence[Waitable], *, timeout_s: float | None = None) -> Waitable | None:
-    """Wait until one of these happens and return it, or None when the time is over."""
+    """Wait until one of these happens and return it; return None when the time is over."""
     readable, _, _ = select.select(waited_for, [], [], timeout_s)
     return readable[0] if readable else None
 
 
 @contextmanager
 def stop_signals() -> Iterator[socket.socket]:
-    """Turn SIGTERM, SIGINT and SIGHUP into something that can be waited for; a second one changes nothing.
+    """Turn SIGTERM, SIGINT and SIGHUP into something that can be waited for; a second signal changes nothing.
 
-    Only in the main thread. SIGHUP, a closed terminal, stays ignored where `nohup` asks for it.
+    Only in the main thread. SIGHUP (the terminal was closed) stays ignored under `nohup`.
     """
     numbers = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

@@ -1,26 +1,26 @@
-"""Why Triton does not serve; each text is one line that names the mend.
+"""Why Triton does not serve; each text is one line that says what to do.
 
 The tree, with the exit status of `python -m inference_server`:
 
     ServingError                    exit status 1
     ├── SettingError                2: an environment variable has a wrong value
     ├── UnsupportedMachineError     3: no tritonserver can run here outside a container
-    ├── PortInUseError              4: somebody else listens there
+    ├── PortInUseError              4: the address cannot be listened on
     ├── ModelRepositoryError        5: there is no model to serve
     ├── StartError                  6: Triton ended, or was not ready in time
-    ├── OutOfMemoryError            7: the kernel ended one of its processes for want of memory
+    ├── OutOfMemoryError            7: the kernel killed one of its processes because memory ran out
     └── StopAskedError              0: a signal asked to stop before it was ready
 """
 
 
 class ServingError(Exception):
-    """It does not serve; the message says why and what to do."""
+    """Triton does not serve; the message says why and what to do."""
 
     exit_status = 1
 
 
 class SettingError(ServingError):
-    """An environment variable has a value that means nothing here."""
+    """An environment variable has a value that is not allowed."""
 
     exit_status = 2
 
@@ -44,18 +44,18 @@ class ModelRepositoryError(ServingError):
 
 
 class StartError(ServingError):
-    """The process ended or was not ready in time."""
+    """The process ended while it started, or was not ready in time."""
 
     exit_status = 6
 
 
 class OutOfMemoryError(ServingError):
-    """The kernel ended one of the processes for want of memory."""
+    """The kernel killed one of the processes because memory ran out."""
 
     exit_status = 7
 
 
 class StopAskedError(ServingError):
-    """Somebody asked to stop while it was starting."""
+    """A signal asked to stop before everything was ready."""
 
     exit_status = 0

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from host.memory import MIB, memory_kills, memory_limit_bytes
 from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import PortInUseError, ServingError, StartError, StopAskedError
+from inference_server.errors import OutOfMemoryError, PortInUseError, ServingError, StartError, StopAskedError
 from inference_server.log import Log
-from inference_server.memory import memory_kills, refuse_memory_kill
-from inference_server.run_folder import MEND, run_folder
+from inference_server.run_folder import HOW_TO_GET_A_MODEL, run_folder
 from inference_server.settings import Settings
 from inference_server.stubs import discard, shared_memory, watched
 from inference_server.wheel import Wheel, find_wheel
@@ -31,26 +31,26 @@ class Server:
     address: str  # host:port of its HTTP interface
     metrics_address: str
     ended: Waitable
-    memory_kills: int  # before it was started
+    memory_kills: int  # how many there were before it was started
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the server has ended."""
         return self.ended.fileno()
 
     def why_ended(self, who: str = "Triton, or one of its instances,") -> ServingError:
-        """Return the error of a server, or of what stands on it, that ended though nobody asked it to.
+        """Return the error of a server, or of what depends on it, that ended though nobody asked it to.
 
         Raises: OutOfMemoryError.
         """
         refuse_memory_kill(self.memory_kills)
-        return ServingError(f"{who} ended by itself; what it wrote stands above")
+        return ServingError(f"{who} ended by itself; the reason is in the output above")
 
 
 @contextmanager
 def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Server]:
     """Serve the model repository until the end of the `with` block.
 
-    `stop` ends the start early when it happens, as `child.stop_signals()` does.
+    `stop` ends the start early: what `child.stop_signals()` gives, for example.
 
     Raises: ServingError, as drawn in errors.py.
     """
@@ -72,7 +72,7 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
         try:
             _wait_until_ready(process, log, settings, kills, [] if stop is None else [stop])
         except BaseException:
-            discard(process, shared_memory(process))  # a Triton that is still loading does not tidy up
+            discard(process, shared_memory(process))  # a Triton that is still loading does not clean up
             raise
         log.forward()
         with watched(process) as ended:
@@ -85,13 +85,25 @@ def refuse_port_in_use(host: str, port: int, variable: str) -> None:
     Raises: PortInUseError, which names the environment variable that changes the port.
     """
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a port in TIME_WAIT counts as free
         try:
             probe.bind((host, port))
         except OSError as error:
             port_is_wrong = error.errno in (errno.EADDRINUSE, errno.EACCES)
-            mend = f"set {variable} to a free port" if port_is_wrong else "set an address of this machine"
-            raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}): {mend}") from None
+            what_to_do = f"set {variable} to a free port" if port_is_wrong else "set an address of this machine"
+            raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}): {what_to_do}") from None
+
+
+def refuse_memory_kill(kills_before: int) -> None:
+    """Raise an error where the kernel has killed more processes than `kills_before` because memory ran out.
+
+    Raises: OutOfMemoryError.
+    """
+    if memory_kills() > kills_before:
+        raise OutOfMemoryError(
+            f"the kernel killed a process because memory ran out ({memory_limit_bytes() // MIB} MiB): give it more "
+            "memory, or set MODEL_INSTANCES or the proxy's MAX_PIXELS to less"
+        )
 
 
 def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]:
@@ -106,13 +118,13 @@ def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]
         "--allow-grpc=false",
         "--allow-gpu-metrics=false",
         "--model-control-mode=none",
-        "--disable-auto-complete-config",  # config.pbtxt says all, and is compared with the model
-        # A restricted call needs this header's value; nobody is told it.
+        "--disable-auto-complete-config",  # config.pbtxt says everything, and the backend compares it with the model
+        # A restricted call needs this header's value, which is random and told nobody.
         f"--http-restricted-api={RESTRICTED_APIS}:closed={os.urandom(16).hex()}",
         "--strict-readiness=true",
         "--exit-on-error=true",
         f"--exit-timeout-secs={max(1, settings.stop_timeout_s - 2)}",
-        "--pinned-memory-pool-byte-size=0",  # only a GPU gains from it
+        "--pinned-memory-pool-byte-size=0",  # only a GPU needs it
         f"--log-verbose={max(0, settings.log_verbose - 1)}",
         f"--log-info={'true' if settings.log_verbose else 'false'}",
     ]
@@ -122,7 +134,7 @@ def _environment(wheel: Wheel) -> dict[str, str]:
     """Return this process's environment, in which the stub finds its libraries and this Python's packages."""
     return os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on reports to its makers unless told not to
+        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on sends usage data to Microsoft without this
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*wheel.libraries, os.environ.get("LD_LIBRARY_PATH")])),
     }
 
@@ -133,17 +145,20 @@ def _wait_until_ready(process: Child, log: Log, settings: Settings, kills: int, 
         happened = first_of([process, *stop], timeout_s=POLL_S)
         if happened is process:
             refuse_memory_kill(kills)
-            raise StartError(f"Triton refuses to start: {log.reason()} ({settings.model_repository}: {MEND})")
+            raise StartError(
+                f"Triton did not start: {log.reason()} ({settings.model_repository}: {HOW_TO_GET_A_MODEL})"
+            )
         if happened is not None:
-            raise StopAskedError("asked to stop while Triton was starting")
+            raise StopAskedError("stopped while Triton was starting")
         if time.monotonic() > deadline_s:
             raise StartError(
-                f"Triton was not ready after {settings.start_timeout_s} s (TRITON_START_S raises it): {log.reason()}"
+                f"Triton was not ready after {settings.start_timeout_s} s: {log.reason()} "
+                "(raise TRITON_START_S if it only needs more time)"
             )
 
 
 def is_ready(address: str, path: str) -> bool:
-    """Ask whether a server answers 200 at this path."""
+    """Return whether a server answers 200 at this path."""
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request("GET", path)

@@ -1,19 +1,19 @@
-"""What Triton writes: kept while it starts, forwarded afterwards, and searched for the reason when it fails."""
+"""Triton's output: kept while it starts, forwarded afterwards, and searched for the reason when it fails."""
 
 import re
 import threading
 from collections import deque
 from typing import IO
 
-KEPT_LINES = 400
-END_TIMEOUT_S = 5
+KEPT_LINES = 400  # a refusal to start takes about 50
+END_TIMEOUT_S = 5  # for the last lines of a Triton that has ended
 HARMLESS = (
     "CudaDriverHelper has not been initialized",  # on every machine without a GPU
-    "no pinned memory pool",  # the same
+    "no pinned memory pool",  # likewise
     "Signal (",  # the launcher sent it
 )
-# Where Triton names the reason, most telling first: our backend's refusal, a config.pbtxt that cannot be read, a
-# refusal of Triton's own, the port, anything else.
+# Where Triton names the reason, the most precise first: a refusal by our backend, a config.pbtxt that cannot be read,
+# a refusal by Triton, the port, anything else.
 REASONS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -52,7 +52,7 @@ class Log:
         self._target.flush()
 
     def forward(self) -> None:
-        """Write what was kept, and everything from now on as it comes."""
+        """Write the kept lines, and from now on every line as it comes."""
         with self._lock:
             if not self._live:
                 for line in self._kept:
@@ -60,7 +60,7 @@ class Log:
             self._live = True
 
     def reason(self) -> str:
-        """Return what Triton, which has ended, said about why."""
+        """Return the reason that Triton gave, after it has ended."""
         self._thread.join(END_TIMEOUT_S)
         with self._lock:
             lines = list(self._kept)
@@ -68,9 +68,9 @@ class Log:
 
 
 def find_reason(lines: list[str]) -> str:
-    """Return the one sentence in Triton's log that says why it did not start."""
+    """Return the sentence in Triton's log that says why it did not start."""
     for pattern in REASONS:
         for line in lines:
             if found := pattern.search(line.strip()):
                 return found["reason"]
-    return lines[-1].strip() if lines else "it wrote nothing"
+    return lines[-1].strip() if lines else "it gave no reason"

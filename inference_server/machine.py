@@ -1,4 +1,4 @@
-"""`python -m inference_server.machine`: can Triton's wheel serve here? Asked before anything is installed."""
+"""`python -m inference_server.machine`: checks, before anything is installed, whether Triton's wheel can serve here."""
 
 import platform
 import re
@@ -12,36 +12,36 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = ("x86_64", "aarch64")
 OLDEST_GLIBC = (2, 35)  # the wheel's platform tag is manylinux_2_35
-PYTHONS = ((3, 11), (3, 12))  # the stub wants numpy 1.26, which has no wheel for newer ones
+PYTHONS = ((3, 11), (3, 12))  # the stub needs numpy 1.26, which has no wheel for newer ones
 
 
 def refuse_machine() -> None:
-    """Refuse a machine that has no wheel.
+    """Refuse a machine that the wheel does not support.
 
-    Raises: UnsupportedMachineError, in one line that names the way that works here.
+    Raises: UnsupportedMachineError, which says what works here instead.
     """
     if sys.platform != "linux":
         raise unsupported(f"there is no Triton wheel for {platform.system()}")
     if platform.machine() not in ARCHITECTURES:
         raise UnsupportedMachineError(
             f"there is no Triton wheel for {platform.machine()} processors, only for {' and '.join(ARCHITECTURES)}: "
-            "build and run the image with `--platform linux/amd64` where the container engine emulates that"
+            "build and run the image with `--platform linux/amd64` if your container engine emulates that"
         )
     libc, version = platform.libc_ver()
     if libc != "glibc" or tuple(map(int, re.findall(r"\d+", version))) < OLDEST_GLIBC:
         found = f"{libc} {version}" if libc else "another libc"
-        raise unsupported(f"Triton's wheel needs glibc 2.35 or newer, this machine has {found}")
+        raise unsupported(f"Triton's wheel needs glibc 2.35 or newer, but this machine has {found}")
     if sys.version_info[:2] not in PYTHONS:
-        raise unsupported(f"Triton's wheel serves under Python 3.11 or 3.12, this is {platform.python_version()}")
+        raise unsupported(f"Triton's wheel needs Python 3.11 or 3.12, but this is {platform.python_version()}")
 
 
 def unsupported(reason: str) -> UnsupportedMachineError:
-    """Return the error that says why, and what serves here instead."""
-    return UnsupportedMachineError(f"{reason}; `docker compose up` serves here all the same")
+    """Return the error that gives the reason, and what works here instead."""
+    return UnsupportedMachineError(f"{reason}; `docker compose up` serves here without it")
 
 
 def exit_status(step: "Callable[[], None]") -> int:
-    """Run a step; say why it can't be, if so, and return the exit status."""
+    """Run a step; if it fails say why, and return the exit status."""
     try:
         step()
     except ServingError as error:

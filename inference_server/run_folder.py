@@ -1,11 +1,11 @@
-"""The run folder: what `tritonserver` reads, put together for this machine.
+"""The run folder: what `tritonserver` reads, assembled for this machine.
 
     backends/python/        the wheel's Python backend, with the stub of the running Python
     backends/onnxruntime/   ours
     models/                 a copy of the model repository, with this machine's instances and threads
 
-All are copies. Triton refuses symbolic links in a backend folder, the stub must belong to the user who runs it, and
-the model repository stays as it is in git.
+All files are copies: Triton refuses symbolic links in a backend folder, the stub must belong to the user who runs it,
+and the model repository stays as it is in git.
 """
 
 import re
@@ -21,12 +21,12 @@ from inference_server.wheel import Wheel
 
 OUR_BACKENDS = Path(__file__).parent / "backends"
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "__init__.py")
-MEND = "`dvc repro` makes it, `git checkout model_repository` brings the published one back"
+HOW_TO_GET_A_MODEL = "`dvc repro` makes one, `git checkout model_repository` restores the published one"
 
 
 @contextmanager
 def run_folder(wheel: Wheel, settings: Settings) -> Iterator[Path]:
-    """Put a run folder together, readable by this user alone, and remove it at the end.
+    """Assemble a run folder that only this user can read, and remove it at the end of the `with` block.
 
     Raises: ModelRepositoryError.
     """
@@ -44,13 +44,17 @@ def run_folder(wheel: Wheel, settings: Settings) -> Iterator[Path]:
 def _models(repository: Path) -> list[Path]:
     """Return the model folders: those with a config.pbtxt and at least one numbered version that is not empty."""
     if not repository.is_dir():
-        raise ModelRepositoryError(f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {MEND}")
+        raise ModelRepositoryError(
+            f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {HOW_TO_GET_A_MODEL}"
+        )
     models = sorted(config.parent for config in repository.glob("*/config.pbtxt"))
     if not models:
-        raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) holds no <model>/config.pbtxt: {MEND}")
+        raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) has no <model>/config.pbtxt: {HOW_TO_GET_A_MODEL}")
     for model in models:
         if not any(version.parent.name.isdigit() for version in model.glob("*/*")):
-            raise ModelRepositoryError(f"{model} holds no version of the model, as in 1/model.onnx: {MEND}")
+            raise ModelRepositoryError(
+                f"{model} has no version of the model, such as 1/model.onnx: {HOW_TO_GET_A_MODEL}"
+            )
     return models
 
 
@@ -61,9 +65,9 @@ def _copy_backends(wheel: Wheel, backends: Path) -> None:
 
 
 def for_this_machine(config: str, instances: int, threads: int) -> str:
-    """Append instances and threads to the text of a config.pbtxt; what it already says of them stays.
+    """Append instances and threads to the text of a config.pbtxt, unless it already says them.
 
-    Appending is enough: a repeated field of protobuf's text format may go on anywhere.
+    Appending is enough: in protobuf's text format a repeated field may continue anywhere.
     """
     stated = re.sub(r"#.*", "", config)
     lines = [config.rstrip(), "", "# Written for this machine by inference_server."]

@@ -1,7 +1,7 @@
 """Triton's stub processes, one for each instance of the model, and the memory that they share with it.
 
-Triton neither restarts a stub that died nor stops calling itself ready: every request that meets that instance is
-answered with 500 from then on. So a server that lost a stub counts as a server that has ended.
+When a stub dies, Triton does not restart it and still calls itself ready, but answers 500 to every request for that
+instance. So a server that lost a stub counts as ended.
 """
 
 import os
@@ -19,7 +19,7 @@ PROCESSES = Path("/proc")
 def watched(process: Child) -> Iterator[Waitable]:
     """Yield what becomes readable when tritonserver or one of its stubs has ended.
 
-    If one has, tritonserver is killed at the end of the block: it would wait for the dead stub until its time is over.
+    If one has, tritonserver is killed at the end of the block, as it would wait in vain for the dead stub.
     """
     regions = shared_memory(process)
     with ExitStack() as descriptors:
@@ -37,14 +37,14 @@ def watched(process: Child) -> Iterator[Waitable]:
 
 
 def discard(process: Child, regions: Iterable[Path]) -> None:
-    """Kill tritonserver and free the memory that it can no longer free itself."""
+    """Kill tritonserver and free its shared memory, which it then cannot free itself."""
     process.kill()
     for region in regions:
         region.unlink(missing_ok=True)
 
 
 def shared_memory(process: Child) -> set[Path]:
-    """Return the regions that tritonserver shares with its stubs; none where it has ended."""
+    """Return the memory regions that tritonserver shares with its stubs; none if it has ended."""
     maps = (PROCESSES / str(process.pid) / "maps").read_text()
     return {Path(line.split()[-1]) for line in maps.splitlines() if "_shm_region_" in line}
 

@@ -14,22 +14,22 @@ class Wheel:
     """The parts of the wheel that a server is made of."""
 
     tritonserver: Path
-    python_backend: Path  # libtriton_python.so, and the module that a model.py talks to Triton with
+    python_backend: Path  # libtriton_python.so, and the module through which a model.py talks to Triton
     stub: Path  # of the running Python's version
-    libraries: tuple[str, ...]  # the folders that LD_LIBRARY_PATH must begin with
+    libraries: tuple[str, ...]  # folders that must come first in LD_LIBRARY_PATH
 
 
 def find_wheel() -> Wheel:
     """Find the wheel in the running environment.
 
-    Raises: UnsupportedMachineError, in one line that names the way that works here.
+    Raises: UnsupportedMachineError, which says what works here instead.
     """
     refuse_machine()
     try:
         distribution = importlib.metadata.distribution("nvidia-pytriton")
     except importlib.metadata.PackageNotFoundError:
         raise unsupported(
-            f"the nvidia-pytriton wheel is not installed in {sys.prefix} (`make setup` makes an environment with it)"
+            f"the nvidia-pytriton wheel is not installed in {sys.prefix} (`make setup` installs it)"
         ) from None
     _refuse_numpy()
     site = Path(str(distribution.locate_file("")))
@@ -47,5 +47,5 @@ def _refuse_numpy() -> None:
     numpy_version = importlib.metadata.version("numpy")
     if int(numpy_version.split(".")[0]) > 1:
         raise unsupported(
-            f"numpy {numpy_version} makes Triton's Python backend fail: install numpy < 2 in {sys.prefix}"
+            f"Triton's Python backend fails with numpy {numpy_version} (install numpy < 2 in {sys.prefix})"
         )

@@ -1,7 +1,7 @@
-"""Triton and the proxy together, started and ended as one.
+"""Triton and the proxy, started and ended together.
 
     python -m launch                  serve until Ctrl-C
-    python -m launch.demo [--once]    the same, and analyse the sample tiles into pictures
+    python -m launch.demo [--once]    the same, and draw the sample images with what was found
 
-It stands on inference_server and tiles, and speaks to the proxy over HTTP alone.
+It uses inference_server and tiles, and speaks to the proxy only over HTTP.
 """

@@ -1,4 +1,4 @@
-"""`python -m launch.demo`: serve, send the sample tiles to POST /analyze, and draw what came back.
+"""`python -m launch.demo`: serve, send the sample images to POST /analyze, and draw the answers.
 
 The samples are laid out as the published dataset is: <MT_Type>/Imgs/<stem>.jpg with its true mask <stem>.png.
 """
@@ -28,25 +28,25 @@ from tiles.pictures import overview, side_by_side
 SAMPLES = Path("samples/tiles")
 PICTURES = Path("demo")
 ABOVE = 127  # a labelled pixel is a defect where its grey value is greater
-MAX_PIXELS = 4_000_000  # the samples are ours; this is far above the largest
+MAX_PIXELS = 4_000_000  # far above the largest sample
 AT_ONCE = 4
 TIMEOUT_S = 60
-DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # http_proxy is for other machines
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without http_proxy: this is our own machine
 
 
 class DemoError(ServingError):
-    """There are no samples, or one of them was not analysed."""
+    """There are no samples, or one of them could not be analysed."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One sample and what POST /analyze said of it."""
+    """One sample and the answer of POST /analyze."""
 
     name: str  # <MT_Type>_<stem>
     true_type: str
     found_type: str | None  # None where nothing was found
-    score: float  # of the tile, 0–1
-    tile: np.ndarray  # (H, W) uint8
+    score: float  # of the image, 0–1
+    image: np.ndarray  # (H, W) uint8
     truth: np.ndarray  # (H, W) bool
     found: np.ndarray  # (H, W) bool
 
@@ -60,13 +60,13 @@ class Analysis:
         """Draw image | truth | prediction."""
         found = f"{self.found_type or 'nothing'} (score {self.score:.2f}, Dice {self.dice:.2f})"
         captions = [self.name, f"truth: {self.true_type}", f"found: {found}"]
-        return side_by_side(self.tile, self.truth, self.found, captions)
+        return side_by_side(self.image, self.truth, self.found, captions)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the samples, then serve on unless --once; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m launch.demo", description="Serve, and analyse the sample tiles.")
-    parser.add_argument("--once", action="store_true", help="end when the pictures are drawn")
+    """Draw the samples, then go on serving unless --once is given; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m launch.demo", description="Serve, and analyse the sample images.")
+    parser.add_argument("--once", action="store_true", help="end after the pictures are drawn")
     parser.add_argument("--samples", type=Path, default=SAMPLES, help="default: %(default)s")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="where to draw; default: %(default)s")
     options = parser.parse_args(arguments)
@@ -89,14 +89,14 @@ def find_samples(folder: Path) -> list[Path]:
     """
     samples = sorted(folder.glob("MT_*/Imgs/*.jpg"))
     if not samples:
-        raise DemoError(f"{folder} holds no MT_<Type>/Imgs/<stem>.jpg: `git checkout samples` brings them back")
+        raise DemoError(f"{folder} has no MT_<Type>/Imgs/<stem>.jpg: `git checkout samples` restores the samples")
     if alone := [sample for sample in samples if not sample.with_suffix(".png").is_file()]:
-        raise DemoError(f"{alone[0]} has no mask {alone[0].stem}.png beside it: its picture shows the truth, too")
+        raise DemoError(f"{alone[0]} has no mask {alone[0].stem}.png beside it: add it, as the picture shows it too")
     return samples
 
 
 def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
-    """Analyse the samples, a few at a time, and leave pictures and a table."""
+    """Analyse the samples, a few at a time, save the pictures and print a table."""
     pictures.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         analyses = list(pool.map(lambda sample: analyse(sample, url), samples))
@@ -106,34 +106,34 @@ def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
     save(overview(drawn), pictures / "overview.png")
     sys.stdout.write(table(analyses))
     sys.stdout.flush()
-    say(f"{len(drawn)} pictures are in {pictures}, all on one sheet in {pictures / 'overview.png'}")
+    say(f"{len(drawn)} pictures are in {pictures}; {pictures / 'overview.png'} shows all of them")
 
 
-def analyse(image: Path, url: str) -> Analysis:
+def analyse(path: Path, url: str) -> Analysis:
     """Send one image to POST /analyze and read its true mask beside it.
 
     Raises: DemoError.
     """
     try:
-        data = image.read_bytes()
-        tile = decode_image(data, max_pixels=MAX_PIXELS)
-        truth = decode_mask(image.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
+        data = path.read_bytes()
+        image = decode_image(data, max_pixels=MAX_PIXELS)
+        truth = decode_mask(path.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
     except (OSError, DecodeError) as error:
-        raise DemoError(f"{image} or its mask can't be read: {error}") from None
-    answer = _post(f"{url}/analyze", data, image)
-    defect_type = image.parent.parent.name
+        raise DemoError(f"{path} or its mask cannot be read: {error}") from None
+    answer = _post(f"{url}/analyze", data, path)
+    defect_type = path.parent.parent.name
     return Analysis(
-        name=f"{defect_type}_{image.stem}",
+        name=f"{defect_type}_{path.stem}",
         true_type=defect_type.removeprefix("MT_"),
         found_type=answer["type"],
         score=answer["score"],
-        tile=tile,
+        image=image,
         truth=truth,
         found=np.array(answer["pred"], dtype=bool),
     )
 
 
-def _post(url: str, data: bytes, image: Path) -> Any:
+def _post(url: str, data: bytes, path: Path) -> Any:
     headers = {"Content-Type": "image/jpeg", "Accept": "application/json"}
     request = urllib.request.Request(url, data, headers)  # noqa: S310  our own proxy's address
     try:
@@ -141,9 +141,9 @@ def _post(url: str, data: bytes, image: Path) -> Any:
             return json.load(response)
     except urllib.error.HTTPError as error:
         with error:
-            raise DemoError(f"{image}: POST {url} answered {error.code}: {error.read().decode()}") from None
+            raise DemoError(f"{path}: POST {url} answered {error.code}: {error.read().decode()}") from None
     except OSError as error:
-        raise DemoError(f"{image}: POST {url} failed: {error}") from None
+        raise DemoError(f"{path}: POST {url} failed: {error}") from None
 
 
 def table(analyses: Sequence[Analysis]) -> str:
@@ -157,7 +157,7 @@ def table(analyses: Sequence[Analysis]) -> str:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole: nobody who looks sees half of one."""
+    """Write a picture whole: nobody sees half of one."""
     with replacing(path) as aside:
         picture.save(aside, format="PNG")
 

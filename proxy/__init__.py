@@ -1,11 +1,11 @@
-"""The online half: an aiohttp service that answers POST /analyze with the mask of the defects on a tile.
+"""The online half: an aiohttp service that answers POST /analyze with the mask of the defects in an image.
 
     __main__ → app → handlers → batcher → segmenter ⇢ Triton
                        ├ negotiation, upload, decoding   request → canvas
-                       └ answers → encoding              segmentation → JSON | PNG
+                       └ answers                         segmentation → JSON | PNG
 
-`readiness` watches whether the model is there and keeps its contract; `batch_queue` is the batcher's policy without
-I/O; `middleware` and `problems` make every failure one kind of document; `settings`, `errors`, `telemetry` and
-`allocation` are the ground. Where PROXY_WORKERS asks for several processes, `supervisor` starts and ends them. Only
-`segmenter` speaks to tritonclient. Nothing here knows torch, onnx or how the model came about.
+`readiness` watches whether Triton serves a model that fits; `served_model` says which ones fit; `batch_queue` is the
+batcher's policy without I/O; `middleware` and `problems` turn every failure into one form of document; `settings`,
+`errors`, `telemetry` and `logs` serve them all. One process fills about one core: several processes run behind a load
+balancer and share nothing. Only `segmenter` speaks to tritonclient. Nothing here knows torch, onnx or training.
 """

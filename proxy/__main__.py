@@ -1,7 +1,4 @@
-"""`python -m proxy`: read the settings, serve until SIGTERM or SIGINT, and say in one line why it could not start.
-
-`python -m proxy --worker NUMBER` is how the supervisor starts one of several.
-"""
+"""`python -m proxy`: read the settings, serve until SIGTERM or SIGINT, and say in one line why it could not start."""
 
 import asyncio
 import os
@@ -9,47 +6,39 @@ import signal
 import sys
 
 from host.allocator import keep_freed_memory
+from host.environment import help_text
 from proxy.app import serve
 from proxy.errors import StartError
-from proxy.settings import Settings, describe_settings
-from proxy.supervisor import supervise
-from proxy.telemetry import configure_logs
+from proxy.logs import configure_logs
+from proxy.settings import Settings
 
-KEPT_BYTES = 64 * 2**20  # that may lie free before any is returned
+KEPT_BYTES = 64 * 2**20  # of free memory that the process keeps for the next requests
 LARGE_BYTES = 4 * 2**20  # an image and its answer are smaller
 
-USAGE = "python -m proxy: answers POST /analyze. Everything is set by environment variables:\n\n{settings}"
+USAGE = "python -m proxy: answers POST /analyze. Environment variables set everything:\n\n{variables}"
 
 
-async def run(settings: Settings, worker: str) -> int:
-    """Serve, or have workers serve, until a signal asks to stop; return the exit code."""
+async def _serve_until_a_signal(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if settings.proxy_workers > 1 and not worker:
-        return await supervise(settings, stop)
     await serve(settings, stop)
-    return 0
 
 
 def main(arguments: list[str]) -> int:
     """Return the exit code."""
-    match arguments:
-        case []:
-            worker = ""
-        case ["--worker", worker]:
-            pass
-        case _:
-            print(USAGE.format(settings=describe_settings()))  # noqa: T201
-            return 0 if arguments == ["--help"] else 2
+    if arguments:
+        print(USAGE.format(variables=help_text(Settings)))  # noqa: T201
+        return 0 if arguments == ["--help"] else 2
     try:
         settings = Settings.from_environment(os.environ)
-        configure_logs(settings.log_level, worker)
+        configure_logs(settings.log_level)
         keep_freed_memory(kept_bytes=KEPT_BYTES, large_bytes=LARGE_BYTES)
-        return asyncio.run(run(settings, worker))
+        asyncio.run(_serve_until_a_signal(settings))
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the network said of a tile → what the client gets: the mask and its figures, as JSON or PNG."""
+"""The network's output for one image → the client's answer: the mask and its figures, as JSON or PNG."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,28 +8,26 @@ import numpy as np
 import orjson
 
 import tiles
-from proxy.contract import ModelContract
-from proxy.encoding import encode_json, encode_png
 from proxy.errors import SegmenterAnswerError
 from proxy.segmenter import Segmentation
-from tiles.operating_point import SCORE_PIXELS, OperatingPoint, score
+from proxy.served_model import ServedModel
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One tile's mask and figures.
+    """One image's mask and figures.
 
     Attributes:
         mask: (H, W) bool, True where defective, as high and wide as the upload.
-        score: the tile's defect score, 0–1.
-        type_pixels: defective pixels by type name, every type that the model knows.
-        contract: the model that said so.
+        score: the image's defect score, 0–1.
+        type_pixels: number of defective pixels by defect type, for every type that the model knows.
+        model: the model that segmented the image.
     """
 
     mask: np.ndarray
     score: float
     type_pixels: Mapping[str, int]
-    contract: ModelContract
+    model: ServedModel
 
     @property
     def defect_pixels(self) -> int:
@@ -38,62 +36,38 @@ class Analysis:
 
     @property
     def majority_type(self) -> str | None:
-        """The type with the most defective pixels; None on a tile without a defect."""
+        """The defect type with the most pixels; None for an image without a defect."""
         return max(self.type_pixels, key=self.type_pixels.__getitem__) if self.defect_pixels else None
 
 
 class Representation(NamedTuple):
-    """An answer's body and the headers that go with it."""
+    """An answer's body and its additional headers."""
 
     body: bytes
     headers: Mapping[str, str]
 
 
-def summarize(segmentation: Segmentation, height: int, width: int, contract: ModelContract) -> Analysis:
-    """Crop the padding off, apply the operating point and count.
+def summarize(segmentation: Segmentation, height: int, width: int, model: ServedModel) -> Analysis:
+    """Crop off the padding, apply the operating point and count the pixels of each defect type.
 
-    Shapes: segmentation (1, H32, W32) uint8.
-    Raises: SegmenterAnswerError where a defective pixel has a type that the model does not name.
+    Shapes: segmentation (1, H32, W32) uint8; height and width in pixels are the upload's.
+    Raises: SegmenterAnswerError where a defective pixel has a defect type that the model does not name.
     """
-    probability = tiles.crop(segmentation.probability, height, width)
-    mask, tile_score = decide(contract.operating_point, probability)
-    found = tiles.crop(segmentation.defect_type, height, width)[mask]
-    counts = np.bincount(found, minlength=len(contract.types) + 1).tolist()
-    if counts[0] or len(counts) > len(contract.types) + 1:
+    probability = tiles.crop(segmentation.probability, height, width)  # (H, W)
+    mask, score = model.operating_point.mask_and_score(probability)
+    numbers = tiles.crop(segmentation.defect_type, height, width)[mask]  # (defective pixels,), counted from 1
+    counts = np.bincount(numbers, minlength=len(model.defect_types) + 1).tolist()  # counts[0]: pixels without a type
+    if counts[0] or len(counts) > len(model.defect_types) + 1:
         raise SegmenterAnswerError(
-            f"Triton's output 'type' has values from {found.min()} to {found.max()}: "
-            f"the model names 1 to {len(contract.types)}"
+            f"Triton's output 'type' has values from {numbers.min()} to {numbers.max()}, but the model names the types "
+            f"1 to {len(model.defect_types)}: publish the model again together with its configuration"
         )
-    type_pixels = dict(zip(contract.types, counts[1:], strict=True))
-    return Analysis(mask, tile_score, type_pixels, contract)
-
-
-def decide(point: OperatingPoint, probability: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return `point.mask(probability)` and `score(probability)`, which both look for the highest of all pixels, faster.
-
-    Shapes: probability (H, W) uint8.
-    """
-    highest = _highest(probability)
-    if point.mask(highest).any():  # a tile is defective by its highest pixels alone
-        return probability >= point.threshold, score(highest)
-    return np.zeros(probability.shape, bool), score(highest)
-
-
-def _highest(probability: np.ndarray) -> np.ndarray:
-    """Return the SCORE_PIXELS highest pixels of a tile, or all where it is a very narrow one.
-
-    So many columns have a pixel as high as `floor`, thus so many pixels are as high, and no lower one is among them.
-    """
-    columns = probability.max(axis=0)
-    if columns.size < SCORE_PIXELS:
-        return probability
-    floor = max(1, np.partition(columns, -SCORE_PIXELS)[-SCORE_PIXELS])
-    zeros = np.zeros(SCORE_PIXELS, np.uint8)  # where fewer are above 0; a tile has many of them
-    return np.partition(np.concatenate([probability[probability >= floor], zeros]), -SCORE_PIXELS)[-SCORE_PIXELS:]
+    type_pixels = dict(zip(model.defect_types, counts[1:], strict=True))
+    return Analysis(mask, score, type_pixels, model)
 
 
 def represent_json(analysis: Analysis) -> Representation:
-    """Return every figure, and last the mask as `pred`: a list of rows of 0 and 1."""
+    """Return all figures, and last the mask as `pred`: a list of rows of 0 and 1."""
     height, width = analysis.mask.shape
     document = {
         "width": width,
@@ -101,14 +75,14 @@ def represent_json(analysis: Analysis) -> Representation:
         "defective": analysis.defect_pixels > 0,
         "defect_pixels": analysis.defect_pixels,
         "score": analysis.score,
-        "alarm_score": analysis.contract.operating_point.alarm_score,
-        "threshold": analysis.contract.operating_point.threshold,
+        "alarm_score": analysis.model.operating_point.alarm_score,
+        "threshold": analysis.model.operating_point.threshold,
         "type": analysis.majority_type,
         "types": analysis.type_pixels,
-        "model": describe_model(analysis.contract),
+        "model": describe_model(analysis.model),
+        "pred": analysis.mask.view(np.uint8),  # as bool it would be written as true and false
     }
-    figures = orjson.dumps(document).removesuffix(b"}")
-    return Representation(b"".join([figures, b',"pred":[', encode_json(analysis.mask), b"]}"]), {})
+    return Representation(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), {})
 
 
 def represent_png(analysis: Analysis) -> Representation:
@@ -117,18 +91,18 @@ def represent_png(analysis: Analysis) -> Representation:
         "Tile-Defective": "true" if analysis.defect_pixels else "false",
         "Tile-Defect-Pixels": str(analysis.defect_pixels),
         "Tile-Score": str(analysis.score),
-        "Tile-Alarm-Score": str(analysis.contract.operating_point.alarm_score),
-        "Tile-Threshold": str(analysis.contract.operating_point.threshold),
+        "Tile-Alarm-Score": str(analysis.model.operating_point.alarm_score),
+        "Tile-Threshold": str(analysis.model.operating_point.threshold),
         "Tile-Type": analysis.majority_type or "none",
-        "Tile-Model": f"{analysis.contract.name}/{analysis.contract.version}",
+        "Tile-Model": f"{analysis.model.name}/{analysis.model.version}",
     }
-    return Representation(encode_png(analysis.mask), headers)
+    return Representation(tiles.encode_mask_png(analysis.mask), headers)
 
 
-def describe_model(contract: ModelContract) -> dict[str, Any]:
+def describe_model(model: ServedModel) -> dict[str, Any]:
     """Return the model's name and version, and its commit where it is known."""
-    commit = {"commit": contract.commit} if contract.commit else {}
-    return {"name": contract.name, "version": contract.version, **commit}
+    commit = {"commit": model.commit} if model.commit else {}
+    return {"name": model.name, "version": model.version, **commit}
 
 
 REPRESENTATIONS: Mapping[str, Callable[[Analysis], Representation]] = {

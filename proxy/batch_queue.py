@@ -1,12 +1,12 @@
-"""Which tiles go to Triton when: the batcher's policy, without clock, I/O or tasks.
+"""Which images go to Triton when: the batcher's policy, without clock, I/O or tasks.
 
-As many batches may be in flight as there are places. While a place is free a tile goes at once, alone. Otherwise tiles
-wait; when a place frees, the oldest goes and takes with it the next oldest of its own shape, up to a whole batch. No
-tile is ever held back to make a batch larger. Why so: on a busy server batches form by themselves, and on an idle one
-any delay would be pure loss.
+A limited number of batches may be in flight. While there are fewer, an image goes at once, alone. Otherwise images
+wait. When a batch ends, the oldest image goes next, together with the next oldest of the same shape, up to a whole
+batch. No image is held back to make a batch larger: on a busy server batches form by themselves, and on an idle one a
+delay would only cost time.
 
-Batches and the waiting tiles are both bounded twice, by number and by pixels: the memory that large tiles take must not
-be a multiple of what small ones do.
+Both the batches and the queue have two limits, a number of images and a number of pixels. Otherwise large images could
+take many times the memory of small ones.
 """
 
 import math
@@ -15,41 +15,43 @@ from typing import Generic, Protocol, TypeVar
 
 from proxy.errors import QueueFullError
 
-WAITING_BATCHES = 8  # of the most pixels that may wait: eight of the largest tiles, or a whole queue of usual ones
+# The waiting images may have this many times the pixels of the largest batch: with the default settings 8 images of
+# MAX_PIXELS, or a full queue of images that are twice as large as the largest published one.
+WAITING_BATCHES = 8
 
 
 class Waiting(Protocol):
-    """What the policy needs to know of a tile."""
+    """What the policy needs to know about an image."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Only canvases of equal shape share a batch; the product is the canvas's number of pixels."""
+        """Only canvases of equal shape share a batch. The product is the canvas's number of pixels."""
 
     @property
     def deadline(self) -> float:
-        """When it is of no use any more, on the caller's clock."""
+        """When nobody wants the answer any more, on the caller's clock."""
 
 
 T = TypeVar("T", bound=Waiting)
 
 
 class BatchQueue(Generic[T]):
-    """The waiting tiles, oldest first, and the number of batches in flight.
+    """The waiting images, oldest first, and the number of batches in flight.
 
     Attributes:
-        limit: tiles that may wait.
-        max_batch_size: tiles that a batch may have.
-        max_batch_pixels: pixels that a batch may have; a tile with more goes alone. WAITING_BATCHES times as many may
-            wait, and an empty queue takes any tile.
-        places: batches that may be in flight.
-        in_flight: batches that are.
-        pixels: of the tiles that wait.
+        limit: images that may wait.
+        max_batch_size: images that a batch may have.
+        max_batch_pixels: pixels that a batch may have. A larger image goes alone. The waiting images may have
+            WAITING_BATCHES times as many, and an empty queue takes an image of any size.
+        max_in_flight: batches that may be in flight.
+        in_flight: batches that are in flight.
+        pixels: sum over the waiting images' canvases.
     """
 
-    def __init__(self, *, limit: int, max_batch_pixels: int, places: int = 1, max_batch_size: int = 1) -> None:
+    def __init__(self, *, limit: int, max_batch_pixels: int, max_in_flight: int = 1, max_batch_size: int = 1) -> None:
         self.limit = limit
         self.max_batch_pixels = max_batch_pixels
-        self.places = places
+        self.max_in_flight = max_in_flight
         self.max_batch_size = max_batch_size
         self.in_flight = 0
         self.pixels = 0
@@ -59,54 +61,54 @@ class BatchQueue(Generic[T]):
         return len(self._waiting)
 
     def refuse_if_full(self) -> None:
-        """Turn a tile away before anybody reads and decodes it.
+        """Refuse an image before it is read and decoded.
 
         Raises: QueueFullError.
         """
         if len(self) >= self.limit:
-            raise QueueFullError(f"{self.limit} tiles are waiting already: try again in a moment")
+            raise QueueFullError(f"{self.limit} images are waiting already: try again in a moment")
 
-    def join(self, tile: T) -> None:
-        """Add a tile as the youngest.
+    def join(self, image: T) -> None:
+        """Add an image as the youngest.
 
         Raises: QueueFullError.
         """
         self.refuse_if_full()
-        pixels = math.prod(tile.shape)
+        pixels = math.prod(image.shape)
         if self._waiting and self.pixels + pixels > WAITING_BATCHES * self.max_batch_pixels:
             raise QueueFullError(
-                f"tiles of {self.pixels} pixels are waiting already, this one has {pixels}: "
+                f"images of {self.pixels} pixels are waiting already, and this one has {pixels}: "
                 "try again in a moment, or send a smaller one"
             )
-        self._waiting[tile] = None
+        self._waiting[image] = None
         self.pixels += pixels
 
-    def leave(self, tile: T) -> bool:
-        """Forget a tile, whose answer nobody waits for any more; return whether it still waited."""
-        if tile not in self._waiting:
+    def leave(self, image: T) -> bool:
+        """Remove an image whose answer nobody wants any more; return whether it was still waiting."""
+        if image not in self._waiting:
             return False
-        del self._waiting[tile]
-        self.pixels -= math.prod(tile.shape)
+        del self._waiting[image]
+        self.pixels -= math.prod(image.shape)
         return True
 
     def next_batch(self, now: float) -> list[T]:
-        """Take the batch that is to go now; it holds a place until `batch_done`. Empty: nothing is to go.
+        """Take the batch that goes now; it counts as in flight until `batch_done`. An empty list: none goes.
 
-        A tile whose deadline has passed is dropped: who waits for it has its own timer.
+        An image whose deadline has passed is dropped: its caller has a timer of its own.
         """
-        self._take([tile for tile in self._waiting if tile.deadline <= now])
-        if self.in_flight >= self.places or not self._waiting:
+        self._take([image for image in self._waiting if image.deadline <= now])
+        if self.in_flight >= self.max_in_flight or not self._waiting:
             return []
         self.in_flight += 1
-        shape = next(iter(self._waiting)).shape
+        shape = next(iter(self._waiting)).shape  # of the oldest
         size = min(self.max_batch_size, max(1, self.max_batch_pixels // math.prod(shape)))
-        return self._take(list(islice((tile for tile in self._waiting if tile.shape == shape), size)))
+        return self._take(list(islice((image for image in self._waiting if image.shape == shape), size)))
 
     def batch_done(self) -> None:
-        """Free a batch's place, however the batch ended."""
+        """Count a batch as ended, whether it was answered or failed."""
         self.in_flight -= 1
 
-    def _take(self, tiles: list[T]) -> list[T]:
-        for tile in tiles:
-            self.leave(tile)
-        return tiles
+    def _take(self, images: list[T]) -> list[T]:
+        for image in images:
+            self.leave(image)
+        return images

@@ -1,4 +1,4 @@
-"""Drives the `BatchQueue`: tiles come one by one, batches go to Triton, each tile gets its own part of the answer."""
+"""Drives the `BatchQueue`: images come one by one, batches go to Triton, each image gets its part of the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ Infer = Callable[[np.ndarray], Awaitable[Segmentation]]
 
 
 class Answer(NamedTuple):
-    """One tile's part of a batch's answer, and how many seconds it waited and was at Triton."""
+    """One image's part of a batch's answer, and how many seconds the image waited and was at Triton."""
 
     segmentation: Segmentation
     queue_s: float
@@ -25,8 +25,8 @@ class Answer(NamedTuple):
 
 
 @dataclass(eq=False)
-class Ticket:
-    """One waiting tile: its canvas, until when it is wanted, and where its answer is put."""
+class _WaitingImage:
+    """One image: its canvas (1, H, W) uint8, its arrival and its deadline in seconds, and where its answer goes."""
 
     canvas: np.ndarray
     deadline: float
@@ -40,86 +40,87 @@ class Ticket:
 
 
 class Batcher:
-    """Turns single tiles into batches. Make it inside a running event loop; all times are that loop's clock."""
+    """Joins single images into batches. Make it inside a running event loop; all times are on that loop's clock."""
 
     def __init__(self, infer: Infer, *, queue_limit: int, max_batch_pixels: int, telemetry: Telemetry) -> None:
         self._infer = infer
-        self._queue: BatchQueue[Ticket] = BatchQueue(limit=queue_limit, max_batch_pixels=max_batch_pixels)
+        self._queue: BatchQueue[_WaitingImage] = BatchQueue(limit=queue_limit, max_batch_pixels=max_batch_pixels)
         self._telemetry = telemetry
         self._clock = asyncio.get_running_loop().time
         self._running: set[asyncio.Future[Segmentation]] = set()
 
-    def resize(self, *, places: int, max_batch_size: int) -> None:
-        """Take another number of batches in flight and another size of them, from the next batch on."""
-        self._queue.places = places
+    def resize(self, *, max_in_flight: int, max_batch_size: int) -> None:
+        """Change how many batches may be in flight and how many images a batch may have, from the next batch on."""
+        self._queue.max_in_flight = max_in_flight
         self._queue.max_batch_size = max_batch_size
         self._dispatch()
 
     def refuse_if_full(self) -> None:
-        """Spare an upload that would be refused at the queue its reading and decoding.
+        """Refuse an upload before it is read and decoded if the queue would refuse it afterwards.
 
         Raises: QueueFullError.
         """
         self._queue.refuse_if_full()
 
     async def submit(self, canvas: np.ndarray, *, deadline: float) -> Answer:
-        """Have one canvas segmented. Cancelling the caller takes the tile out of the queue.
+        """Have one canvas segmented. Cancelling the caller takes the image out of the queue.
 
         Shapes: canvas (1, H, W) uint8.
         Raises: QueueFullError, DeadlinePassedError, and what `infer` raises for the whole batch.
         """
-        ticket = Ticket(canvas, deadline, self._clock(), asyncio.get_running_loop().create_future())
-        self._queue.join(ticket)
+        image = _WaitingImage(canvas, deadline, self._clock(), asyncio.get_running_loop().create_future())
+        self._queue.join(image)
         self._dispatch()
         try:
             async with asyncio.timeout_at(deadline):
-                return await ticket.answer
+                return await image.answer
         except TimeoutError:
             raise DeadlinePassedError(
-                "the tile was not answered by its deadline: try again when it is quieter"
+                "the image was not answered before its deadline: try again when the service is less busy"
             ) from None
         finally:
-            if self._queue.leave(ticket):
-                self._tell()
+            if self._queue.leave(image):
+                self._count()
 
     async def close(self) -> None:
-        """Give up what is still in flight."""
+        """Cancel the batches in flight."""
         for batch in self._running:
             batch.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _dispatch(self) -> None:
         while batch := self._queue.next_batch(self._clock()):
-            self._telemetry.batch_tiles.observe(len(batch))
-            running = asyncio.create_task(self._segment(batch))
+            self._telemetry.batch_images.observe(len(batch))
+            running = asyncio.create_task(self._segment([image.canvas for image in batch]))
             self._running.add(running)
             running.add_done_callback(partial(self._settle, batch, self._clock()))
-        self._tell()
+        self._count()
 
-    async def _segment(self, batch: list[Ticket]) -> Segmentation:
-        """Join the canvases here, where want of memory fails the batch as anything else does."""
-        canvases = [ticket.canvas for ticket in batch]
-        return await self._infer(
-            np.stack(canvases) if len(canvases) > 1 else canvases[0][np.newaxis]
-        )  # one is not copied
+    async def _segment(self, canvases: list[np.ndarray]) -> Segmentation:
+        """Join the canvases inside the batch's task, so that a MemoryError fails only this batch.
 
-    def _tell(self) -> None:
-        self._telemetry.waiting_tiles.set(len(self._queue))
+        Shapes: N canvases (1, H, W) → (N, 1, H, W), uint8.
+        """
+        joined = np.stack(canvases) if len(canvases) > 1 else canvases[0][np.newaxis]  # one canvas needs no copy
+        return await self._infer(joined)
+
+    def _count(self) -> None:
+        self._telemetry.waiting_images.set(len(self._queue))
         self._telemetry.batches_in_flight.set(self._queue.in_flight)
 
-    def _settle(self, batch: list[Ticket], sent: float, ended: asyncio.Future[Segmentation]) -> None:
-        """Hand the batch's end, whichever it was, to its members, and let the next batch go."""
+    def _settle(self, batch: list[_WaitingImage], sent: float, ended: asyncio.Future[Segmentation]) -> None:
+        """Give a batch's answer or error to its images, and let the next batch go."""
         self._running.discard(ended)
         self._queue.batch_done()
         error = None if ended.cancelled() else ended.exception()
-        for place, ticket in enumerate(batch):
-            if ticket.answer.done():  # its client has left
+        for place, image in enumerate(batch):
+            if image.answer.done():  # its client has left
                 continue
             if ended.cancelled():
-                ticket.answer.cancel()
+                image.answer.cancel()
             elif error is not None:
-                ticket.answer.set_exception(error)
+                image.answer.set_exception(error)
             else:
-                part = Segmentation(*(tensor[place] for tensor in ended.result()))
-                ticket.answer.set_result(Answer(part, sent - ticket.arrived, self._clock() - sent))
+                part = Segmentation(*(tensor[place] for tensor in ended.result()))  # (N, 1, H, W) → (1, H, W)
+                image.answer.set_result(Answer(part, sent - image.arrived, self._clock() - sent))
         self._dispatch()

@@ -1,19 +1,20 @@
-"""What every request meets: an id, a clock, one kind of failure, headers that bind browsers, a metric, a log line."""
+"""What every request gets: an id, a clock, failures as problem documents, security headers, metrics, a log line."""
 
 import asyncio
 import logging
 import re
 import uuid
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from proxy.errors import ProxyError
 from proxy.problems import problem_of, problem_of_bug, problem_of_http
-from proxy.telemetry import StageTimes, Telemetry, event
+from proxy.telemetry import StageTimes, Telemetry
 
 HARMLESS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-CLIENT_LEFT = 499  # never sent: the metrics' word for a client that did not wait
+CLIENT_LEFT = 499  # never sent: only the metrics and the log name a client that did not wait
 TELEMETRY = web.AppKey("telemetry", Telemetry)
 TIMES = web.RequestKey("times", StageTimes)
 SECURITY_HEADERS = {
@@ -25,14 +26,14 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Server": "magnetic-tiles",  # which library in which version answers is nobody's business
+    "Server": "magnetic-tiles",  # instead of aiohttp's and Python's versions, which would help an attacker
 }
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @web.middleware
-async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Run a request from arrival to answer."""
+async def answer_and_record(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take a request from its arrival to its answer."""
     request_id = _request_id(request.headers.get("X-Request-ID", ""))
     times = request[TIMES] = StageTimes()
     try:
@@ -55,18 +56,18 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
         return problem_of(error, request_id)
     except web.HTTPException as error:
         return problem_of_http(error, request, request_id)
-    except Exception:  # the last resort: a bug costs one answer, not the connection, and is logged whole
-        log.exception(event("bug", id=request_id))
+    except Exception:  # the last resort: a bug costs one answer, not the connection, and its traceback is logged
+        log.exception("bug", id=request_id)
         return problem_of_bug(request_id)
 
 
 def _request_id(given: str) -> str:
-    """Keep the client's id where it is harmless in a header and a log line."""
+    """Return the client's id if it is harmless in a header and a log line, otherwise a new one."""
     return given if HARMLESS_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _record(request: web.Request, status: int, request_id: str) -> None:
-    """Count and log; by route and not by path, which a client could make endlessly many of."""
+    """Count and log, by route: a client could make up any number of paths, each a metric of its own."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
     times, telemetry = request[TIMES], request.app[TELEMETRY]
@@ -77,5 +78,11 @@ def _record(request: web.Request, status: int, request_id: str) -> None:
         telemetry.stage_seconds[stage].observe(seconds)
     level = logging.INFO if route == "/analyze" or status >= web.HTTPBadRequest.status_code else logging.DEBUG
     log.log(
-        level, event("request", method=request.method, route=route, status=status, s=times.total_s(), id=request_id)
+        level,
+        "request",
+        method=request.method,
+        route=route,
+        status=status,
+        seconds=round(times.total_s(), 4),
+        id=request_id,
     )

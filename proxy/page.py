@@ -23,5 +23,5 @@ def page_routes() -> list[web.RouteDef]:
 
 
 async def _serve(body: bytes, content_type: str, _request: web.Request) -> web.Response:
-    headers = {"Cache-Control": "no-cache"}  # it changes with the release, under the same name
+    headers = {"Cache-Control": "no-cache"}  # a new release changes the file under the same name
     return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)

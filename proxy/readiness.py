@@ -1,97 +1,101 @@
-"""Whether the model can be asked: a look at Triton every few seconds, and at once after a request found it away.
+"""Whether the model can be asked: checks Triton every few seconds, and at once after a request found it away.
 
-Behind the one address there may be several Tritons. That one of them is away is no reason to refuse what the others
-answer: only a look decides, and not against a batch that was just answered.
+Several Tritons may stand behind the one address. When one of them is away the others still answer. So a failed request
+refuses nothing by itself: only a check decides, and not while batches are being answered.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 import numpy as np
+import structlog
 
-from proxy.contract import ModelContract
 from proxy.errors import NotReadyError, ProxyError, SegmenterAwayError, SegmenterSlowError
 from proxy.segmenter import Segmentation, Segmenter
-from proxy.telemetry import Telemetry, event
+from proxy.served_model import ServedModel
+from proxy.telemetry import Telemetry
 
-FIRST_RETRY_S = 0.1  # doubled after each look that fails, up to the interval
-WITNESS_S = 1.0  # an answered batch tells for so long that some Triton is there, whatever a look meets
-log = logging.getLogger(__name__)
+FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval
+ANSWER_COUNTS_S = 1.0  # so long after an answered batch, a failed check does not count: another Triton is there
+log = structlog.get_logger(__name__)
 
 
 class Readiness:
-    """Holds the contract while there is one, and the reason while there is none."""
+    """Holds the served model while there is one, and the reason while there is none."""
 
     def __init__(
         self,
         segmenter: Segmenter,
         *,
         interval_s: float,
-        on_contract: Callable[[ModelContract], None],
+        on_model: Callable[[ServedModel], None],
         telemetry: Telemetry,
     ) -> None:
         self._segmenter = segmenter
         self._interval_s = interval_s
-        self._on_contract = on_contract
+        self._on_model = on_model
         self._telemetry = telemetry
-        self._contract: ModelContract | None = None
-        self._reason = "Triton has not been asked yet"
-        self._look_now = asyncio.Event()
+        self._model: ServedModel | None = None
+        self._reason = "Triton has not been asked yet: try again in a moment"
+        self._check_now = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
-        self._answered = -WITNESS_S  # when the last batch was
+        self._answered = -ANSWER_COUNTS_S  # when the last batch was answered
 
-    def contract(self) -> ModelContract:
-        """Return what is known of the served model.
+    def model(self) -> ServedModel:
+        """Return what is known about the served model.
 
         Raises: NotReadyError with the reason.
         """
-        if self._contract is None:
+        if self._model is None:
             raise NotReadyError(self._reason)
-        return self._contract
+        return self._model
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
-        """Do what `Segmenter.infer` does, and look again at once after it found Triton away."""
+        """Do what `Segmenter.infer` does, and check at once after it found Triton away."""
         try:
             segmentation = await self._segmenter.infer(canvases)
         except SegmenterAwayError:
-            self._look_now.set()
+            self._check_now.set()
             raise
         self._answered = self._clock()
         return segmentation
 
     async def watch(self) -> None:
-        """Look at the model for ever: often while it is missing, then every `interval_s`."""
+        """Check the model for ever: often while it is missing, then every `interval_s`."""
         retry_s = FIRST_RETRY_S
         while True:
-            self._look_now.clear()
-            found = await self.look()
+            self._check_now.clear()
+            try:
+                found = await self.check()
+            except Exception:  # a bug costs one check, not all further ones
+                log.exception("bug")
+                found = False
             retry_s = FIRST_RETRY_S if found else min(2 * retry_s, self._interval_s)
             wait_s = self._interval_s if found else retry_s
             try:
-                await asyncio.wait_for(self._look_now.wait(), wait_s)
+                await asyncio.wait_for(self._check_now.wait(), wait_s)
             except TimeoutError:
                 continue
 
-    async def look(self) -> bool:
-        """Ask Triton for the contract once; tell whether it gave one."""
+    async def check(self) -> bool:
+        """Ask Triton for the model once; return whether it serves one that fits."""
         try:
-            contract = await self._segmenter.read_contract()
+            model = await self._segmenter.read_model()
         except ProxyError as error:
-            one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError)
-            if not (one_of_several and self._clock() - self._answered < WITNESS_S):
+            maybe_one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError)
+            if not (maybe_one_of_several and self._clock() - self._answered < ANSWER_COUNTS_S):
                 self._lose(error)
             return False
-        if contract != self._contract:
-            log.info(event("ready", model=contract.name, version=contract.version, commit=contract.commit))
-        self._contract = contract
+        if model != self._model:
+            log.info("ready", model=model.name, version=model.version, commit=model.commit)
+        self._model = model
         self._telemetry.ready.set(1)
-        self._on_contract(contract)
+        self._on_model(model)
         return True
 
     def _lose(self, error: ProxyError) -> None:
-        if self._contract is not None or str(error) != self._reason:
-            log.warning(event("not_ready", reason=error))
-        self._contract = None
+        if self._model is not None or str(error) != self._reason:
+            log.warning("not_ready", reason=str(error))
+        self._model = None
         self._telemetry.ready.set(0)
         self._reason = str(error)

@@ -1,13 +1,15 @@
-"""The one boundary to Triton: asks the served model, and translates every failure of the client library once.
+"""The boundary to Triton: asks the served model, and translates each failure of the client library.
 
-It sends what it has built itself: uint8 canvases of one shape, as a body of known length, without compression. It
-knows nothing of uploads, queues or answers.
+It sends only what it has built itself: uint8 canvases of one shape, as an uncompressed body of known length. It knows
+nothing of uploads, queues or answers.
 """
 
 import asyncio
+import gzip
 import io
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -16,21 +18,22 @@ from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.http.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from proxy.contract import INPUT, OUTPUTS, ModelContract, check_contract
-from proxy.errors import ContractError, ProxyError, SegmenterAnswerError, SegmenterAwayError, SegmenterSlowError
+from proxy.errors import ProxyError, SegmenterAnswerError, SegmenterAwayError, SegmenterSlowError, WrongModelError
+from proxy.served_model import INPUT, OUTPUTS, ServedModel, read_served_model
 
 REQUESTED = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
-BYTES_AT_ONCE = 2**20  # aiohttp warns of more
-UNCOMPRESSED = {"Accept-Encoding": "identity"}  # aiohttp asks for gzip, and Triton spends 4 ms a tile on it
+BYTES_AT_ONCE = 2**20  # aiohttp warns of a larger body
+UNCOMPRESSED = {"Accept-Encoding": "identity"}  # aiohttp asks for gzip, on which Triton spends 4 ms an image
 CLOSED_AFTER = {"Connection": "close"}
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
+BAD_COMPRESSION = (zlib.error, EOFError, gzip.BadGzipFile)
 
 
 class Segmentation(NamedTuple):
-    """What the network says of each pixel.
+    """The network's output for each pixel.
 
-    Shapes: both (N, 1, H, W) uint8 for a batch and (1, H, W) for one tile. `probability` is P(defect) · 255,
-    `defect_type` counts the types from 1.
+    Shapes: both (N, 1, H, W) uint8 for a batch and (1, H, W) for one image. `probability` is P(defect) · 255,
+    `defect_type` numbers the defect types from 1.
     """
 
     probability: np.ndarray
@@ -39,13 +42,13 @@ class Segmentation(NamedTuple):
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
     async def _post(self, request_uri: str, request_body: Any, headers: Any, query_params: Any) -> Any:
-        """Send a large body as a file: aiohttp warns of it as bytes, and writes a file in pieces."""
+        """Send a large body as a file: aiohttp warns of large bytes, and writes a file in pieces."""
         body = request_body if len(request_body) <= BYTES_AT_ONCE else io.BytesIO(request_body)
         return await super()._post(request_uri, body, headers, query_params)
 
 
 class Segmenter:
-    """Asks one model at one address, where one Triton listens, or, without `keep_connections`, any of several.
+    """Asks one model at one address; without `keep_connections` several Tritons may share that address.
 
     Make it inside a running event loop; close it there.
     """
@@ -55,23 +58,27 @@ class Segmenter:
         self._model_name = model_name
         self._timeout_s = timeout_s
         self._headers = UNCOMPRESSED | ({} if keep_connections else CLOSED_AFTER)
-        # the batcher bounds the connections, `_translated` the time
+        # the batcher limits the connections, `_asking` the time
         self._client = _Client(url, conn_limit=0, conn_timeout=None)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def read_contract(self) -> ModelContract:
-        """Ask what Triton serves.
+    async def read_model(self) -> ServedModel:
+        """Ask which model Triton serves.
 
-        Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, ContractError.
+        Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, WrongModelError.
         """
-        async with self._translated(refusal=SegmenterAwayError):
-            # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread
-            metadata = await self._client.get_model_metadata(self._model_name, headers=self._headers)
-            config = await self._client.get_model_config(self._model_name, headers=self._headers)
-            return check_contract(metadata, config)
+        async with self._asking(refusal=SegmenterAwayError):
+            # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread.
+            with self._decoding(ValueError):  # no JSON
+                metadata = await self._client.get_model_metadata(self._model_name, headers=self._headers)
+                config = await self._client.get_model_config(self._model_name, headers=self._headers)
+        try:
+            return read_served_model(metadata, config)
+        except WrongModelError as error:
+            raise WrongModelError(f"Triton at {self._url} serves another {self._model_name!r}: {error}") from None
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
         """Segment a batch.
@@ -80,18 +87,22 @@ class Segmenter:
         Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError.
         """
         image = InferInput(INPUT, list(canvases.shape), "UINT8").set_data_from_numpy(canvases, binary_data=True)
-        async with self._translated(refusal=SegmenterAnswerError):
-            result = await self._client.infer(self._model_name, [image], outputs=REQUESTED, headers=self._headers)
+        async with self._asking(refusal=SegmenterAnswerError):
+            # no JSON, an object without `outputs`, JSON that is no object, compressed although we asked for `identity`
+            with self._decoding(ValueError, KeyError, TypeError, *BAD_COMPRESSION):
+                result = await self._client.infer(self._model_name, [image], outputs=REQUESTED, headers=self._headers)
+        # too few bytes, a field that is missing, a field of another type, JSON that is no object
+        with self._decoding(ValueError, KeyError, TypeError, AttributeError):
             probability, defect_type = (result.as_numpy(name) for name in OUTPUTS)
         for name, tensor in zip(OUTPUTS, (probability, defect_type), strict=True):
             _require_like(canvases, name, tensor)
         return Segmentation(probability, defect_type)
 
     @asynccontextmanager
-    async def _translated(self, *, refusal: type[ProxyError]) -> AsyncIterator[None]:
-        """Bound the time, and turn what tritonclient and the aiohttp under it raise into our errors.
+    async def _asking(self, *, refusal: type[ProxyError]) -> AsyncIterator[None]:
+        """Limit the time, and translate what the connection and Triton's error statuses raise.
 
-        `refusal` is what an error status means here, other than those that say that the model is away.
+        `refusal` is the meaning of an error status, except of those that say that the model is away.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -101,16 +112,22 @@ class Segmenter:
         except (aiohttp.ClientError, OSError) as error:
             raise SegmenterAwayError(f"Triton at {self._url} cannot be reached ({error})") from None
         except InferenceServerException as error:
-            kind = SegmenterAwayError if error.status() in AWAY_STATUSES else refusal
-            raise kind(f"Triton at {self._url} answered {error.status()}: {error.message()}") from None
-        except ContractError as error:
-            raise ContractError(f"Triton at {self._url}, model {self._model_name!r}: {error}") from None
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            # the client library checks nothing of an answer: it trips over what is missing
-            raise SegmenterAnswerError(f"Triton at {self._url} answered what cannot be read ({error!r})") from None
+            meaning = SegmenterAwayError if error.status() in AWAY_STATUSES else refusal
+            raise meaning(f"Triton at {self._url} answered {error.status()}: {error.message()}") from None
+
+    @contextmanager
+    def _decoding(self, *raised: type[Exception]) -> Iterator[None]:
+        """Translate what tritonclient raises for an answer that it cannot decode: it checks nothing itself.
+
+        The block holds calls of tritonclient alone, so that no mistake of ours is called Triton's.
+        """
+        try:
+            yield
+        except raised as error:
+            raise SegmenterAnswerError(f"Triton's answer at {self._url} cannot be decoded ({error!r})") from None
 
 
 def _require_like(canvases: np.ndarray, name: str, tensor: np.ndarray | None) -> None:
     if tensor is None or tensor.dtype != np.uint8 or tensor.shape != canvases.shape:
-        found = "nothing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-        raise SegmenterAnswerError(f"Triton's output {name!r} is {found}: uint8 {list(canvases.shape)} is needed")
+        found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+        raise SegmenterAnswerError(f"Triton's output {name!r} is {found}, but must be uint8 {list(canvases.shape)}")

@@ -1,7 +1,7 @@
-"""Work beside the event loop, of which nothing waits in a queue.
+"""Work in threads beside the event loop, without a queue of its own.
 
-What waits for a thread waits in its own request, until its deadline, and goes when its client leaves. In an executor's
-queue it would stay, and with it the upload's bytes, which no limit counts any more.
+Work that waits for a thread waits inside its own request: it ends at the request's deadline, or when the client leaves.
+In an executor's queue it would stay, and so would the upload's bytes, which no limit counts any more by then.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """So many threads; make them inside a running event loop, and use them in a `with` block."""
+    """A fixed number of threads; make them inside a running event loop, and use them in a `with` block."""
 
     def __init__(self, count: int) -> None:
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="pixels")
@@ -31,7 +31,7 @@ class Threads:
     async def run(self, work: Callable[[], T], *, deadline: float) -> T:
         """Return what the work returns. deadline: by the event loop's clock, in seconds.
 
-        A thread that has begun goes on after the deadline, and is not free before its work is done.
+        A thread that has started finishes its work, also after the deadline, and counts as busy until then.
 
         Raises: DeadlinePassedError, and what the work raises.
         """
@@ -43,6 +43,6 @@ class Threads:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise DeadlinePassedError(
-                "the image was not decoded or its mask encoded by the deadline: try again when it is quieter, or send "
-                "a smaller one"
+                "the image was not decoded, or its mask not encoded, before the deadline: try again when the service "
+                "is less busy, or send a smaller image"
             ) from None

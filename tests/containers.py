@@ -220,9 +220,7 @@ def test_512_mib_are_enough_under_load() -> None:
             wait_until(lambda: counted[200] >= 300, timeout_s=600)
             assert 200 == post(url, large.getvalue(), "image/png")[0]
         FIGURES["512 MiB, tiles answered"] = str(dict(counted))
-        kills = engine(
-            "exec", name, "python", "-c", "from inference_server.memory import memory_kills as k; print(k())"
-        )
+        kills = engine("exec", name, "python", "-c", "from host.memory import memory_kills as k; print(k())")
 
         assert {200} == set(counted)
         assert ("running", "0") == (inspect(name, "{{.State.Status}}"), kills)
@@ -233,7 +231,7 @@ def test_too_little_memory_is_told_with_status_7() -> None:
         status = status_of_ended(name)
 
         said = logs(name)
-        assert (7, True) == (status, "want of memory (96 MiB): give it more" in said), said
+        assert (7, True) == (status, "memory ran out (96 MiB): give it more" in said), said
 
 
 def test_a_missing_model_is_told_with_status_5(tmp_path: Path) -> None:
@@ -241,7 +239,7 @@ def test_a_missing_model_is_told_with_status_5(tmp_path: Path) -> None:
     with container("mag-tiles", "-v", f"{tmp_path}:/app/model_repository:ro") as name:
         status = status_of_ended(name)
 
-        assert (5, True) == (status, "holds no <model>/config.pbtxt" in logs(name))
+        assert (5, True) == (status, "has no <model>/config.pbtxt" in logs(name))
 
 
 def test_a_wrong_setting_is_told_with_status_2() -> None:
@@ -282,18 +280,17 @@ def compose(project: str, *words: str, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def composition() -> Iterator[tuple[str, Callable[[str], str]]]:
-    """The front proxy's address, and the name of a service's container."""
+    """The front proxy's address, and the name of a service's first container; there are two proxies."""
     project, port = f"test{uuid.uuid4().hex[:8]}", free_port()
     url = f"http://127.0.0.1:{port}"
 
     def name(service: str) -> str:
         names = engine("ps", "--all", "--format", "{{.Names}}").split()
-        (found,) = (name for name in names if name.startswith(project) and service in name)
-        return found
+        return min(name for name in names if name.startswith(project) and service in name)
 
     started_s = time.monotonic()
     try:
-        compose(project, "up", "--detach", PORT=str(port))
+        compose(project, "up", "--detach", "--scale", "proxy=2", PORT=str(port))
         FIGURES["start-up, the composition"] = f"{ready_after_s(url, started_s):.1f} s"
         yield url, name
     finally:
@@ -318,6 +315,16 @@ def test_the_composition_analyses_the_samples(composition: tuple[str, Callable[[
         wait_until(lambda service=service: is_healthy(name(service)), timeout_s=60)
         memory = engine("stats", "--no-stream", "--format", "{{.MemUsage}}", name(service))
         FIGURES[f"memory of {service}"] = memory
+
+
+def test_each_of_several_proxies_gets_its_share(composition: tuple[str, Callable[[str], str]]) -> None:
+    url, name = composition
+    first = name("proxy")
+    second = f"{first[:-1]}2"
+    assert first != second
+
+    with get(url):
+        wait_until(lambda: is_asked(first) and is_asked(second), timeout_s=60)
 
 
 def test_the_front_proxys_port_alone_is_published(composition: tuple[str, Callable[[str], str]]) -> None:
@@ -410,6 +417,12 @@ def test_a_service_that_ends_is_started_again(composition: tuple[str, Callable[[
     assert 200 == post(url, SAMPLES[0].read_bytes())[0]
 
 
+def is_asked(name: str) -> bool:
+    """Whether the proxy in this container has answered the page."""
+    metrics = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    return 'route="/",status="200"' in engine("exec", name, "python", "-c", metrics, check=False)
+
+
 @pytest.fixture
 def front() -> Iterator[tuple[str, list[str]]]:
     """A front proxy's address, and the options of containers that it takes for proxies."""
@@ -425,12 +438,6 @@ def front() -> Iterator[tuple[str, list[str]]]:
 
 def test_a_proxy_that_ends_beside_another_one_fails_no_request(front: tuple[str, list[str]]) -> None:
     url, options = front
-
-    def is_asked(name: str) -> bool:
-        metrics = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
-        said = engine("exec", name, "python", "-c", metrics, check=False)
-        return 'route="/",status="200"' in said
-
     with (
         container("magnetic-tiles-proxy", *options) as staying,
         container("magnetic-tiles-proxy", *options) as leaving,

@@ -38,7 +38,7 @@ class Proxy:
         """Parts are (field, bytes)."""
         form = FormData()
         for field, data in parts:
-            form.add_field(field, data, filename="tile.png", content_type="image/png")
+            form.add_field(field, data, filename="image.png", content_type="image/png")
         return self.request("POST", "/analyze", data=form(), headers=headers)
 
     async def analysis(self, body):
@@ -52,14 +52,14 @@ class Proxy:
         found = [s.value for family in families for s in family.samples if (s.name, s.labels) == (name, labels)]
         return found[0] if found else 0
 
-    async def look(self):
-        """Have the proxy look at Triton now, and tell whether it found the model."""
-        await self.app[READINESS].look()
+    async def check(self):
+        """Have the proxy check Triton now, and tell whether it found the model."""
+        await self.app[READINESS].check()
         return self.is_ready()
 
     def is_ready(self):
         try:
-            return bool(self.app[READINESS].contract())
+            return bool(self.app[READINESS].model())
         except NotReadyError:
             return False
 
@@ -69,8 +69,8 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def running_proxy(triton_url, connections=1, **settings):
-    """The application, after its first look at Triton, and a client with so many connections; 0: no limit."""
+async def running_proxy(triton_url, connections=1, first_check=True, **settings):
+    """The application, after its first check of Triton, and a client with so many connections; 0: no limit."""
     app = make_app(Settings(triton_url=triton_url, **{"check_interval_s": 60} | settings))
     runner = web.AppRunner(app, shutdown_timeout=1, **SERVER_OPTIONS)
     await runner.setup()
@@ -78,7 +78,8 @@ async def running_proxy(triton_url, connections=1, **settings):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with ClientSession(connector=TCPConnector(limit=connections), timeout=ClientTimeout(60)) as session:
             proxy = Proxy(runner, session)
-            await proxy.look()
+            if first_check:
+                await proxy.check()
             yield proxy
     finally:
         await runner.cleanup()
@@ -182,8 +183,8 @@ async def until(holds, timeout_s=20):
             await asyncio.sleep(0.01)
 
 
-def png(tile):
-    return encoded(Image.fromarray(tile), "PNG")
+def png(image):
+    return encoded(Image.fromarray(image), "PNG")
 
 
 def encoded(image, file_format, **options):
@@ -193,7 +194,7 @@ def encoded(image, file_format, **options):
 
 
 def texture(height, width, seed=0):
-    """A grey tile with a dark scratch: cropped from a sample if there are some, otherwise made up."""
+    """A grey image with a dark scratch: cropped from a sample if there are some, otherwise made up."""
     random = np.random.default_rng(seed)
     samples = sorted(SAMPLES.glob("*/Imgs/*.jpg"))
     if samples:
@@ -204,10 +205,10 @@ def texture(height, width, seed=0):
                 for have, want in zip(photograph.shape, (height, width), strict=True)
             )
             return photograph[top : top + height, left : left + width]
-    tile = np.clip(random.normal(140, 8, (height, width)), 0, 255).astype(np.uint8)
+    image = np.clip(random.normal(140, 8, (height, width)), 0, 255).astype(np.uint8)
     row = random.integers(0, height)
-    tile[row : row + 3, width // 4 :] = 20
-    return tile
+    image[row : row + 3, width // 4 :] = 20
+    return image
 
 
 async def problem(response, status, title):

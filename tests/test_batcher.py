@@ -1,4 +1,4 @@
-"""Which tiles go to Triton when (the policy, on a clock of the test's own), and who gets which answer (the driver)."""
+"""Which images go to Triton when (the policy, on a clock of the test's own), and who gets which answer (the driver)."""
 
 import asyncio
 import math
@@ -20,40 +20,42 @@ SMALL, LARGE = (1, 32, 32), (1, 64, 32)
 
 
 @dataclass(eq=False)
-class Tile:
+class Image:
     name: str
     shape: tuple = SMALL
     deadline: float = NEVER
 
 
-def queue_of(*tiles, places=1, max_batch_size=8, max_batch_pixels=8192, limit=100, in_flight=0):
-    queue = BatchQueue(limit=limit, max_batch_pixels=max_batch_pixels, places=places, max_batch_size=max_batch_size)
+def queue_of(*images, max_in_flight=1, max_batch_size=8, max_batch_pixels=8192, limit=100, in_flight=0):
+    queue = BatchQueue(
+        limit=limit, max_batch_pixels=max_batch_pixels, max_in_flight=max_in_flight, max_batch_size=max_batch_size
+    )
     queue.in_flight = in_flight
-    for tile in tiles:
-        queue.join(tile)
+    for image in images:
+        queue.join(image)
     return queue
 
 
 def names(batch):
-    return "".join(tile.name for tile in batch)
+    return "".join(image.name for image in batch)
 
 
-def test_a_tile_goes_at_once_while_a_place_is_free():
-    assert "a" == names(queue_of(Tile("a")).next_batch(now=0))
+def test_an_image_goes_at_once_while_another_batch_may_be_in_flight():
+    assert "a" == names(queue_of(Image("a")).next_batch(now=0))
 
 
-def test_tiles_that_come_one_by_one_go_alone_until_every_place_is_taken():
-    queue = queue_of(places=2)
+def test_images_that_come_one_by_one_go_alone_until_no_more_batches_may_be_in_flight():
+    queue = queue_of(max_in_flight=2)
     sent = []
     for name in "abc":
-        queue.join(Tile(name))
+        queue.join(Image(name))
         sent.append(names(queue.next_batch(now=0)))
     assert ["a", "b", ""] == sent
     assert (2, 1) == (queue.in_flight, len(queue))
 
 
-def test_a_freed_place_takes_the_oldest_and_all_of_its_shape_in_their_order():
-    queue = queue_of(Tile("a"), Tile("B", LARGE), Tile("c"), Tile("D", LARGE), Tile("e"), in_flight=1)
+def test_when_a_batch_ends_the_oldest_goes_with_all_of_its_shape_in_their_order():
+    queue = queue_of(Image("a"), Image("B", LARGE), Image("c"), Image("D", LARGE), Image("e"), in_flight=1)
     assert [] == queue.next_batch(now=0)
     queue.batch_done()
     assert "ace" == names(queue.next_batch(now=0))
@@ -62,68 +64,68 @@ def test_a_freed_place_takes_the_oldest_and_all_of_its_shape_in_their_order():
 
 
 def test_a_batch_is_never_larger_than_the_model_takes():
-    queue = queue_of(*map(Tile, "abcde"), max_batch_size=2, places=9)
+    queue = queue_of(*map(Image, "abcde"), max_batch_size=2, max_in_flight=9)
     assert ["ab", "cd", "e", ""] == [names(queue.next_batch(now=0)) for _ in range(4)]
 
 
-def test_a_batch_never_has_more_pixels_than_it_may_however_few_tiles_that_are():
-    tiles = [Tile("a", LARGE), Tile("B"), Tile("c", LARGE), Tile("d", LARGE), Tile("E"), Tile("F"), Tile("G")]
-    queue = queue_of(*tiles, max_batch_pixels=2 * 64 * 32, places=9)
+def test_a_batch_never_has_more_pixels_than_it_may_however_few_images_that_are():
+    images = [Image("a", LARGE), Image("B"), Image("c", LARGE), Image("d", LARGE), Image("E"), Image("F"), Image("G")]
+    queue = queue_of(*images, max_batch_pixels=2 * 64 * 32, max_in_flight=9)
     assert ["ac", "BEFG", "d", ""] == [names(queue.next_batch(now=0)) for _ in range(4)]
 
 
-def test_a_tile_larger_than_a_whole_batch_goes_alone():
-    queue = queue_of(Tile("a", LARGE), Tile("b", LARGE), max_batch_pixels=64 * 32 - 1, places=9)
+def test_an_image_larger_than_a_whole_batch_goes_alone():
+    queue = queue_of(Image("a", LARGE), Image("b", LARGE), max_batch_pixels=64 * 32 - 1, max_in_flight=9)
     assert ["a", "b"] == [names(queue.next_batch(now=0)) for _ in range(2)]
 
 
-def test_tiles_of_too_many_pixels_in_sum_may_not_wait_and_a_smaller_one_still_may():
-    queue = queue_of(*map(Tile, "abcdefg"), max_batch_pixels=32 * 32, in_flight=1)
-    with pytest.raises(QueueFullError, match="tiles of 7168 pixels are waiting already, this one has 2048"):
-        queue.join(Tile("H", LARGE))
-    queue.join(Tile("i"))
+def test_images_of_too_many_pixels_in_sum_may_not_wait_and_a_smaller_one_still_may():
+    queue = queue_of(*map(Image, "abcdefg"), max_batch_pixels=32 * 32, in_flight=1)
+    with pytest.raises(QueueFullError, match="images of 7168 pixels are waiting already, and this one has 2048"):
+        queue.join(Image("H", LARGE))
+    queue.join(Image("i"))
     with pytest.raises(QueueFullError, match="8192 pixels are waiting"):
-        queue.join(Tile("j"))
+        queue.join(Image("j"))
     queue.batch_done()
     assert "a" == names(queue.next_batch(now=0))
-    queue.join(Tile("k"))
+    queue.join(Image("k"))
     assert (8, 8 * 32 * 32) == (len(queue), queue.pixels)
 
 
-def test_an_empty_queue_takes_any_tile():
-    queue = queue_of(Tile("a", LARGE), max_batch_pixels=1)
+def test_an_empty_queue_takes_any_image():
+    queue = queue_of(Image("a", LARGE), max_batch_pixels=1)
     assert "a" == names(queue.next_batch(now=0))
 
 
-def test_a_full_queue_refuses_the_next_tile_and_takes_one_again_after_one_left():
-    first = Tile("a")
-    queue = queue_of(first, Tile("b"), limit=2, in_flight=1)
-    with pytest.raises(QueueFullError, match="2 tiles are waiting"):
-        queue.join(Tile("c"))
+def test_a_full_queue_refuses_the_next_image_and_takes_one_again_after_one_left():
+    first = Image("a")
+    queue = queue_of(first, Image("b"), limit=2, in_flight=1)
+    with pytest.raises(QueueFullError, match="2 images are waiting"):
+        queue.join(Image("c"))
     queue.leave(first)
-    queue.join(Tile("c"))
+    queue.join(Image("c"))
     assert 2 == len(queue)
 
 
-def test_a_tile_that_left_is_not_sent():
-    gone = Tile("b")
-    queue = queue_of(Tile("a"), gone, Tile("c"))
+def test_an_image_that_left_is_not_sent():
+    gone = Image("b")
+    queue = queue_of(Image("a"), gone, Image("c"))
     queue.leave(gone)
     assert "ac" == names(queue.next_batch(now=0))
 
 
-def test_a_tile_whose_deadline_has_passed_is_not_sent_and_takes_no_place():
-    queue = queue_of(Tile("a", deadline=5), Tile("b", deadline=9))
+def test_an_image_whose_deadline_has_passed_is_not_sent_and_takes_no_place():
+    queue = queue_of(Image("a", deadline=5), Image("b", deadline=9))
     assert "b" == names(queue.next_batch(now=5))
-    queue = queue_of(Tile("a", deadline=5))
+    queue = queue_of(Image("a", deadline=5))
     assert [] == queue.next_batch(now=6)
     assert (0, 0) == (queue.in_flight, len(queue))
 
 
 def test_more_places_let_more_batches_go():
-    queue = queue_of(Tile("a"), in_flight=1)
+    queue = queue_of(Image("a"), in_flight=1)
     assert [] == queue.next_batch(now=0)
-    queue.places = 2
+    queue.max_in_flight = 2
     assert "a" == names(queue.next_batch(now=0))
 
 
@@ -133,48 +135,52 @@ steps = st.lists(st.tuples(st.sampled_from(["join", "leave", "done", "wait"]), s
 
 @given(
     steps=steps,
-    places=st.integers(1, 3),
+    max_in_flight=st.integers(1, 3),
     max_batch_size=st.integers(1, 4),
-    max_batch_pixels=st.integers(1, 12).map(lambda tiles: tiles * 32 * 32),
+    max_batch_pixels=st.integers(1, 12).map(lambda images: images * 32 * 32),
     limit=st.integers(1, 20),
 )
-def test_whatever_happens_no_place_is_idle_while_a_tile_waits_and_no_tile_is_sent_twice(
-    steps, places, max_batch_size, max_batch_pixels, limit
+def test_whatever_happens_no_place_is_idle_while_an_image_waits_and_no_image_is_sent_twice(
+    steps, max_in_flight, max_batch_size, max_batch_pixels, limit
 ):
-    queue = queue_of(places=places, max_batch_size=max_batch_size, max_batch_pixels=max_batch_pixels, limit=limit)
+    queue = queue_of(
+        max_in_flight=max_in_flight, max_batch_size=max_batch_size, max_batch_pixels=max_batch_pixels, limit=limit
+    )
     now, waiting, sent = 0, [], []
     for number, (step, value) in enumerate(steps):
         if step == "join":
-            tile = Tile(str(number), SHAPES[value % 3], now + 1 + value)
+            image = Image(str(number), SHAPES[value % 3], now + 1 + value)
             try:
-                queue.join(tile)
-                waiting.append(tile)
+                queue.join(image)
+                waiting.append(image)
             except QueueFullError:
-                assert limit == len(waiting) or pixels([*waiting, tile]) > WAITING_BATCHES * max_batch_pixels
+                assert limit == len(waiting) or pixels([*waiting, image]) > WAITING_BATCHES * max_batch_pixels
         elif step == "leave" and waiting:
             queue.leave(waiting.pop(value % len(waiting)))
         elif step == "done" and queue.in_flight:
             queue.batch_done()
         elif step == "wait":
             now += value
-        waiting = [tile for tile in waiting if tile.deadline > now]
+        waiting = [image for image in waiting if image.deadline > now]
         while batch := queue.next_batch(now):
-            assert [tile for tile in waiting if tile.shape == waiting[0].shape][: len(batch)] == batch
+            assert [image for image in waiting if image.shape == waiting[0].shape][: len(batch)] == batch
             room = (max_batch_size - len(batch), (max_batch_pixels - pixels(batch)) // pixels(batch[:1]))
             assert min(room) >= 0 or len(batch) == 1
-            waiting = [tile for tile in waiting if tile not in batch]
-            assert min(room) <= 0 or batch[0].shape not in {tile.shape for tile in waiting}, "it could have been larger"
+            waiting = [image for image in waiting if image not in batch]
+            assert min(room) <= 0 or batch[0].shape not in {image.shape for image in waiting}, (
+                "it could have been larger"
+            )
             sent += batch
-        assert queue.in_flight <= places
-        assert queue.in_flight == places or not waiting
+        assert queue.in_flight <= max_in_flight
+        assert queue.in_flight == max_in_flight or not waiting
         assert (len(waiting), pixels(waiting)) == (len(queue), queue.pixels)
         assert len(waiting) <= limit
         assert pixels(waiting) <= WAITING_BATCHES * max_batch_pixels or len(waiting) == 1
     assert len(sent) == len(set(sent))
 
 
-def pixels(tiles):
-    return sum(math.prod(tile.shape) for tile in tiles)
+def pixels(images):
+    return sum(math.prod(image.shape) for image in images)
 
 
 class HeldSegmenter:
@@ -205,7 +211,7 @@ class Desk:
         self.segmenter = HeldSegmenter()
         self.telemetry = Telemetry()
         self.batcher = Batcher(self.segmenter.infer, queue_limit=100, max_batch_pixels=8192, telemetry=self.telemetry)
-        self.batcher.resize(**{"places": 1, "max_batch_size": 8} | settings)
+        self.batcher.resize(**{"max_in_flight": 1, "max_batch_size": 8} | settings)
 
     async def submit(self, grey, wait_s=60):
         deadline = asyncio.get_running_loop().time() + wait_s
@@ -218,7 +224,7 @@ class Desk:
         return [len(canvases) for canvases, _ in self.segmenter.batches]
 
     def waiting(self):
-        return self.telemetry.registry.get_sample_value("proxy_waiting_tiles")
+        return self.telemetry.registry.get_sample_value("proxy_waiting_images")
 
 
 async def test_each_member_of_a_batch_gets_its_own_part_of_the_answer():
@@ -237,7 +243,7 @@ async def test_each_member_of_a_batch_gets_its_own_part_of_the_answer():
 
 
 async def test_a_failed_batch_fails_all_its_members_and_only_them():
-    desk = Desk(places=2, max_batch_size=2)
+    desk = Desk(max_in_flight=2, max_batch_size=2)
     tasks = [await desk.submit(grey) for grey in range(5)]  # batches: 0 | 1 | 2 and 3 | 4
     for number, error in ((0, None), (2, SegmenterSlowError("slow")), (1, None), (3, None)):
         desk.segmenter.finish(number, error)
@@ -271,7 +277,7 @@ def raiser(error):
 
 async def test_a_batch_of_the_driver_is_bounded_by_pixels_too():
     desk = Desk(max_batch_size=16)
-    tasks = [await desk.submit(grey) for grey in range(10)]  # 8192 pixels are eight tiles
+    tasks = [await desk.submit(grey) for grey in range(10)]  # 8192 pixels are eight images
     for number in range(3):
         desk.segmenter.finish(number)
         for _ in range(5):
@@ -307,7 +313,7 @@ async def test_a_caller_that_leaves_a_batch_in_flight_does_not_end_it_for_the_ot
     assert 2 == int((await other).segmentation.probability[0, 0, 0])
 
 
-async def test_a_tile_is_refused_at_its_deadline_and_its_place_in_the_queue_is_free():
+async def test_an_image_is_refused_at_its_deadline_and_its_place_in_the_queue_is_free():
     desk = Desk()
     in_flight = await desk.submit(0)
     with pytest.raises(DeadlinePassedError, match="deadline"):
@@ -318,7 +324,7 @@ async def test_a_tile_is_refused_at_its_deadline_and_its_place_in_the_queue_is_f
     assert [1] == desk.sizes()
 
 
-async def test_a_tile_that_comes_too_late_is_never_sent():
+async def test_an_image_that_comes_too_late_is_never_sent():
     desk = Desk()
     with pytest.raises(DeadlinePassedError):
         await (await desk.submit(1, wait_s=-1))

@@ -1,9 +1,10 @@
-"""The benchmarks read their tools' output rightly, and docs/performance.md is made of the records alone."""
+"""The benchmarks read their tools' output correctly, and docs/performance.md holds the records' figures alone."""
 
-import asyncio
 import json
 import os
-import time
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from conftest import ROOT
 from benchmarks import record, report
 from benchmarks.answers import differing_pixels
 from benchmarks.errors import LoadError, ToolMissingError
-from benchmarks.flat_triton import FlatModel
 from benchmarks.load import read_summary
 from benchmarks.perf_analyzer import perf_analyzer, read_table
-from benchmarks.processes import memory_mib
-from benchmarks.samples import canvases_by_size, files_of_one_canvas_size, kserve_bodies, tile_files
+from benchmarks.processes import cpu_s, memory_mib, memory_mib_by_role
+from benchmarks.replicas import FEWEST, TARGET_UTILISATION, core_seconds, replicas
+from benchmarks.samples import canvases_by_size, files_of_one_canvas_size, image_files, kserve_bodies
 from benchmarks.servers import repository
-from proxy.contract import check_contract
+from benchmarks.tools import run_tool
 
 # Captured from k6 1.1.0, an open loop of 3 s that was partly refused; shortened to what is read.
 SUMMARY = {
@@ -81,13 +82,15 @@ def results(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_record_names_command_commit_and_machine(results) -> None:
-    path = record.write_record("speed", command="make bench-speed", figures={"images_s": 17.5}, settings={"seconds": 3})
+def test_a_record_names_command_commit_and_machine(results, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks/speed.py", "--seconds", "5"])
+    path = record.write_record("speed", figures={"images_s": 17.5}, settings={"seconds": 3})
     found = json.loads(path.read_text())
 
     assert results / "speed.json" == path
     assert [path] == list(results.iterdir())
-    assert ("speed", "make bench-speed", {"images_s": 17.5}, {"seconds": 3}) == tuple(
+    command = "make bench-speed ARGS='--seconds 5'"
+    assert ("speed", command, {"images_s": 17.5}, {"seconds": 3}) == tuple(
         found[key] for key in ("name", "command", "figures", "settings")
     )
     assert {"commit", "dirty", "date", "machine", "packages"} < found.keys()
@@ -99,13 +102,6 @@ def test_a_record_names_command_commit_and_machine(results) -> None:
 @pytest.mark.usefixtures("results")
 def test_a_benchmark_that_was_not_run_has_no_record() -> None:
     assert record.read_record("speed") is None
-
-
-def test_the_command_of_a_record_has_its_arguments(monkeypatch) -> None:
-    monkeypatch.setattr("sys.argv", ["benchmarks/analyze.py"])
-    assert record.made_by("bench-analyze") == "make bench-analyze"
-    monkeypatch.setattr("sys.argv", ["benchmarks/analyze.py", "--seconds", "5"])
-    assert record.made_by("bench-analyze") == "make bench-analyze ARGS='--seconds 5'"
 
 
 def test_k6s_summary_is_read() -> None:
@@ -121,7 +117,7 @@ def test_k6s_summary_is_read() -> None:
 def test_arrivals_that_k6_left_out_are_an_error() -> None:
     dropped = SUMMARY | {"dropped_iterations": {"type": "counter", "contains": "default", "values": {"count": 4}}}
 
-    with pytest.raises(LoadError, match="left 4 arrivals out"):
+    with pytest.raises(LoadError, match="left out 4 arrivals"):
         read_summary(dropped, seconds=3)
 
 
@@ -140,7 +136,7 @@ def test_perf_analyzers_table_is_read_in_milliseconds() -> None:
 
 
 def test_a_table_without_a_line_is_an_error() -> None:
-    with pytest.raises(LoadError, match="give it more seconds"):
+    with pytest.raises(LoadError, match="give it more --seconds"):
         read_table(TABLE.splitlines()[0])
 
 
@@ -160,8 +156,8 @@ def test_the_three_sizes_ascend_and_each_is_of_one_shape() -> None:
     assert sorted(set(areas)) == areas
 
 
-def test_tiles_of_one_canvas_size_are_some_of_the_samples() -> None:
-    assert 1 < len(files_of_one_canvas_size()) < len(tile_files())
+def test_images_of_one_canvas_size_are_some_of_the_samples() -> None:
+    assert 1 < len(files_of_one_canvas_size()) < len(image_files())
 
 
 def test_an_inference_request_is_header_then_pixels(tmp_path) -> None:
@@ -174,7 +170,7 @@ def test_an_inference_request_is_header_then_pixels(tmp_path) -> None:
     assert canvas.tobytes() == data[length:]
 
 
-def test_a_repository_takes_another_largest_batch() -> None:
+def test_a_repository_can_get_another_largest_batch() -> None:
     with repository(max_batch_size=3) as folder:
         config = (folder / "segmenter/config.pbtxt").read_text()
         graph = folder / "segmenter/1/model.onnx"
@@ -197,14 +193,51 @@ def test_a_process_has_memory_and_its_peak_is_not_below_it() -> None:
     assert 0 < found["proportional"] <= found["resident"] <= found["peak"]
 
 
-async def test_the_stand_in_keeps_the_proxys_contract_and_runs_one_batch_at_a_time() -> None:
-    model = FlatModel(a_ms=20, b_ms=5, instances=1, max_batch_size=8)
-    contract = check_contract({"versions": ["1"]}, model.config)
-    started = time.monotonic()
-    await asyncio.gather(model.compute(8), model.compute(8))
+def test_a_role_is_a_process_with_its_words_in_the_command_line() -> None:
+    waiting = [sys.executable, "-c", "input()", "the role's words"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE) as process:
+        found = memory_mib_by_role(os.getpid(), {"waiting": "the role's words"})
+        process.communicate(b"\n")
 
-    assert (8, 1) == (contract.max_batch_size, contract.instances)
-    assert time.monotonic() - started >= 2 * 0.06
+    assert (1, 1) == (found["waiting"]["processes"], found["rest"]["processes"])
+    assert 0 < found["waiting"]["resident"] < found["rest"]["resident"]
+
+
+def test_processor_time_includes_the_processes_below() -> None:
+    before_s = cpu_s(os.getpid())
+    busy = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(busy) as process:
+        while cpu_s(process.pid) < 0.2:
+            pass
+        spent_s = cpu_s(os.getpid()) - before_s
+        process.kill()
+
+    assert 0.2 <= spent_s
+
+
+def test_a_tool_that_fails_is_an_error_with_its_last_line() -> None:
+    with pytest.raises(LoadError, match="failed with status 3: no such option"):
+        run_tool(
+            [sys.executable, "-c", "import sys; print('no such option', file=sys.stderr); sys.exit(3)"], timeout_s=60
+        )
+
+
+def test_a_tool_that_does_not_end_is_an_error() -> None:
+    with pytest.raises(LoadError, match=r"did not end within 0\.1 s"):
+        run_tool([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.1)
+
+
+def test_a_load_needs_its_core_seconds_at_the_target_utilisation() -> None:
+    assert 20 == replicas(100, core_s=0.24, cores=2) == round(100 * 0.24 / (2 * TARGET_UTILISATION))
+    assert 21 == replicas(101, core_s=0.24, cores=2)
+    assert FEWEST == replicas(1, core_s=0.24, cores=2)
+
+
+def test_tritons_core_seconds_are_what_the_proxy_leaves() -> None:
+    peers = {"machine": {"usable_cores": 2}, "figures": {"contenders": {"ours_json": {"images_s": 50.0}}}}
+    found = core_seconds(peers, {"figures": {"json": {"cpu_us": 2000.0}}})
+
+    assert {"triton": pytest.approx(0.038), "proxy": 0.002} == found
 
 
 LATENCY = {"p50": 4.25, "p95": 50.0, "p99": 60.0, "mean": 12.0, "max": 61.0}
@@ -230,10 +263,11 @@ FIGURES = {
     },
     "peers": {
         "contenders": {
-            "ours": {
-                "what": "this project", "kind": "ours", "images_s": 24.0,
+            name: {
+                "what": what, "kind": "ours", "images_s": 24.0,
                 "to_limit": {"median": 0.96, "min": 0.94, "max": 0.97}, **CONTENDER,
-            },
+            }
+            for name, what in {"ours": "this project", "ours_json": "this project, JSON out"}.items()
         },
         "left_out": {"bentoml": "it ended before it was ready"},
         "ours_to_best_peer": {"peer": "fastapi", "median": 1.125, "min": 1.1, "max": 1.2},
@@ -283,12 +317,20 @@ def record_of(name: str) -> dict:
 def test_a_page_without_records_says_what_to_run() -> None:
     page = report.render({})
 
-    for name, _ in report.SECTIONS.values():
+    for name in report.RECORDS:
         assert f"*Not measured yet: `make bench-{name}`.*" in page
 
 
+def test_a_formula_that_lacks_one_of_its_two_records_says_what_to_run() -> None:
+    page = report.render({"peers": record_of("peers")})
+    section = page.partition("## How many replicas")[2].partition("## Training")[0]
+
+    assert "`make bench-proxy`" in section
+    assert "`make bench-peers`" not in section
+
+
 def test_the_page_gives_figures_with_where_they_come_from() -> None:
-    page = report.render({name: record_of(name) for name in FIGURES})
+    page = re.sub(" +", " ", report.render({name: record_of(name) for name in FIGURES}))
 
     for line in (
         "| PNG | 400 | 2.50 |",
@@ -299,13 +341,15 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
         "| small | 128 × 320 | 4.2 | 40 | 1.02 |",
         "| 2 × 1 | 4 | 4.2 | 25.0 | 4.2 | 60 |",
         "| this project | 24.0 | **0.96** (0.94–0.97) | 4.2 | workers 2 | 8 | 0.0 % |",
-        "beside the fastest peer, fastapi: **1.12** (1.10–1.20) times its images/s.",
-        "has it after 18.0 ms, **1.12** (1.12–1.17) times the 16.0 ms of one ONNX Runtime session",
+        "PNG out, serves **1.12** (1.10–1.20) times the images/s of fastapi, the fastest peer.",
+        "has it after 18.0 ms. That is\n**1.12** (1.12–1.17) times the 16.0 ms of one ONNX Runtime session",
         "Left out: bentoml, because it ended before it was ready.",
         "| mixture, clients: 16 | 17.0 | 16.0 | 4.2 | 4.2 | 2.5 |",
         "| one size, arrivals/s: 29.2 | 29.0 | 29.0 | 4.2 | 4.2 | 1.5 |",
         "| 10,000 | 880 | 800 | 890 |",
-        "| their share of all time | 4.0 % |",
+        "| … share of all time | 4.0 % |",
+        "| seconds of a core per image | 0.0808 | 0.0025 |",
+        "| 1,000 | 68 | 5 | 141 |",
     ):
         assert line in page
     assert (
@@ -315,6 +359,6 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
 
 
 def test_the_page_in_the_repository_is_made_of_its_records() -> None:
-    records = {name: record.read_record(name) for name, _ in report.SECTIONS.values()}
+    records = {name: record.read_record(name) for name in report.RECORDS}
 
     assert report.render(records) == (ROOT / "docs/performance.md").read_text()

@@ -12,10 +12,22 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.pages import code, under
 
 PAGE = (ROOT / "docs/experimenting.md").read_text()
-BLOCKS = [block.splitlines() for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
-SETUP, ONE, BACK, QUEUE, WATCH, COMPARE, LOOK, SHIP, SHARE, INSPECT = BLOCKS
+
+
+def blocks(heading: str) -> list[list[str]]:
+    return [block.splitlines() for block in code(under(PAGE, heading))]
+
+
+SETUP, *_ = [block.splitlines() for block in code(PAGE)]
+ONE, BACK = blocks("## Try one change")
+QUEUE, WATCH = blocks("## Try many overnight")
+(COMPARE,), (BROWSE,), (SHARE,) = (
+    blocks(f"## {heading}") for heading in ("Compare", "Look at images", "Share, and tidy up")
+)
+BRANCH, *_ = blocks("## Release the best")
 QUEUE_S = 60.0  # for four experiments that take a second each
 
 # What the stages of the pipeline are to DVC, as far as the page is concerned
@@ -131,7 +143,7 @@ def test_they_are_compared_by_table_difference_plots_and_on_their_validation_ima
 
 @pytest.mark.usefixtures("tried")
 def test_the_best_becomes_a_branch_with_what_was_left_out_and_is_shared(repository):
-    run(repository, LOOK[0], *SHIP)
+    run(repository, BROWSE[0], *BRANCH)
     assert 0.0005 == rate_of(repository, "origin/experiment/rate")
     assert "0.0005" == run(repository, "git show origin/experiment/rate:export/fp32.onnx")
     run(repository, "git switch --quiet dev", SHARE[0])
@@ -141,12 +153,18 @@ def test_the_best_becomes_a_branch_with_what_was_left_out_and_is_shared(reposito
 
 
 def test_every_other_command_of_the_page_is_tested_elsewhere():
-    assert ['export PATH="$PWD/.venv/bin:$PATH"', "dvc pull"] == SETUP
-    assert all(command.startswith("python -m training.inspect") for command in [*LOOK[1:], *INSPECT])  # test_inspect.py
+    assert ['export PATH="$PWD/.venv/bin:$PATH"', "dvc repro data_split"] == SETUP  # test_pipeline.py
+    assert all(command.startswith("python -m studies.browse") for command in BROWSE[1:])  # test_inspect.py
+    assert [["accelerate launch -m training.stages.train", "dvc commit train"]] == blocks(
+        "## The pipeline"
+    )  # test_train.py
+    assert [["python -m studies.crossval", "python -m studies.report"]] == blocks(
+        "## Cross-validate"
+    )  # test_crossval.py
 
 
 def test_the_page_names_what_a_run_records():
-    (table,) = re.findall(r"^\| key \| what \|\n\|.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    (table,) = re.findall(r"^\| key \| meaning \|\n\|.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
     told = {key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])}
     shipped = json.loads((ROOT / "models/segmenter.json").read_text()).keys()
-    assert shipped | {"lock_digest", "begun", "joules"} == told
+    assert shipped | {"lock_digest", "begun"} == told

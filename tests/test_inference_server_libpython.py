@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference_server.errors import UnsupportedMachineError
-from inference_server.libpython import bring, libpython_folder
+from inference_server.libpython import fetch, libpython_folder
 from inference_server.machine import exit_status
 
 VERSION = "3.99"  # no machine has it
@@ -41,7 +41,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("programs")
 def test_the_library_comes_out_of_its_package_and_nothing_else_stays(own_folder: Path) -> None:
-    bring(VERSION)
+    fetch(VERSION)
 
     assert [own_folder / LIBRARY] == list(own_folder.iterdir())
     assert (own_folder / LIBRARY).read_text() == "library\n"
@@ -52,7 +52,7 @@ def test_a_library_that_is_there_is_not_fetched(programs: Path, own_folder: Path
     put_program(programs, "apt-get", "exit 1")
     (own_folder / LIBRARY).touch()
 
-    bring(VERSION)
+    fetch(VERSION)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_library_that_is_there_is_not_fetched(programs: Path, own_folder: Path
     [
         ("apt-get", "exit 100", "'apt-get', '-q', 'download', 'libpython3.99']' returned non-zero exit status 100."),
         ("dpkg-deb", "exit 2", "returned non-zero exit status 2."),
-        ("dpkg-deb", 'mkdir "$3/usr"', f"it holds no {LIBRARY}"),
+        ("dpkg-deb", 'mkdir "$3/usr"', f"the package has no {LIBRARY}"),
     ],
     ids=["no package", "damaged package", "empty package"],
 )
@@ -70,11 +70,11 @@ def test_a_library_that_cant_be_had_is_told_with_the_cause_and_the_mend(
     put_program(programs, program, script)
 
     with pytest.raises(UnsupportedMachineError) as refusal:
-        bring(VERSION)
+        fetch(VERSION)
 
     said = str(refusal.value)
-    assert said.startswith(f"this Python has no {LIBRARY} (`apt-get install libpython{VERSION}` brings it)")
-    assert "`docker compose up` serves here" in said
+    assert said.startswith(f"this Python has no {LIBRARY} (`apt-get install libpython{VERSION}` installs it)")
+    assert "`docker compose up` serves here without it" in said
     assert said.endswith(cause)
     assert [] == list(own_folder.iterdir())
 
@@ -85,7 +85,7 @@ def test_an_environment_that_cant_be_written_to_is_told_in_one_line(
 ) -> None:
     own_folder.rmdir()
 
-    assert 3 == exit_status(lambda: bring(VERSION))
+    assert 3 == exit_status(lambda: fetch(VERSION))
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"inference_server: this Python has no {LIBRARY} ")
@@ -97,4 +97,4 @@ def test_a_machine_without_apt_is_told_what_is_missing(monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(UnsupportedMachineError, match=r"No such file or directory: 'apt-get'$"):
-        bring(VERSION)
+        fetch(VERSION)

@@ -35,9 +35,9 @@ def test_a_refused_model_is_told_in_one_line_in_the_backends_own_words(serving_p
     status, said = refusal(serving_python, write_model(tmp_path, unknown))
 
     assert 6 == status
-    assert said.startswith("inference_server: Triton refuses to start: doubler: unknown parameter 'intra_op_threads': ")
+    assert said.startswith("inference_server: Triton did not start: doubler: unknown parameter 'intra_op_threads': ")
     assert said.endswith(
-        f" ({tmp_path}: `dvc repro` makes it, `git checkout model_repository` brings the published one back)\n"
+        f" ({tmp_path}: `dvc repro` makes one, `git checkout model_repository` restores the published one)\n"
     )
     assert 1 == len(said.splitlines())
 
@@ -62,7 +62,7 @@ def test_a_repository_without_a_model_names_the_command_that_makes_one(
 
     status, said = refusal(serving_python, tmp_path)
 
-    assert (5, True) == (status, "`dvc repro` makes it" in said), said
+    assert (5, True) == (status, "`dvc repro` makes one" in said), said
 
 
 @pytest.mark.parametrize("variable", ["TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])
@@ -113,10 +113,10 @@ def test_an_environment_with_numpy_2_is_told_in_one_line_what_to_install(tmp_pat
     ("pretend", "words"),
     [
         ("sys.platform = 'darwin'; platform.system = lambda: 'Darwin'", "there is no Triton wheel for Darwin"),
-        ("platform.libc_ver = lambda: ('glibc', '2.31')", "needs glibc 2.35 or newer, this machine has glibc 2.31"),
-        ("platform.libc_ver = lambda: ('', '')", "needs glibc 2.35 or newer, this machine has another libc;"),
+        ("platform.libc_ver = lambda: ('glibc', '2.31')", "needs glibc 2.35 or newer, but this machine has glibc 2.31"),
+        ("platform.libc_ver = lambda: ('', '')", "needs glibc 2.35 or newer, but this machine has another libc;"),
         ("platform.libc_ver = lambda: ('glibc', '2.31-r1')", "this machine has glibc 2.31-r1;"),
-        ("sys.version_info = (3, 13, 0)", "serves under Python 3.11 or 3.12"),
+        ("sys.version_info = (3, 13, 0)", "needs Python 3.11 or 3.12"),
     ],
 )
 @pytest.mark.parametrize("module", ["inference_server", "inference_server.machine"])

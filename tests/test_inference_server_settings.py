@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from host.cores import cpu_quota
+from host.memory import memory_kills, memory_limit_bytes
 from inference_server.errors import SettingError
 from inference_server.log import find_reason
-from inference_server.memory import memory_kills, memory_limit_bytes
 from inference_server.run_folder import for_this_machine
 from inference_server.settings import Settings
 

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +17,11 @@ import pytest
 from conftest import ROOT, Service, command_name, descendants, runs, wait_until
 from PIL import Image
 
+from host.environment import help_text
 from inference_server.errors import SettingError
-from inference_server.settings import Settings
+from inference_server.settings import Settings as TritonSettings
 from launch.demo import Analysis, DemoError, analyse, find_samples, table
-from launch.together import beside
+from launch.settings import Settings, triton_beside
 from tests.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
@@ -79,11 +82,10 @@ def has_a_batch_at_triton(url: str) -> bool:
         return "proxy_batches_in_flight 1.0" in response.read().decode()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stop_signal_ends_both_with_status_0_after_the_requests_under_way_are_answered(
-    start_launch: Callable[..., tuple[Service, str]], workers: str
+    start_launch: Callable[..., tuple[Service, str]],
 ) -> None:
-    service, url = start_launch(PROXY_WORKERS=workers)
+    service, url = start_launch()
     processes = descendants(service.pid)
 
     with ThreadPoolExecutor(1) as pool:
@@ -129,7 +131,7 @@ def test_a_port_in_use_is_told_before_triton_starts(start_service: Callable[...,
     ("port", "tritons"), [(8080, ("8000", "8002")), (8000, ("9000", "8002")), (8002, ("8000", "9002"))]
 )
 def test_a_default_port_of_tritons_steps_aside_for_the_proxys(port: int, tritons: tuple[str, str]) -> None:
-    settings = Settings.from_environment(beside(port, {}))
+    settings = triton_beside(port, {})
 
     assert tritons == (str(settings.http_port), str(settings.metrics_port))
 
@@ -137,7 +139,7 @@ def test_a_default_port_of_tritons_steps_aside_for_the_proxys(port: int, tritons
 @pytest.mark.parametrize("variable", ["TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])
 def test_a_port_that_is_set_twice_is_refused(variable: str) -> None:
     with pytest.raises(SettingError, match=f"PORT and {variable} are both 8000"):
-        beside(8000, {variable: "8000"})
+        triton_beside(8000, {variable: "8000"})
 
 
 def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callable[..., Service]) -> None:
@@ -146,6 +148,19 @@ def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callabl
     assert 6 == service.process.wait(60)
     assert "MAX_PIXELS" in service.said
     assert "launch: the proxy ended while it started" in service.said
+
+
+@pytest.mark.parametrize("module", ["inference_server", "launch"])
+def test_help_lists_every_variable_and_any_other_argument_is_refused(module: str) -> None:
+    asked = [
+        subprocess.run([sys.executable, "-m", module, word], cwd=ROOT, capture_output=True, text=True, check=False)
+        for word in ("--help", "--port=8080")
+    ]
+
+    assert [0, 2] == [run.returncode for run in asked]
+    settings = [TritonSettings] if module == "inference_server" else [Settings, TritonSettings]
+    for run in asked:
+        assert all(help_text(each) in run.stdout for each in settings)
 
 
 # ── the demonstration ──
@@ -173,7 +188,7 @@ def test_a_folder_without_samples_is_told_before_anything_starts(
     service = start_service("launch.demo", "--once", "--samples", str(tmp_path), **ports())
 
     assert 1 == service.process.wait(30)
-    assert f"launch: {tmp_path} holds no MT_<Type>/Imgs/<stem>.jpg" in service.said
+    assert f"launch: {tmp_path} has no MT_<Type>/Imgs/<stem>.jpg" in service.said
 
 
 def test_samples_are_found_in_the_published_layout(tmp_path: Path) -> None:
@@ -194,7 +209,7 @@ def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
     sample = write_samples(tmp_path) / "MT_Free/Imgs/one.jpg"
     sample.write_bytes(b"no image")
 
-    with pytest.raises(DemoError, match=r"MT_Free/Imgs/one\.jpg or its mask can't be read: the bytes are neither"):
+    with pytest.raises(DemoError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are neither"):
         analyse(sample, "http://127.0.0.1:9")
 
 

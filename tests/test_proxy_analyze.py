@@ -26,22 +26,22 @@ async def proxy(triton):
         yield proxy
 
 
-def infer_directly(triton, tile):
-    """Probability and type of a tile, without the proxy and without its padding."""
-    height, width = tile.shape
-    canvas = np.pad(tile, ((0, -height % 32), (0, -width % 32)), mode="edge")[None, None]
+def infer_directly(triton, image):
+    """Probability and type of an image, without the proxy and without its padding."""
+    height, width = image.shape
+    canvas = np.pad(image, ((0, -height % 32), (0, -width % 32)), mode="edge")[None, None]
     client = InferenceServerClient(triton.url)
     result = client.infer("segmenter", [InferInput("image", canvas.shape, "UINT8").set_data_from_numpy(canvas)])
-    probability, kind = (result.as_numpy(name)[0, 0, :height, :width] for name in ("probability", "type"))
+    probability, defect_type = (result.as_numpy(name)[0, 0, :height, :width] for name in ("probability", "type"))
     client.close()
-    return probability, kind
+    return probability, defect_type
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 async def test_pred_is_the_thresholded_probability_as_high_and_wide_as_the_upload(proxy, triton, height, width):
-    tile = texture(height, width)
-    answer = await proxy.analysis(png(tile))
-    probability, kind = await asyncio.to_thread(infer_directly, triton, tile)
+    image = texture(height, width)
+    answer = await proxy.analysis(png(image))
+    probability, defect_type = await asyncio.to_thread(infer_directly, triton, image)
     mask = (probability >= answer["threshold"]) & (answer["score"] >= answer["alarm_score"])
     assert mask.astype(int).tolist() == answer["pred"]
     assert (height, width) == (answer["height"], answer["width"])
@@ -49,7 +49,7 @@ async def test_pred_is_the_thresholded_probability_as_high_and_wide_as_the_uploa
     assert bool(mask.any()) is answer["defective"]
     highest = np.sort(probability, axis=None)[-32:]
     assert pytest.approx(highest.mean() / 255, abs=1e-4) == answer["score"]
-    counts = np.bincount(kind[mask], minlength=6)[1:].tolist()
+    counts = np.bincount(defect_type[mask], minlength=6)[1:].tolist()
     assert counts == list(answer["types"].values())
     assert (list(answer["types"])[int(np.argmax(counts))] if any(counts) else None) == answer["type"]
     assert {"name": "segmenter", "version": "1"}.items() <= answer["model"].items()
@@ -85,15 +85,15 @@ async def test_the_png_answer_is_the_same_mask_in_one_bit_a_pixel_with_the_figur
     } == figures
 
 
-async def test_concurrent_tiles_of_mixed_sizes_get_byte_for_byte_what_each_gets_alone(triton):
+async def test_concurrent_images_of_mixed_sizes_get_byte_for_byte_what_each_gets_alone(triton):
     bodies = [png(texture(*SIZES[seed % len(SIZES)], seed)) for seed in range(32)]
     async with running_proxy(triton.url, connections=0, in_flight_batches=1) as proxy:
         alone = []
         for body in bodies:
             async with proxy.post(body) as response:
                 alone.append(await response.read())
-        batches = await proxy.metric("proxy_batch_tiles_count")
-        assert len(bodies) == batches == await proxy.metric("proxy_batch_tiles_sum")
+        batches = await proxy.metric("proxy_batch_images_count")
+        assert len(bodies) == batches == await proxy.metric("proxy_batch_images_sum")
 
         async def together(body):
             async with proxy.post(body) as response:
@@ -101,8 +101,8 @@ async def test_concurrent_tiles_of_mixed_sizes_get_byte_for_byte_what_each_gets_
                 return await response.read()
 
         assert alone == await asyncio.gather(*map(together, bodies))
-        assert len(bodies) * 2 == await proxy.metric("proxy_batch_tiles_sum")
-        assert await proxy.metric("proxy_batch_tiles_count") - batches < len(bodies)
+        assert len(bodies) * 2 == await proxy.metric("proxy_batch_images_sum")
+        assert await proxy.metric("proxy_batch_images_count") - batches < len(bodies)
 
 
 SMALL, LARGE = texture(64, 64), texture(1056, 1024)  # the latter also has more bytes than aiohttp likes to send as such
@@ -110,15 +110,15 @@ NOISE = np.random.default_rng(0).integers(0, 256, (400, 400), np.uint8)  # few p
 
 
 @pytest.mark.parametrize(
-    ("tile", "decoded_in", "encoded_in"),
+    ("image", "decoded_in", "encoded_in"),
     [
         (SMALL, "MainThread", "MainThread"),
         (LARGE, "pixels", "pixels"),
         (NOISE, "pixels", "MainThread"),
     ],
 )
-async def test_a_small_tile_is_worked_on_in_the_loop_and_a_large_one_in_a_thread_beside_it(
-    monkeypatch, tile, decoded_in, encoded_in
+async def test_a_small_image_is_worked_on_in_the_loop_and_a_large_one_in_a_thread_beside_it(
+    monkeypatch, image, decoded_in, encoded_in
 ):
     threads = []
 
@@ -133,8 +133,8 @@ async def test_a_small_tile_is_worked_on_in_the_loop_and_a_large_one_in_a_thread
     monkeypatch.setattr("proxy.handlers.decode", spied(handlers.decode))
     monkeypatch.setattr("proxy.handlers.summarize", spied(handlers.summarize))
     async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
-        answer = await proxy.analysis(png(tile))
-    assert tile.shape == np.shape(answer["pred"])
+        answer = await proxy.analysis(png(image))
+    assert image.shape == np.shape(answer["pred"])
     assert [decoded_in, encoded_in] == threads
 
 
@@ -162,24 +162,24 @@ async def test_a_client_that_leaves_gives_its_place_in_the_queue_back():
         in_flight = asyncio.create_task(post_alone(proxy, texture(32, 32)))
         await fake.asked.acquire()
         waiting = asyncio.create_task(post_alone(proxy, texture(32, 32)))
-        await until(lambda: equals(proxy, 1, "proxy_waiting_tiles"))
+        await until(lambda: equals(proxy, 1, "proxy_waiting_images"))
         waiting.cancel()
-        await until(lambda: equals(proxy, 0, "proxy_waiting_tiles"))
+        await until(lambda: equals(proxy, 0, "proxy_waiting_images"))
         await until(lambda: equals(proxy, 1, "proxy_requests_total", route="/analyze", status="499"))
         fake.open.set()
         assert 200 == await in_flight
-        assert 1 == await proxy.metric("proxy_batch_tiles_sum")
+        assert 1 == await proxy.metric("proxy_batch_images_sum")
 
 
 async def equals(proxy, expected, name, **labels):
     return expected == await proxy.metric(name, **labels)
 
 
-async def post_alone(proxy, tile):
+async def post_alone(proxy, image):
     """Post over a connection that ends with the caller; return the status."""
     reader, writer = await proxy.connect()
     try:
-        body = png(tile)
+        body = png(image)
         writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\n")
         writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
         return int((await reader.readline()).split()[1])

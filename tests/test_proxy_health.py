@@ -5,9 +5,10 @@ import re
 
 import pytest
 from proxy_servers import FakeTriton, model_config, png, problem, running_proxy, texture, until
+from structlog.testing import capture_logs
 
-from proxy.contract import check_contract
-from proxy.errors import ContractError
+from proxy.errors import WrongModelError
+from proxy.served_model import read_served_model
 
 BODY = png(texture(32, 40))
 
@@ -55,21 +56,21 @@ async def is_not_ready(proxy):
     return not proxy.is_ready()
 
 
-async def test_a_model_that_changes_under_way_is_noticed(caplog):
-    caplog.set_level("INFO")
-    async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
-        fake.config["parameters"]["model.threshold"]["string_value"] = "255"
-        assert await proxy.look()
-        assert 255 == (await proxy.analysis(BODY))["threshold"]
-        fake.config["parameters"]["model.alarm_score"]["string_value"] = "1.0"
-        assert await proxy.look()
-        answer = await proxy.analysis(BODY)
-        assert (1.0, False, 0) == (answer["alarm_score"], answer["defective"], answer["defect_pixels"])
-        fake.config["max_batch_size"] = 0
-        assert not await proxy.look()
-        async with proxy.post(BODY) as response:
-            assert "max_batch_size is 0" in (await problem(response, 503, "Not ready"))["detail"]
-    assert "not_ready reason=" in caplog.text
+async def test_a_model_that_changes_under_way_is_noticed():
+    with capture_logs() as logs:
+        async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
+            fake.config["parameters"]["model.threshold"]["string_value"] = "255"
+            assert await proxy.check()
+            assert 255 == (await proxy.analysis(BODY))["threshold"]
+            fake.config["parameters"]["model.alarm_score"]["string_value"] = "1.0"
+            assert await proxy.check()
+            answer = await proxy.analysis(BODY)
+            assert (1.0, False, 0) == (answer["alarm_score"], answer["defective"], answer["defect_pixels"])
+            fake.config["max_batch_size"] = 0
+            assert not await proxy.check()
+            async with proxy.post(BODY) as response:
+                assert "max_batch_size is 0" in (await problem(response, 503, "Not ready"))["detail"]
+    assert ["ready", "ready", "ready", "not_ready"] == [each["event"] for each in logs if "ready" in each["event"]]
 
 
 async def test_one_batch_more_is_in_flight_than_the_model_has_instances():
@@ -87,7 +88,7 @@ async def test_one_batch_more_is_in_flight_than_the_model_has_instances():
 
 
 async def one_waits(proxy):
-    return 1 == await proxy.metric("proxy_waiting_tiles")
+    return 1 == await proxy.metric("proxy_waiting_images")
 
 
 def described(**changes):
@@ -116,33 +117,44 @@ WRONG_MODELS = {
     "an alarm score above 1": ({"parameters__model_dot_alarm_score": {"string_value": "1.5"}}, "model.alarm_score"),
     "no alarm score": ({"parameters__model_dot_alarm_score": {"string_value": ""}}, "model.alarm_score"),
     "no types": ({"parameters__model_dot_types": {"string_value": ""}}, "model.types"),
+    "no list of inputs": ({"input": {}}, "'input'"),
+    "a text for a number": ({"max_batch_size": "8"}, "max_batch_size"),
+    "a number for an input": ({"input": [1]}, "JSON object"),
     "a type twice": ({"parameters__model_dot_types": {"string_value": "Crack,Crack"}}, "model.types"),
 }
 
 
 @pytest.mark.parametrize(("changes", "named"), WRONG_MODELS.values(), ids=WRONG_MODELS)
-def test_a_model_that_breaks_the_contract_is_refused_by_what_breaks_it(changes, named):
-    with pytest.raises(ContractError, match=named):
-        check_contract({"versions": ["1"]}, described(**changes))
+def test_a_model_that_does_not_fit_is_refused_with_what_is_wrong(changes, named):
+    with pytest.raises(WrongModelError, match=named):
+        read_served_model({"versions": ["1"]}, described(**changes))
 
 
-def test_a_model_that_keeps_the_contract_tells_what_the_proxy_uses():
+@pytest.mark.parametrize(
+    ("metadata", "config"), [([1], model_config()), ({}, "segmenter"), ({"versions": 1}, model_config())]
+)
+def test_a_description_that_is_none_is_refused(metadata, config):
+    with pytest.raises(WrongModelError, match="Triton describes"):
+        read_served_model(metadata, config)
+
+
+def test_a_model_that_fits_tells_what_the_proxy_uses():
     config = described(parameters__model_dot_commit={"string_value": "abc123"}, max_batch_size=16)
     config["instance_group"] = [{"count": 2}]
-    contract = check_contract({"versions": ["2", "10"]}, config)
+    model = read_served_model({"versions": ["2", "10"]}, config)
     assert ("segmenter", "10", "abc123", 16, 2, 128) == (
-        contract.name, contract.version, contract.commit, contract.max_batch_size, contract.instances,
-        contract.operating_point.threshold,
+        model.name, model.version, model.commit, model.max_batch_size, model.instances,
+        model.operating_point.threshold,
     )  # fmt: skip
-    assert ("Blowhole", "Break", "Crack", "Fray", "Uneven") == contract.types
+    assert ("Blowhole", "Break", "Crack", "Fray", "Uneven") == model.defect_types
 
 
 async def test_the_metrics_count_the_process_the_requests_and_the_batches():
     async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
         await proxy.analysis(BODY)
-        assert 1 == await proxy.metric("proxy_batch_tiles_count")
+        assert 1 == await proxy.metric("proxy_batch_images_count")
         assert 1 == await proxy.metric("proxy_analyze_seconds_count")
-        assert 0 == await proxy.metric("proxy_waiting_tiles")
+        assert 0 == await proxy.metric("proxy_waiting_images")
         assert 0 == await proxy.metric("proxy_batches_in_flight")
         assert await proxy.metric("process_resident_memory_bytes") > 0
         async with proxy.request("GET", "/metrics") as response:
@@ -152,7 +164,7 @@ async def test_the_metrics_count_the_process_the_requests_and_the_batches():
 async def test_a_second_application_counts_for_itself():
     async with FakeTriton() as fake, running_proxy(fake.url) as first, running_proxy(fake.url) as second:
         await first.analysis(BODY)
-        assert 0 == await second.metric("proxy_batch_tiles_count")
+        assert 0 == await second.metric("proxy_batch_images_count")
 
 
 @pytest.mark.parametrize(

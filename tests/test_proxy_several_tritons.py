@@ -81,7 +81,7 @@ async def test_fresh_connections_are_dealt_out_where_kept_ones_are_not(how, each
 
 
 async def test_one_triton_of_two_that_is_away_fails_its_own_share_and_no_other(monkeypatch):
-    monkeypatch.setattr(readiness, "WITNESS_S", 60)
+    monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
     async with (
         FakeTriton() as first,
         FakeTriton() as second,
@@ -96,7 +96,7 @@ async def test_one_triton_of_two_that_is_away_fails_its_own_share_and_no_other(m
 
 
 async def test_one_triton_of_two_that_hangs_takes_no_answer_of_the_other_one_away(monkeypatch):
-    monkeypatch.setattr(readiness, "WITNESS_S", 60)
+    monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
     async with (
         FakeTriton() as first,
         FakeTriton() as second,
@@ -107,12 +107,12 @@ async def test_one_triton_of_two_that_hangs_takes_no_answer_of_the_other_one_awa
         second.hangs = True
         said = Counter([await said_of(proxy) for _ in range(8)])
         assert {"a mask", "Triton is slow"} == said.keys()
-        await proxy.look()  # of two questions, so one of them meets the second
+        await proxy.check()  # of two questions, so one of them meets the second
         assert proxy.is_ready()
 
 
 async def test_the_proxy_refuses_once_no_triton_is_there(monkeypatch):
-    monkeypatch.setattr(readiness, "WITNESS_S", 0.1)
+    monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 0.1)
     async with (
         FakeTriton() as first,
         FakeTriton() as second,

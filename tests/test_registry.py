@@ -1,6 +1,5 @@
-"""docs/registry.md, command by command: register, promote, roll back, and from a tag to the model that is deployed."""
+"""docs/experimenting.md, "Release a version": register, assign, roll back, and from a tag to the deployed model."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +8,10 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.pages import code, under
 
-PAGE = (ROOT / "docs/registry.md").read_text()
-BLOCKS = [block.splitlines() for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
+PAGE = (ROOT / "docs/experimenting.md").read_text()
+BLOCKS = [block.splitlines() for block in code(under(PAGE, "### Release a version"))]
 CONFIG = "model_repository/segmenter/config.pbtxt"
 URL = "https://git.example.com/magnetic-tiles.git"
 

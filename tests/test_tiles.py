@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -25,6 +25,7 @@ from tiles import (
     encode_mask_png,
     pad,
 )
+from tiles.operating_point import SCORE_PIXELS, OperatingPoint, score
 
 MAX_PIXELS = 100_000
 
@@ -165,3 +166,36 @@ def test_a_labelled_mask_is_defective_strictly_above_the_stated_grey():
     grey = np.array([[0, 1, 127, 128, 255]], dtype=np.uint8)
     expected = np.array([[False, False, False, True, True]])
     np.testing.assert_array_equal(expected, decode_mask(encoded(Image.fromarray(grey), "PNG"), above=127, max_pixels=9))
+
+
+GREYS = st.one_of(st.sampled_from([0, 1, 254, 255]), st.integers(0, 255))
+PROBABILITIES = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 80)), elements=GREYS, fill=GREYS)
+POINTS = st.builds(OperatingPoint, st.integers(1, 255), st.floats(0, 1))
+
+
+def plain_score(probability):
+    return round(float(np.sort(probability, axis=None)[-SCORE_PIXELS:].mean()) / 255, 4)
+
+
+@given(probability=PROBABILITIES, point=POINTS)
+@example(probability=np.arange(80, dtype=np.uint8)[np.newaxis], point=OperatingPoint(1, 0.0))  # no two are the same
+def test_mask_and_score_are_those_of_the_plain_definition(probability, point):
+    mask, found = point.mask_and_score(probability)
+    assert plain_score(probability) == found == score(probability) == score(probability.ravel())
+    expected = (probability >= point.threshold) & (plain_score(probability) >= point.alarm_score)
+    np.testing.assert_array_equal(expected, mask)
+    np.testing.assert_array_equal(expected, point.mask(probability))
+    assert mask.dtype == bool
+
+
+@given(probability=PROBABILITIES)
+def test_the_score_of_a_crop_of_a_canvas_and_of_any_order_of_axes_is_the_same(probability):
+    canvas = pad(probability)
+    cropped = crop(canvas, *probability.shape)
+    assert score(probability) == score(cropped) == score(probability.T) == score(probability[np.newaxis])
+
+
+@given(probability=PROBABILITIES, margin=st.sampled_from([-0.0001, 0.0, 0.0001]))
+def test_a_score_at_the_alarm_score_makes_an_image_defective(probability, margin):
+    point = OperatingPoint(1, score(probability) + margin)
+    assert (margin <= 0 and bool(probability.any())) is bool(point.mask(probability).any())

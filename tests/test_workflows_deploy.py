@@ -192,7 +192,7 @@ def test_another_model_than_the_commits_is_rolled_back(world: World) -> None:
     done = world.run("deploy")
 
     assert 1 == done.returncode
-    assert "the model of commit 0ldc0de answers" in done.stderr
+    assert "the service answers with the model of commit 0ldc0de" in done.stderr
     assert [OLD, NEW, OLD] == world.images
 
 
@@ -246,4 +246,4 @@ def test_the_real_service_passes_the_smoke_test(start_service, tmp_path: Path) -
     done = Step(tmp_path).run("smoke", f"http://127.0.0.1:{port}")
 
     assert 0 == done.returncode, done.stderr
-    assert "30 tiles analysed" in (tmp_path / "summary").read_text()
+    assert "30 images analysed" in (tmp_path / "summary").read_text()

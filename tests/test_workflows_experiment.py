@@ -1,4 +1,4 @@
-"""From a changed parameter to a commit on the branch and a report: small pipeline, real S3 server, git over HTTP."""
+"""From a changed parameter to a commit on the branch and a comment: small pipeline, real S3 server, git over HTTP."""
 
 import base64
 import json
@@ -203,7 +203,7 @@ def test_data_that_the_remote_refuses_leaves_the_branch_as_it_was(branch: Branch
 
 
 @pytest.mark.slow
-def test_the_report_compares_with_the_target_and_goes_to_the_pull_request(branch: Branch) -> None:
+def test_the_comment_compares_with_the_target_and_goes_to_the_pull_request(branch: Branch) -> None:
     branch.step.install("cml")
     branch.change(epochs=3)
     metrics = branch.clone / "evaluation/metrics.json"
@@ -213,33 +213,33 @@ def test_the_report_compares_with_the_target_and_goes_to_the_pull_request(branch
     metrics.write_text(json.dumps(found))
     branch.git("commit", "--quiet", "--all", "--message", "better")
 
-    done = branch.run("report", "--against", "dev")
+    done = branch.run("comment", "--against", "dev")
 
     assert 0 == done.returncode, done.stderr
-    report = branch.step.said("comment.md")
+    comment = re.sub(" +", " ", branch.step.said("comment.md"))
     head, address = branch.git("rev-parse", "HEAD"), branch.step.env["GITHUB_SERVER_URL"]
     worst = f"{address}/maker/tiles/blob/{head}/evaluation/plots/gallery/worst.png?raw=true"
-    assert f"| Dice, pooled over the defective images | {shipped + 0.01:.3f} | {shipped:.3f} | +0.010 |" in report
-    assert re.search(r"\| params.yaml\s*\| epochs\s*\| 1\s*\| 3\s*\|", report)
-    assert f"![worst]({worst})" in report
-    assert "times as fast as fp32 on one core" in report
-    assert "mask pixels where ONNX Runtime and torch differ" in report
-    assert report.strip() == branch.step.said("summary").strip()
-    assert [["comment", "create", "--publish=false", "report.md"]] == branch.step.calls("cml")
+    assert f"| Dice, pooled over the defective images | {shipped + 0.01:.3f} | {shipped:.3f} | +0.010 |" in comment
+    assert re.search(r"\| params.yaml\s*\| epochs\s*\| 1\s*\| 3\s*\|", comment)
+    assert f"![worst]({worst})" in comment
+    assert "times as fast as fp32 on one core" in comment
+    assert "mask pixels where ONNX Runtime and torch differ" in comment
+    assert branch.step.said("comment.md").strip() == branch.step.said("summary").strip()
+    assert [["comment", "create", "--publish=false", "comment.md"]] == branch.step.calls("cml")
     assert "may-register" == branch.step.said("token")
 
 
-def test_the_shipped_results_make_a_report_without_cml(tmp_path: Path) -> None:
+def test_the_shipped_results_make_a_comment_without_cml(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(repository))
 
-    done = Step(tmp_path).run("report", "--against", "unknown", cwd=repository)
+    done = Step(tmp_path).run("comment", "--against", "unknown", cwd=repository)
 
     assert 0 == done.returncode, done.stderr
-    assert "the report is on the run's page alone" in done.stderr
-    report = (tmp_path / "summary").read_text()
-    assert 2 == report.count("xychart-beta")
-    assert "| Dice of Uneven |" in report
+    assert "the comment is on the run's page alone" in done.stderr
+    comment = (tmp_path / "summary").read_text()
+    assert 2 == comment.count("xychart-beta")
+    assert "| Dice of Uneven " in comment
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_wrong_disk_size_is_refused_before_anything_is_launched(step: Step) ->
     done = step.run("runner", "launch", RUNNER_DISK_GB="64 GB")
 
     assert 1 == done.returncode
-    assert "RUNNER_DISK_GB=64 GB: give a whole number" in done.stderr
+    assert "RUNNER_DISK_GB=64 GB is not a number: give a whole number" in done.stderr
     assert [] == step.calls("cml")
 
 

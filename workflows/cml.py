@@ -1,4 +1,4 @@
-"""CML, and nothing else of it: a runner on EC2, a comment on a pull request.
+"""CML: a runner on EC2, a comment on a pull request.
 
 Source: its command reference, https://cml.dev/doc/ref/runner and https://cml.dev/doc/ref/comment
 """
@@ -8,14 +8,14 @@ import shutil
 
 from workflows.commands import run
 
-IDLE_S = 600  # without a job for so long, the runner ends by itself
+IDLE_S = 600  # after so long without a job, the runner ends by itself
 
 
 def launch_runner(*, name: str, region: str, machine: str, disk_gb: int, tags: dict[str, str], startup: str) -> None:
     """Launch a spot instance that registers as a runner labelled by its name, and ends after one job.
 
-    REPO_TOKEN must hold a token that may register runners; AWS's credentials are in the environment.
-    A run whose instance was reclaimed is not started again by itself: a person decides on its price.
+    REPO_TOKEN must hold a token that may register runners, and the environment AWS's credentials. If AWS takes the
+    instance back, the run is not repeated: a person decides whether it is worth its price.
     """
     run(
         "cml",
@@ -36,12 +36,12 @@ def launch_runner(*, name: str, region: str, machine: str, disk_gb: int, tags: d
     )
 
 
-def comment(report: str) -> bool:
-    """Post a Markdown file on the pull request of HEAD, else on its commit; False where there is no CML.
+def comment(file: str) -> bool:
+    """Post a Markdown file on the pull request of HEAD, else on its commit; return False if CML is not installed.
 
-    The pictures in it are links into the repository: nothing is uploaded to a server of CML's.
+    Its pictures are links into the repository: nothing is uploaded to CML's server.
     """
     if shutil.which("cml") is None:
         return False
-    run("cml", "comment", "create", "--publish=false", report)
+    run("cml", "comment", "create", "--publish=false", file)
     return True

@@ -1,4 +1,4 @@
-"""Other programs: git, dvc, docker, skopeo, aws, cml. What is run stands in the log, secrets never do."""
+"""Other programs: git, dvc, docker, skopeo, aws, cml. The log shows what is run, but never a secret."""
 
 import os
 import shlex
@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from host.commit import git
 from workflows.errors import CommandError
 
 
 def run(*words: str, stdin: str | None = None, **env: str) -> str:
-    """Run a program and return its standard output; what it tells on standard error goes to ours.
+    """Run a program and return its standard output; its standard error goes to ours.
 
-    `stdin` and `env` are where a secret belongs: they are not logged.
+    Give secrets by `stdin` or `env`: they are not logged.
 
     Raises: CommandError.
     """
@@ -27,9 +28,9 @@ def run(*words: str, stdin: str | None = None, **env: str) -> str:
 
 
 def succeeds(*words: str, **env: str) -> bool:
-    """Whether a program that asks a question exits with 0. `env` is where a secret belongs: it is not logged.
+    """Whether a program that answers a question exits with 0. Give secrets by `env`: it is not logged.
 
-    Raises: CommandError, when it says neither yes (0) nor no (1).
+    Raises: CommandError, if it answers neither yes (0) nor no (1).
     """
     done = subprocess.run(words, env=os.environ | env, stdout=subprocess.DEVNULL, check=False)
     if done.returncode not in (0, 1):
@@ -37,8 +38,21 @@ def succeeds(*words: str, **env: str) -> bool:
     return done.returncode == 0
 
 
+def head_commit() -> str:
+    """Return HEAD's full commit id.
+
+    Raises: CommandError.
+    """
+    return run("git", "rev-parse", "HEAD").strip()
+
+
+def is_commit(name: str) -> bool:
+    """Whether this clone has the commit or branch."""
+    return bool(git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}"))
+
+
 def output(**values: str) -> None:
-    """Hand values to later steps and jobs, by the file that GITHUB_OUTPUT names; on a laptop, show them."""
+    """Hand values to later steps and jobs by the file that GITHUB_OUTPUT names; without one, print them."""
     lines = "".join(f"{name.replace('_', '-')}={value}\n" for name, value in values.items())
     if path := os.environ.get("GITHUB_OUTPUT"):
         with Path(path).open("a") as file:
@@ -48,7 +62,7 @@ def output(**values: str) -> None:
 
 
 def summarise(markdown: str) -> None:
-    """Show a text on the run's page, by the file that GITHUB_STEP_SUMMARY names; on a laptop, print it."""
+    """Show a text on the run's page by the file that GITHUB_STEP_SUMMARY names; without one, print it."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a") as file:
             file.write(f"{markdown.rstrip()}\n\n")
@@ -57,6 +71,6 @@ def summarise(markdown: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the log."""
+    """Write a line to the log."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

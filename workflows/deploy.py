@@ -1,16 +1,16 @@
-"""`python -m workflows.deploy`: the recorded image of HEAD's sources to a Heroku app, and back when it fails.
+"""`python -m workflows.deploy`: deploy the recorded image of HEAD's sources to a Heroku app; roll back if it fails.
 
-First the very image runs here and must pass the smoke test; then the app takes it and must pass the same. If it does
-not, the app goes back to the release that it had, and the step fails.
+The image first runs here and must pass the smoke test. Then the app gets the same image and must pass the same test.
+If it does not, the app goes back to the release that it had, and the step fails.
 
 | variable           | default              |                                                           |
 |--------------------|----------------------|-----------------------------------------------------------|
-| HEROKU_APP         |                      | its name                                                  |
+| HEROKU_APP         |                      | the app's name                                            |
 | APP_URL            |                      | where it answers                                          |
-| HEROKU_API_KEY     |                      | may release it and read its log                           |
+| HEROKU_API_KEY     |                      | may release the app and read its log                      |
 | HEROKU_REGISTRY    | registry.heroku.com  |                                                           |
 
-Those of workflows/image.py and workflows/github.py come on top.
+The variables of workflows/image.py and workflows/github.py are needed, too.
 """
 
 import sys
@@ -34,7 +34,7 @@ def main() -> None:
         app.release_image(image_id)
         app.wait_until_up(app.current_release())
         smoke.check(url, smoke.expected_model())
-    except Exception as error:  # whatever it is, the app may run the new image
+    except Exception as error:  # whatever went wrong, the app may run the new image
         summarise(f"**{app.app} failed with** `{reference}`: {error}")
         show_log(app)
         roll_back(app, before, url)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def bring(app: Heroku, reference: str) -> str:
-    """Copy the image to the app's registry, digest unchanged, and return its ID; the app runs on as it was."""
+    """Copy the image to the app's registry, digest unchanged, and return its ID; the app does not change yet."""
     host = setting("HEROKU_REGISTRY", "registry.heroku.com")
     registry.log_in(host, "_", setting("HEROKU_API_KEY"))
     registry.copy(reference, f"{host}/{app.app}/web")
@@ -51,9 +51,9 @@ def bring(app: Heroku, reference: str) -> str:
 
 
 def roll_back(app: Heroku, before: Release, url: str) -> None:
-    """Go back to a release, and see that it answers.
+    """Go back to a release, and test that it answers.
 
-    Raises: WorkflowError, when a person is needed.
+    Raises: WorkflowError, if a person must do it.
     """
     try:
         app.roll_back(before)
@@ -61,16 +61,16 @@ def roll_back(app: Heroku, before: Release, url: str) -> None:
         smoke.check(url, model_commit=None)
     except Exception as error:
         by_hand = f"heroku releases:rollback v{before.version} --app {app.app}"
-        raise WorkflowError(f"the way back failed, too: {error}. By hand: {by_hand}") from error
+        raise WorkflowError(f"the rollback failed, too: {error}. By hand: {by_hand}") from error
     summarise(f"{app.app} is back on v{before.version} and passes the smoke test")
 
 
 def show_log(app: Heroku) -> None:
-    """Put the app's log into ours; no reason not to roll back where it can't be had."""
+    """Copy the app's log to ours; a log that cannot be read does not stop the rollback."""
     try:
         say(app.log())
-    except Exception as error:  # noqa: BLE001 - the way back must not wait for it
-        say(f"the log of {app.app} can't be had: {error}")
+    except Exception as error:  # noqa: BLE001 - the rollback must not depend on it
+        say(f"the log of {app.app} cannot be read: {error}")
 
 
 if __name__ == "__main__":

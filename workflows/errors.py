@@ -1,10 +1,10 @@
 """What can go wrong in a workflow, as one tree; a step prints the message and exits with 1.
 
 WorkflowError
-├── SettingsError   a variable is missing or makes no sense
+├── SettingsError   a variable is missing or has a wrong value
 ├── CommandError    a program that we started failed
-├── ServiceError    GitHub or Heroku answered otherwise than expected
-├── PublishError    the branch can't take the commit
+├── ServiceError    GitHub or Heroku gave an unexpected answer
+├── PublishError    the commit could not be pushed to the branch
 ├── ImageError      there is no image of these sources
 └── SmokeError      the service does not answer as it should
 """
@@ -15,11 +15,11 @@ from collections.abc import Callable
 
 
 class WorkflowError(Exception):
-    """A person can mend this; the message says how."""
+    """A person can fix this; the message says how."""
 
 
 class SettingsError(WorkflowError):
-    """A variable is missing or makes no sense."""
+    """A variable is missing or has a wrong value."""
 
 
 class CommandError(WorkflowError):
@@ -27,11 +27,11 @@ class CommandError(WorkflowError):
 
 
 class ServiceError(WorkflowError):
-    """GitHub or Heroku answered otherwise than expected."""
+    """GitHub or Heroku gave an unexpected answer."""
 
 
 class PublishError(WorkflowError):
-    """The branch can't take the commit."""
+    """The commit could not be pushed to the branch."""
 
 
 class ImageError(WorkflowError):
@@ -43,13 +43,13 @@ class SmokeError(WorkflowError):
 
 
 def setting(name: str, default: str | None = None) -> str:
-    """Return a variable of the environment; an empty one counts as missing, as GitHub passes unset variables on.
+    """Return a variable of the environment. An empty one counts as missing: GitHub passes unset variables as empty.
 
     Raises: SettingsError.
     """
     found = os.environ.get(name) or default
     if found is None:
-        raise SettingsError(f"{name} is not set: docs/workflows.md tells what it is and where it comes from")
+        raise SettingsError(f"{name} is not set: docs/workflows.md says what it is and where to get it")
     return found
 
 

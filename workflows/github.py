@@ -1,4 +1,4 @@
-"""GitHub's releases, where the digest of each built image is written down, and its runs of workflows.
+"""GitHub: releases, which record the digest of each built image, and runs of workflows.
 
 Source: GitHub's REST API, https://docs.github.com/en/rest/releases/releases and …/rest/actions/workflow-runs
 
@@ -19,7 +19,7 @@ from workflows.service import NotFoundError, call
 
 
 def find_release(tag: str) -> dict[str, Any] | None:
-    """Return the release of a tag, None where there is none."""
+    """Return the release of a tag, None if there is none."""
     try:
         found: dict[str, Any] = json.loads(_call("GET", f"releases/tags/{urllib.parse.quote(tag)}"))
     except NotFoundError:
@@ -28,7 +28,7 @@ def find_release(tag: str) -> dict[str, Any] | None:
 
 
 def create_release(*, tag: str, commit: str, name: str, note: str) -> None:
-    """Tag a commit and write a release note; a prerelease, so that none is shown as the latest version."""
+    """Tag a commit and write a release note, as a prerelease: GitHub shows none as the latest version."""
     _call(
         "POST",
         "releases",
@@ -37,7 +37,7 @@ def create_release(*, tag: str, commit: str, name: str, note: str) -> None:
 
 
 def last_success(workflow: str, branch: str) -> str | None:
-    """Return the commit of the last push to a branch for which a workflow ended well, None where there is none."""
+    """Return the commit of the last push to a branch for which a workflow succeeded, None if there is none."""
     query = urllib.parse.urlencode({"branch": branch, "event": "push", "status": "success", "per_page": 1})
     runs = json.loads(_call("GET", f"actions/workflows/{workflow}/runs?{query}"))["workflow_runs"]
     return str(runs[0]["head_sha"]) if runs else None

@@ -19,7 +19,7 @@ from workflows.service import call
 
 ACCEPT = "application/vnd.heroku+json; version=3"
 ACCEPT_DOCKER = f"{ACCEPT}.docker-releases"
-START_S = 300  # until a dyno must be up: a large image is pulled first
+START_S = 300  # within which a dyno must be up: a large image is pulled first
 POLL_S = 3
 LOG_LINES = 100
 
@@ -43,7 +43,7 @@ class Heroku:
     def current_release(self) -> Release:
         """Return what the app runs.
 
-        Raises: ServiceError, when it runs nothing.
+        Raises: ServiceError, if it runs nothing.
         """
         found = self._call("GET", "/releases", Range="version ..; order=desc,max=50")
         for release in found:
@@ -63,7 +63,7 @@ class Heroku:
     def wait_until_up(self, release: Release) -> None:
         """Wait until every web dyno runs this release.
 
-        Raises: SmokeError, when one crashed or time is over.
+        Raises: SmokeError, if one crashed or did not start in time.
         """
         deadline_s = time.monotonic() + START_S
         while True:
@@ -74,11 +74,11 @@ class Heroku:
             if dynos and ours == ["up"] * len(dynos):
                 return
             if time.monotonic() > deadline_s:
-                raise SmokeError(f"{self.app} did not run v{release.version} within {START_S} s, but {dynos}")
+                raise SmokeError(f"{self.app} does not run v{release.version} after {START_S} s. Its dynos: {dynos}")
             time.sleep(POLL_S)
 
     def log(self) -> str:
-        """Return the app's last lines of log, its platform's words about the dynos among them."""
+        """Return the last lines of the app's log, which include Heroku's own about the dynos."""
         session = self._call("POST", "/log-sessions", {"lines": LOG_LINES, "tail": False})
         return call("GET", session["logplex_url"], {}).decode(errors="replace")
 

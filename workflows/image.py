@@ -1,12 +1,12 @@
-"""`python -m workflows.image`: the container image of HEAD, built once, and recorded as a release of its sources.
+"""`python -m workflows.image`: build the container image of HEAD once, and record it as a release of its sources.
 
-What the image is made of has one digest, over the paths that the Dockerfile copies. It names the release (`image-…`)
-whose note holds the image's own digest. So a commit that reaches `main`, by whatever kind of merge, finds the very
-image that was tried on `dev`, or none: nothing is built or trained again.
+A digest over the paths that the Dockerfile copies names the release (`image-…`), whose note holds the image's own
+digest. So a commit that reaches `main`, by any kind of merge, finds the image that was tested on `dev`, or none:
+nothing is built or trained again.
 
 | variable          | default                      |                                                       |
 |-------------------|------------------------------|-------------------------------------------------------|
-| IMAGE_REPOSITORY  | ghcr.io/GITHUB_REPOSITORY    | where images are pushed                               |
+| IMAGE_REPOSITORY  | ghcr.io/GITHUB_REPOSITORY    | the repository that images are pushed to              |
 | GITHUB_ACTOR      |                              | logs in there, with GITHUB_TOKEN                      |
 """
 
@@ -20,13 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflows import github, registry
-from workflows.commands import output, run, say, summarise
+from workflows.commands import head_commit, output, run, say, summarise
 from workflows.errors import ImageError, exit_status, setting
 
 SOURCES = (  # what the Dockerfile copies, and itself
     ".dockerignore",
     "Dockerfile",
     "deploy/slim.sh",
+    "host",
     "inference_server",
     "launch",
     "model_repository",
@@ -35,7 +36,7 @@ SOURCES = (  # what the Dockerfile copies, and itself
     "requirements/proxy.txt",
     "tiles",
 )
-NAME = "magnetic-tiles:candidate"  # on the machine that builds or tries it
+NAME = "magnetic-tiles:candidate"  # on the machine that builds or tests it
 RECORD_FILE = Path("image.json")
 REFERENCE = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
 NOTE = """\
@@ -43,22 +44,22 @@ The container image of commit {commit}:
 
     {reference}
 
-It was built from these sources alone, and deployed to the development app. The production app takes this very digest
+It was built from these sources alone, and deployed to the development app. The production app gets the same digest
 when the same sources reach `main`.
 """
 
 
 def main() -> None:
-    """Build the image unless it is there, and write its record for people and later steps."""
+    """Build the image if there is none yet, and write its record for people and later steps."""
     log_in()
-    commit = run("git", "rev-parse", "HEAD").strip()
+    commit = head_commit()
     reference = recorded()
     if reference is None:
         reference = build(commit)
         note = NOTE.format(commit=commit, reference=reference)
         github.create_release(tag=tag(), commit=commit, name=f"Image of {commit[:10]}", note=note)
     else:
-        say(f"{tag()} is built already: {reference}")
+        say(f"{tag()} exists already: {reference}")
     RECORD_FILE.write_text(json.dumps({"image": reference, "release": tag(), "commit": commit}, indent=2) + "\n")
     summarise(f"Image of {commit[:10]}, release `{tag()}`:\n\n    {reference}")
     output(image=reference)
@@ -70,48 +71,50 @@ def log_in() -> None:
 
 
 def repository() -> str:
-    """Return where images are pushed; registries want lower case."""
+    """Return where images are pushed; registries take lower case only."""
     return setting("IMAGE_REPOSITORY", f"ghcr.io/{setting('GITHUB_REPOSITORY')}").lower()
 
 
 def tag() -> str:
-    """Return the name that HEAD's sources give to their image: a digest over paths and contents."""
+    """Return the release tag of the image of HEAD's sources, made of a digest over their paths and contents."""
     return f"image-{hashlib.sha256(run('git', 'ls-tree', 'HEAD', '--', *SOURCES).encode()).hexdigest()[:12]}"
 
 
 def recorded() -> str | None:
-    """Return name@digest of the image of HEAD's sources, None where none was built.
+    """Return name@digest of the image of HEAD's sources, None if none was built.
 
-    Raises: ImageError, when its release does not say.
+    Raises: ImageError, if its release does not name it.
     """
     release = github.find_release(tag())
     if release is None:
         return None
     if found := REFERENCE.search(release["body"] or ""):
         return found.group()
-    raise ImageError(f"the note of release {tag()} holds no name@sha256:…: delete the release and its tag, build anew")
+    raise ImageError(
+        f"the note of release {tag()} holds no name@sha256:…: delete the release and its tag, and build again"
+    )
 
 
 def promoted() -> str:
     """Return the image of HEAD's sources.
 
-    Raises: ImageError, when none was built on dev.
+    Raises: ImageError, if none was built on dev.
     """
     if reference := recorded():
         return reference
     raise ImageError(
-        f"there is no release {tag()}: no image of these sources was built on dev. Wait for its workflow and run this "
-        f"one again, or merge dev: what reaches main must be what dev holds, in {', '.join(SOURCES)}"
+        f"there is no release {tag()}: no image of these sources was built on dev. Wait for dev's workflow and run "
+        f"this one again, or merge dev: main must have the same content as dev in {', '.join(SOURCES)}"
     )
 
 
 def build(commit: str) -> str:
     """Build and push the image, labelled by its commit, and return name@digest.
 
-    Raises: ImageError, when the sources are not as committed.
+    Raises: ImageError, if a source differs from HEAD.
     """
     if changed := run("git", "status", "--porcelain", "--", *SOURCES):
-        raise ImageError(f"an image is built of committed sources alone; these differ:\n{changed}")
+        raise ImageError(f"commit these sources first, an image is built of committed sources only:\n{changed}")
     address = f"{setting('GITHUB_SERVER_URL', 'https://github.com')}/{setting('GITHUB_REPOSITORY')}"
     run("docker", "build", f"--build-arg=REVISION={commit}", f"--build-arg=SOURCE={address}", "--tag", NAME, ".")
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +125,7 @@ def build(commit: str) -> str:
 
 @contextlib.contextmanager
 def running(reference: str) -> Iterator[str]:
-    """Run an image on this machine until the end of the `with` block; its address."""
+    """Run an image on this machine until the end of the `with` block; give its address."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         registry.fetch(reference, archive, NAME)

@@ -1,16 +1,17 @@
-"""`python -m workflows.publish`: data to DVC's remote, then one commit of what git keeps to the branch.
+"""`python -m workflows.publish`: push data to DVC's remote, then one commit of the files that git keeps to the branch.
 
-The data goes first: no commit names what the remote lacks. The push is never forced. When the branch has moved on
-meanwhile, the results are put on top of it, unless it changed what they come from: then they are dropped.
+The data goes first, so that no commit names data that the remote lacks. The push is never forced. If the branch got
+new commits meanwhile, the results are put on top of them, unless these changed the pipeline: then the results are
+dropped.
 
-A push with the workflow's own GITHUB_TOKEN starts no workflow; the title that `title` makes is the second lock: the
-workflows skip it.
+A push with the workflow's own GITHUB_TOKEN starts no workflow. As a second guard, the workflows skip a commit with the
+title that `title` makes.
 
 | variable        |                                                                         |
 |-----------------|-------------------------------------------------------------------------|
 | GITHUB_REF_NAME | the branch                                                              |
 | GITHUB_RUN_ID   | named in the commit's message; default: by hand                         |
-| GITHUB_TOKEN    | may write contents; without it, git's own credentials are used          |
+| GITHUB_TOKEN    | may write contents; default: git's own credentials                      |
 """
 
 import base64
@@ -21,13 +22,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from workflows.commands import output, run, say, succeeds
+from workflows.commands import head_commit, output, run, say, succeeds
 from workflows.errors import CommandError, PublishError, exit_status, setting
 from workflows.runner import PIPELINE
 
 LOCK_FILE = "dvc.lock"
 REMOTE = "origin"
-# GitHub's own account for workflows: its commits are shown as the bot's
+# GitHub's own account for workflows: GitHub shows its commits as the bot's
 BOT = {
     "GIT_AUTHOR_NAME": "github-actions[bot]",
     "GIT_AUTHOR_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
@@ -46,11 +47,11 @@ def main() -> None:
     else:
         run("git", "commit", "--quiet", "--message", title(branch, setting("GITHUB_RUN_ID", "by hand")), **BOT)
         push(branch)
-    output(commit=run("git", "rev-parse", "HEAD").strip())
+    output(commit=head_commit())
 
 
 def title(branch: str, run_id: str) -> str:
-    """Return the commit's title; the workflows compare its beginning with the branch that they run on."""
+    """Return the commit's title; the workflows compare its beginning with the branch that they run for."""
     return f"Reproduced on {branch}: run {run_id}"
 
 
@@ -61,14 +62,14 @@ def outputs() -> list[str]:
 
 
 def kept_by_git(paths: list[str]) -> list[str]:
-    """Leave out what git ignores: that is in DVC's cache."""
+    """Leave out what git ignores: DVC's cache holds it."""
     return [path for path in paths if not succeeds("git", "check-ignore", "--quiet", path)]
 
 
 def push(branch: str) -> None:
-    """Push HEAD to the branch, on top of what came meanwhile where that leaves the pipeline as it is.
+    """Push HEAD to the branch, on top of newer commits if these do not change the pipeline.
 
-    Raises: PublishError, when the branch's pipeline has changed or the branch may not be written.
+    Raises: PublishError, if they do or the branch may not be written.
     """
     command = ("git", "push", REMOTE, f"HEAD:refs/heads/{branch}")
     try:
@@ -80,13 +81,13 @@ def push(branch: str) -> None:
         run(*command, **credentials())
     except CommandError as error:
         raise PublishError(
-            f"{branch} did not take the commit: either what it comes from was changed there meanwhile, and the newer "
-            f"push trains anew, or the branch may not be written: {error}"
+            f"{branch} did not take the commit: either a newer push changed the pipeline and trains again, or this "
+            f"token may not write to the branch: {error}"
         ) from error
 
 
 def credentials() -> dict[str, str]:
-    """Return git's configuration for GITHUB_TOKEN as variables: neither a command line nor a file holds it."""
+    """Return git's configuration for GITHUB_TOKEN as variables, so that no command line and no file holds it."""
     token = os.environ.get("GITHUB_TOKEN")
     if not token:
         return {}

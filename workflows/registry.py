@@ -1,4 +1,4 @@
-"""Container registries, by skopeo: an image moves from one to another with its digest unchanged.
+"""Container registries, by skopeo: it copies an image from one to another with its digest unchanged.
 
 Source: skopeo-copy(1), skopeo-inspect(1), skopeo-login(1)
 """
@@ -16,9 +16,9 @@ def log_in(registry: str, user: str, password: str) -> None:
 
 
 def push(archive: Path, target: str) -> str:
-    """Push what `docker save` wrote, and return the digest that the registry gave it.
+    """Push a file that `docker save` wrote, and return the digest that the registry gave it.
 
-    In Docker's own format, schema 2: Heroku's registry takes no other.
+    The format is Docker's own, schema 2: Heroku's registry takes no other.
     """
     with tempfile.TemporaryDirectory() as folder:
         digest = Path(folder) / "digest"
@@ -34,16 +34,16 @@ def push(archive: Path, target: str) -> str:
 
 
 def copy(source: str, target: str) -> None:
-    """Copy an image between registries; it fails rather than change the digest."""
+    """Copy an image between registries; fail if the digest would change."""
     run("skopeo", "copy", "--preserve-digests", f"docker://{source}", f"docker://{target}")
 
 
 def fetch(source: str, archive: Path, name: str) -> None:
-    """Write an image to a file that `docker load` knows under this name."""
+    """Write an image to a file for `docker load`, which gives it this name."""
     run("skopeo", "copy", f"docker://{source}", f"docker-archive:{archive}:{name}")
 
 
 def image_id(reference: str) -> str:
-    """Return the digest of an image's configuration: what Docker and Heroku call its ID."""
+    """Return the digest of an image's configuration, which Docker and Heroku call its ID."""
     found: str = json.loads(run("skopeo", "inspect", "--raw", f"docker://{reference}"))["config"]["digest"]
     return found

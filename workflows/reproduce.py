@@ -1,4 +1,4 @@
-"""`python -m workflows.reproduce`: fetch what the remote has of the pipeline's data, run what is not up to date."""
+"""`python -m workflows.reproduce`: pull the pipeline's data from the remote, run the stages that are out of date."""
 
 import sys
 
@@ -7,7 +7,7 @@ from workflows.errors import exit_status
 
 
 def main() -> None:
-    """Pull and reproduce; what the remote lacks is made by its stage."""
+    """Pull and reproduce; a stage makes what the remote lacks."""
     run("dvc", "pull", "--allow-missing")
     run("dvc", "repro")
 

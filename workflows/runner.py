@@ -1,18 +1,18 @@
 """The machine that trains: `python -m workflows.runner launch [--since-success-of WORKFLOW]` and `… terminate`.
 
-CML takes its instance down after its job. It can't once the role's hour is over, or when it never came up: so the
-workflow always runs `terminate`, and the instance powers itself off in the end whatever happens.
+CML terminates its instance after its job, but not once the role's hour is over, nor if the runner never came up. So
+the workflow always runs `terminate`, and the instance powers itself off in the end.
 
 | variable          | default      |                                                                    |
 |-------------------|--------------|--------------------------------------------------------------------|
-| GITHUB_RUN_ID     |              | what the instance is tagged with, and found by                     |
-| AWS_REGION        |              | where it runs                                                      |
+| GITHUB_RUN_ID     |              | the instance's tag, by which it is found again                     |
+| AWS_REGION        |              | the region that it runs in                                         |
 | RUNNER_MACHINE    | g4dn.xlarge  | EC2 instance type; one NVIDIA T4                                   |
-| RUNNER_DISK_GB    | 64           | of its disk: torch and the data take some 20                       |
+| RUNNER_DISK_GB    | 64           | its disk; torch and the data take about 20                         |
 | REPO_TOKEN        |              | may register runners in this repository                            |
 | GITHUB_REF_NAME   |              | the branch, for --since-success-of                                 |
 
-Those of workflows/github.py come on top for --since-success-of.
+--since-success-of also needs the variables of workflows/github.py.
 """
 
 import argparse
@@ -20,14 +20,15 @@ import json
 import sys
 
 from workflows import cml, github
-from workflows.commands import output, run, say, succeeds
+from workflows.commands import is_commit, output, run, say, succeeds
 from workflows.errors import SettingsError, exit_status, setting
 
-LIFE_MINUTES = 300  # above the training job's own limit, which is the one that should end a slow run
+LIFE_MINUTES = 300  # longer than the training job's own limit, which should end a slow run first
 TAG = "magnetic-tiles-run"
-# What `dvc repro` starts from; dvc.lock is what it writes.
-PIPELINE = ("dvc.yaml", "params.yaml", "requirements/training.txt", "tiles", "training")
-LIVING = "pending,running,stopping,stopped"  # the states of an instance that may still cost
+# What the stages of dvc.yaml depend on, as folders: this step runs before anything is installed that could read YAML.
+# A test compares the list with dvc.yaml and 1-experiment.yaml. dvc.lock is missing: the pipeline writes it.
+PIPELINE = ("dvc.yaml", "params.yaml", "requirements/training.txt", "host", "tiles", "training")
+LIVING = "pending,running,stopping,stopped"  # the states of an instance that may still cost money
 
 
 def main() -> None:
@@ -38,9 +39,9 @@ def main() -> None:
     launching.add_argument(
         "--since-success-of",
         metavar="WORKFLOW",
-        help="only if the pipeline's own files changed since this workflow last ended well on the branch",
+        help="only if the pipeline's files changed since this workflow last succeeded on the branch",
     )
-    commands.add_parser("terminate", help="every instance of this run")
+    commands.add_parser("terminate", help="end every instance of this run")
     options = parser.parse_args()
     if options.command == "terminate":
         terminate()
@@ -51,15 +52,15 @@ def main() -> None:
 
 
 def pipeline_changed(workflow: str) -> bool:
-    """Whether `dvc repro` starts from something else than when the workflow last ended well on this branch.
+    """Whether a file of the pipeline changed since the workflow last succeeded on this branch.
 
-    Not the commit before the push: its run may have failed, or have been dropped for this one's while it waited.
+    The commit before the push would be wrong: its run may have failed, or been replaced by this one while it waited.
     """
     since = github.last_success(workflow, setting("GITHUB_REF_NAME"))
-    if since is None or not succeeds("git", "rev-parse", "--quiet", "--verify", f"{since}^{{commit}}"):
+    if since is None or not is_commit(since):
         return True
     if succeeds("git", "diff", "--quiet", since, "HEAD", "--", *PIPELINE):
-        say(f"nothing of the pipeline changed since {since}: there is nothing to train")
+        say(f"no file of the pipeline changed since {since}: there is nothing to train")
         return False
     return True
 
@@ -85,12 +86,12 @@ def gigabytes(text: str) -> int:
     Raises: SettingsError.
     """
     if not text.isdecimal():
-        raise SettingsError(f"RUNNER_DISK_GB={text}: give a whole number of gigabytes")
+        raise SettingsError(f"RUNNER_DISK_GB={text} is not a number: give a whole number of gigabytes")
     return int(text)
 
 
 def terminate() -> None:
-    """Terminate what this run launched; none left is what one hopes for."""
+    """Terminate the instances that this run launched; usually none is left."""
     filters = [f"Name=tag:{TAG},Values={setting('GITHUB_RUN_ID')}", f"Name=instance-state-name,Values={LIVING}"]
     query = "Reservations[].Instances[].[InstanceId, SpotInstanceRequestId, KeyName]"
     found = run("aws", "ec2", "describe-instances", "--filters", *filters, "--query", query, "--output", "json")
@@ -101,7 +102,7 @@ def terminate() -> None:
     try:
         if requests := [request for _, request, _ in instances if request]:
             run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *requests)
-    finally:  # the instances are what costs
+    finally:  # only the instances cost money
         run("aws", "ec2", "terminate-instances", "--instance-ids", *(instance for instance, _, _ in instances))
     for key in {key for _, _, key in instances if key}:  # CML makes one for each launch
         run("aws", "ec2", "delete-key-pair", "--key-name", key)

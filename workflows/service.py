@@ -1,4 +1,4 @@
-"""HTTP to GitHub, to Heroku and to our own service: JSON there and back, failures as ServiceError."""
+"""HTTP to GitHub, to Heroku and to our own service: JSON bodies, and failures as ServiceError."""
 
 import json
 import urllib.error
@@ -21,12 +21,12 @@ class NotFoundError(ServiceError):
 def call(method: str, url: str, headers: dict[str, str], body: bytes | dict[str, Any] | None = None) -> bytes:
     """Send a request and return the answer's body.
 
-    Raises: ServiceError (NotFoundError where it is 404) with what the service said.
+    Raises: ServiceError with the service's answer; NotFoundError if it is 404.
     """
     if isinstance(body, dict):
         body, headers = json.dumps(body).encode(), {"Content-Type": "application/json"} | headers
     if not url.startswith(("http://", "https://")):
-        raise ServiceError(f"{url} is no address: it should begin with https://")
+        raise ServiceError(f"{url} is not an address: it must begin with https:// or http://")
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - checked in the line above
     opener = DIRECTLY if urllib.parse.urlsplit(url).hostname in ("127.0.0.1", "localhost") else USUALLY
     try:

@@ -1,6 +1,6 @@
-"""`python -m workflows.smoke URL`: does a service find the defects of the sample tiles, with the model of HEAD?
+"""`python -m workflows.smoke URL`: does a service find the defects in the sample images, with the model of HEAD?
 
-It sends each sample to POST /analyze, one after another, as a client would.
+It posts each sample to /analyze, one after another, as a client would.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from workflows.service import call
 
 CONFIGURATION = Path("model_repository/segmenter/config.pbtxt")
 MODEL_COMMIT = re.compile(r'key: "model.commit" value: \{ string_value: "(\w+)" \}')
-READY_S = 180  # Triton and the proxy start in seconds; a sleeping dyno and a large image take longer
+READY_S = 180  # Triton and the proxy start in seconds; a sleeping dyno and a large container image take longer
 POLL_S = 2
-LEAST_DICE = 0.5  # pooled over the samples; far below any model worth serving, far above a broken one
+LEAST_DICE = 0.5  # pooled over the samples: far below any model worth serving, far above a broken one
 
 
 def main() -> None:
     """Check the service at an address."""
-    parser = argparse.ArgumentParser(prog="python -m workflows.smoke", description="Real tiles to POST /analyze.")
+    parser = argparse.ArgumentParser(prog="python -m workflows.smoke", description="Real images to POST /analyze.")
     parser.add_argument("url", help="of the service, such as http://127.0.0.1:8080")
     check(parser.parse_args().url, expected_model())
 
@@ -40,13 +40,13 @@ def expected_model() -> str:
     """
     if found := MODEL_COMMIT.search(CONFIGURATION.read_text()):
         return found.group(1)
-    raise SmokeError(f"{CONFIGURATION} holds no model.commit")
+    raise SmokeError(f"{CONFIGURATION} has no parameter model.commit: `dvc repro` writes it")
 
 
 def check(url: str, model_commit: str | None) -> None:
-    """Check a service; any model will do where none is named.
+    """Check a service and, if `model_commit` is given, that it serves this model.
 
-    Raises: SmokeError, with what was wrong.
+    Raises: SmokeError.
     """
     url = url.rstrip("/")
     wait_until_ready(url)
@@ -56,18 +56,18 @@ def check(url: str, model_commit: str | None) -> None:
         found = analyse(url, sample, model_commit)
         truth = decode_mask(sample.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
         if found.shape != truth.shape:
-            raise SmokeError(f"{sample}: the mask has the shape {found.shape}, the tile {truth.shape}")
+            raise SmokeError(f"{sample}: the mask has the shape {found.shape}, the image {truth.shape}")
         common, total = common + int((found & truth).sum()), total + int(found.sum()) + int(truth.sum())
     dice = 2 * common / total
     if dice < LEAST_DICE:
-        raise SmokeError(f"{url} answers, but with a Dice of {dice:.3f} over the samples; at least {LEAST_DICE} is due")
-    summarise(f"Smoke test of {url}: {len(samples)} tiles analysed, Dice {dice:.3f}")
+        raise SmokeError(f"{url} answers with a Dice of {dice:.3f} over the samples; it must be {LEAST_DICE} or more")
+    summarise(f"Smoke test of {url}: {len(samples)} images analysed, Dice {dice:.3f}")
 
 
 def wait_until_ready(url: str) -> None:
     """Wait for GET /health/ready to answer 200.
 
-    Raises: SmokeError, when it does not in time, with what it said last.
+    Raises: SmokeError with its last answer, if it is not ready in time.
     """
     deadline_s = time.monotonic() + READY_S
     while True:
@@ -75,7 +75,7 @@ def wait_until_ready(url: str) -> None:
             call("GET", f"{url}/health/ready", {})
         except ServiceError as error:
             if time.monotonic() > deadline_s:
-                raise SmokeError(f"not ready within {READY_S} s: {error}") from error
+                raise SmokeError(f"{url} was not ready within {READY_S} s: {error}") from error
             say(f"waiting: {error}")
             time.sleep(POLL_S)
         else:
@@ -92,9 +92,9 @@ def analyse(url: str, sample: Path, model_commit: str | None) -> np.ndarray:
         answer: dict[str, Any] = json.loads(said)
         served, mask = answer["model"]["commit"], np.array(answer["pred"], dtype=bool)
     except (ServiceError, ValueError, KeyError, TypeError) as error:
-        raise SmokeError(f"{sample}: no mask came back: {error}") from error
+        raise SmokeError(f"{sample}: the answer holds no mask: {error}") from error
     if model_commit not in (None, served):
-        raise SmokeError(f"the model of commit {served} answers, not that of {model_commit}")
+        raise SmokeError(f"the service answers with the model of commit {served} instead of {model_commit}")
     return mask
 
 

@@ -1,17 +1,17 @@
 // Posts files to one address, and counts what comes back. Run by benchmarks/load.py.
 //
-//   URL        where to post
-//   MANIFEST   JSON: [{path, headers}, …], the bodies in turn
-//   VUS        closed loop: so many clients, each posting again as soon as it was answered
-//   RATE       open loop: so many arrivals a second, whatever the answers do
-//   WARM_UP_S  seconds that are not counted
-//   SECONDS    seconds that are, after these
-//   REQUESTS   fixed work, in place of seconds: VUS clients share so many requests
-//   WARM_UP    of which so many, the first, are not counted
-//   SUMMARY    where the figures go
+//   URL        the address to post to
+//   MANIFEST   a file, JSON: [{path, headers}, …], the bodies in turn
+//   VUS        closed loop: the number of clients; each posts again as soon as it was answered
+//   RATE       open loop: arrivals a second, whatever the answers do
+//   WARM_UP_S  seconds at the beginning that are not counted
+//   SECONDS    seconds after these, which are counted
+//   REQUESTS   fixed work instead of seconds: the number of requests that VUS clients share
+//   WARM_UP    the number of requests at the beginning that are not counted
+//   SUMMARY    the file that the figures are written to
 //
-// Counted: closed loop, what was answered within these seconds; open loop, what arrived within them, and apart from that
-// what was answered.
+// A closed loop counts the requests that were answered within these seconds. An open loop counts the requests that
+// arrived within them and, in in_time, those that were answered within them.
 
 import { sleep } from 'k6';
 import exec from 'k6/execution';
@@ -34,8 +34,8 @@ const inTime = new Counter('in_time');
 const endedAt = new Trend('ended_at_ms', true);
 const stages = Object.fromEntries(STAGES.map((name) => [name, new Trend(`stage_${name}_ms`, true)]));
 
-// Each arrival of an even lattice is delayed by an exponential time that is long beside the lattice's gap: what comes
-// out is a Poisson process (random displacement). It has its rate once several such delays have passed.
+// Arrivals at equal distances are each delayed by an exponential time that is long beside that distance. The result is a
+// Poisson process (random displacement). It reaches its rate after several such delays.
 const delay = rate ? Math.max(10 / rate, 1) : 0;
 
 const fixed = { executor: 'shared-iterations', vus: Number(__ENV.VUS || 1), iterations: requests, maxDuration: '10m' };
@@ -48,7 +48,7 @@ const opened = {
   preAllocatedVUs: Number(__ENV.VUS),
 };
 
-// When the last answer came that is not counted, whichever request it was: a percentile of all answers' times.
+// The time of the last answer that is not counted, whichever request it was: a percentile of all answers' times.
 const warmedUp = requests ? `p(${((100 * (warmUpRequests - 1)) / (requests - 1)).toFixed(6)})` : 'p(0)';
 
 export const options = {

@@ -1,11 +1,10 @@
 """Who is compared, and with which settings.
 
-Triton and we run as they are published. The others get n processes or threads for n cores, and LitServe its batching:
-which is better is measured before the rounds.
+Triton and this project run as they are published. The others get n processes or threads for n cores, and LitServe its
+batching; rounds.py measures which is better before the rounds.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,20 +13,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.answers import JSON, PNG
-from benchmarks.errors import LoadError
 from benchmarks.load import fixed_work
-from benchmarks.samples import Body, canvases, jpeg_bodies, kserve_bodies
+from benchmarks.samples import JSON, PNG, Body, canvases, jpeg_bodies, kserve_bodies
 from benchmarks.servers import free_address, repository, server, service, triton
+from benchmarks.tools import run_tool
 
 TIMEOUT_S = 600
 
-Variant = Mapping[str, int]  # what a contender can be told
+Variant = Mapping[str, int]  # settings that a contender can be started with
 
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement; latency_ms is empty where nothing was asked over a network."""
+    """One measurement; latency_ms is empty if nothing was asked over a network."""
 
     images_s: float
     latency_ms: Mapping[str, float] = field(default_factory=dict)
@@ -35,7 +33,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Running:
-    """A contender that is ready. url: where it answers images, None for a runtime alone."""
+    """A contender that is ready. url: where it answers images, None for a runtime alone and for Triton."""
 
     measure: Callable[[int, int], Result]  # with so many clients, so many cycles over the samples
     url: str | None = None
@@ -46,7 +44,7 @@ class Contender:
     """Something that can be started with a variant's settings.
 
     Attributes:
-        what: said in the tables.
+        what: its name in the tables.
         kind: `runtime`, `triton`, `ours` or `peer`.
     """
 
@@ -60,35 +58,31 @@ class Contender:
 def contenders(graph: Path, cores: int) -> list[Contender]:
     """Return all of them, for so many cores."""
     spread, joined = {"workers": cores, "threads": 1}, {"workers": 1, "threads": cores}
-    ways = [spread, joined] if cores > 1 else [spread]
+    both = [spread, joined] if cores > 1 else [spread]
+    # Either processes, or one process whose threads infer at the same time: ONNX Runtime lets the others run.
+    processes = [{"processes": cores, "workers": 1, "threads": 1}, {"processes": 1, "workers": cores, "threads": 1}]
     png, as_json = jpeg_bodies(PNG), jpeg_bodies(JSON)
-    found: list[tuple[str, str, str, Sequence[Variant], Callable[[Variant], AbstractContextManager[Running]]]] = [
-        ("onnxruntime", "ONNX Runtime alone, no server", "runtime", ways, partial(_runtime, "onnxruntime", graph)),
-        ("openvino", "OpenVINO alone, no server, float32", "runtime", ways, partial(_runtime, "openvino", graph)),
-        ("triton", "Triton, tensors in and out", "triton", [{}], partial(_triton, graph)),
-        ("ours", "this project, PNG out", "ours", [{}], partial(_ours, graph, png)),
-        ("ours_json", "this project, JSON out", "ours", [{}], partial(_ours, graph, as_json)),
-        ("fastapi", "FastAPI + ONNX Runtime", "peer", _fastapi_variants(cores), partial(_fastapi, graph, png)),
-        ("litserve", "LitServe", "peer", [spread, {**spread, "batch": 4}], partial(_litserve, graph, png)),
-        ("bentoml", "BentoML", "peer", [spread], partial(_bentoml, graph, png)),
+    alone = {name: partial(_runtime, name, graph) for name in ("onnxruntime", "openvino")}
+    return [
+        Contender("onnxruntime", "ONNX Runtime alone, no server", "runtime", both, alone["onnxruntime"]),
+        Contender("openvino", "OpenVINO alone, no server, float32", "runtime", both, alone["openvino"]),
+        Contender("triton", "Triton, tensors in and out", "triton", [{}], partial(_triton, graph)),
+        Contender("ours", "this project, PNG out", "ours", [{}], partial(_ours, graph, png)),
+        Contender("ours_json", "this project, JSON out", "ours", [{}], partial(_ours, graph, as_json)),
+        Contender("fastapi", "FastAPI + ONNX Runtime", "peer", processes[:cores], partial(_fastapi, graph, png)),
+        Contender("litserve", "LitServe", "peer", [spread, {**spread, "batch": 4}], partial(_litserve, graph, png)),
+        Contender("bentoml", "BentoML", "peer", [spread], partial(_bentoml, graph, png)),
     ]
-    return [Contender(*fields) for fields in found]
 
 
 @contextmanager
 def _runtime(runtime: str, graph: Path, variant: Variant) -> Iterator[Running]:
     words = [sys.executable, "-m", "benchmarks.peers.in_process", runtime, "--graph", str(graph)]
-    words += [word for name in ("workers", "threads") for word in (f"--{name}", str(variant[name]))]
+    words += [word for name, value in variant.items() for word in (f"--{name}", str(value))]
 
     def measure(_clients: int, cycles: int) -> Result:
-        command = [*words, "--cycles", str(cycles)]
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise LoadError(f"{runtime} alone did not end within {TIMEOUT_S} s") from None
-        if ended.returncode:
-            raise LoadError(f"{runtime} alone failed: {(ended.stderr.strip().splitlines() or ['without a word'])[-1]}")
-        return Result(round(json.loads(ended.stdout)["images_s"], 3))
+        found = json.loads(run_tool([*words, "--cycles", str(cycles)], timeout_s=TIMEOUT_S))
+        return Result(round(found["images_s"], 3))
 
     yield Running(measure)
 
@@ -101,20 +95,13 @@ def _triton(graph: Path, _variant: Variant) -> Iterator[Running]:
         tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
     ):
         url = f"http://{started.address}/v2/models/segmenter/infer"
-        yield Running(_measure(url, kserve_bodies(Path(folder), canvases())))
+        yield Running(partial(_measure, url, kserve_bodies(Path(folder), canvases())))
 
 
 @contextmanager
 def _ours(graph: Path, bodies: Sequence[Body], _variant: Variant) -> Iterator[Running]:
     with repository(graph=graph) as models, service(MODEL_REPOSITORY=str(models)) as started:
-        url = f"http://{started.address}/analyze"
-        yield Running(_measure(url, bodies), url)
-
-
-def _fastapi_variants(cores: int) -> Sequence[Variant]:
-    """Either so many processes, or one whose threads infer at the same time: ONNX Runtime lets the others run."""
-    variants = [{"processes": cores, "workers": 1, "threads": 1}, {"processes": 1, "workers": cores, "threads": 1}]
-    return variants[: min(cores, 2)]
+        yield Running(partial(_measure, started.analyze_url, bodies), started.analyze_url)
 
 
 def _fastapi(graph: Path, bodies: Sequence[Body], variant: Variant) -> AbstractContextManager[Running]:
@@ -139,16 +126,10 @@ def _peer(words: Sequence[str], ready: str, graph: Path, bodies: Sequence[Body],
     settings = {"PEER_GRAPH": str(graph), **{f"PEER_{name.upper()}": str(value) for name, value in variant.items()}}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as home:
         private = {"BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
-        with server(command, address=address, ready=ready, environment=settings | private):
-            url = f"http://{address}/analyze"
-            yield Running(_measure(url, bodies), url)
+        with server(command, address=address, ready=ready, variables=settings | private) as started:
+            yield Running(partial(_measure, started.analyze_url, bodies), started.analyze_url)
 
 
-def _measure(url: str, bodies: Sequence[Body]) -> Callable[[int, int], Result]:
-    def measure(clients: int, cycles: int) -> Result:
-        load = fixed_work(url, bodies, clients=clients, cycles=cycles)
-        if load.refused or load.failed:
-            raise LoadError(f"{url}: {load.refused} requests were refused and {load.failed} failed")
-        return Result(load.answered_s, load.latency_ms)
-
-    return measure
+def _measure(url: str, bodies: Sequence[Body], clients: int, cycles: int) -> Result:
+    load = fixed_work(url, bodies, clients=clients, cycles=cycles)
+    return Result(load.answered_s, load.latency_ms)

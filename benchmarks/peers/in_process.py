@@ -1,7 +1,7 @@
-"""No server: a runtime on the sample canvases, ready in memory. It is the limit of everything that serves the graph.
+"""No server: a runtime on the sample canvases, ready in memory. Nothing that serves the graph can be faster.
 
-`python -m benchmarks.peers.in_process onnxruntime --workers 2 --threads 1` prints the images a second as JSON; a
-process of its own, so that no thread of another one is left.
+`python -m benchmarks.peers.in_process onnxruntime --workers 2 --threads 1` prints the images a second as JSON. It
+is a process of its own, so that no thread of another runtime is left.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def onnxruntime_on(graph: Path, workers: int, threads: int) -> InferAll:
     pool = ThreadPoolExecutor(workers)
 
     def infer(canvas: np.ndarray) -> np.ndarray:
-        segmenter = free.pop()  # as many as threads in the pool: one is always there
+        segmenter = free.pop()  # there are as many as threads in the pool, so one is free
         try:
             found: np.ndarray = segmenter.probability(canvas[np.newaxis])[0]
             return found
@@ -41,7 +41,7 @@ def onnxruntime_on(graph: Path, workers: int, threads: int) -> InferAll:
 def openvino_on(graph: Path, workers: int, threads: int) -> InferAll:
     """Compile for so many streams of so many threads each, in float32.
 
-    Left alone it takes bfloat16 where the processor has it, and then finds other masks.
+    By default it uses bfloat16 if the processor has it, and then finds other masks.
     """
     streams = {"NUM_STREAMS": str(workers), "INFERENCE_NUM_THREADS": str(workers * threads)}
     compiled = openvino.Core().compile_model(str(graph), "CPU", {**streams, "INFERENCE_PRECISION_HINT": "f32"})

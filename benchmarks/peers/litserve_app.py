@@ -14,7 +14,7 @@ BATCH_TIMEOUT_S = 0.01
 
 
 class SegmenterAPI(litserve.LitAPI):
-    """One tile, or a list of tiles where PEER_BATCH is more than 1; those of one canvas size are inferred together."""
+    """One image, or a list of images if PEER_BATCH is above 1; those of one canvas size are inferred together."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
         """Load the network, once in each process."""
@@ -22,25 +22,25 @@ class SegmenterAPI(litserve.LitAPI):
         self.segmenter = LocalSegmenter(chosen.graph, chosen.threads)
 
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/jpeg")]) -> np.ndarray:
-        """JPEG file → tile."""
+        """JPEG file → image."""
         return decode_image(request, max_pixels=MAX_PIXELS)
 
     def batch(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
-        """Keep the tiles apart: they differ in size."""
+        """Keep the images apart: they differ in size."""
         return inputs
 
     def predict(self, x: np.ndarray | list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
-        """Tile or tiles → mask or masks."""
+        """Image or images → mask or masks."""
         return self._masks(x) if isinstance(x, list) else self._masks([x])[0]
 
-    def _masks(self, tiles: list[np.ndarray]) -> list[np.ndarray]:
-        canvases = [pad(tile) for tile in tiles]
-        masks: list[np.ndarray] = [np.empty(0)] * len(tiles)
+    def _masks(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        canvases = [pad(image) for image in images]
+        masks: list[np.ndarray] = [np.empty(0)] * len(images)
         for shape in {canvas.shape for canvas in canvases}:
             places = [place for place, canvas in enumerate(canvases) if canvas.shape == shape]
             found = self.segmenter.probability(np.stack([canvases[place] for place in places]))
             for place, probability in zip(places, found, strict=True):
-                masks[place] = self.segmenter.mask_of(tiles[place], probability)
+                masks[place] = self.segmenter.mask_of(images[place], probability)
         return masks
 
     def unbatch(self, output: list[np.ndarray]) -> list[np.ndarray]:

@@ -1,9 +1,9 @@
-"""One image through the network inside the running process, as the Python peers do it; pixels are `tiles`' business.
+"""One image through the network inside the running process, as the Python peers do it; `tiles` handles the pixels.
 
 PEER_GRAPH     the ONNX graph; default the served one
 PEER_WORKERS   processes, or threads that infer at the same time: the peer says which
 PEER_THREADS   of each ONNX Runtime session
-PEER_BATCH     tiles in one batch, where the peer can make one
+PEER_BATCH     images in one batch, if the peer can make one
 """
 
 import os
@@ -22,7 +22,7 @@ MAX_PIXELS = 4_194_304  # as the proxy has it
 
 @dataclass(frozen=True)
 class PeerSettings:
-    """What the environment says, as the table at the top of this file."""
+    """The variables in the table at the top of this file."""
 
     graph: Path
     workers: int
@@ -54,12 +54,12 @@ class LocalSegmenter:
 
     def mask(self, data: bytes) -> np.ndarray:
         """Find the mask of one image file, (H, W) bool."""
-        tile = decode_image(data, max_pixels=MAX_PIXELS)
-        return self.mask_of(tile, self.probability(pad(tile)[np.newaxis])[0])
+        image = decode_image(data, max_pixels=MAX_PIXELS)
+        return self.mask_of(image, self.probability(pad(image)[np.newaxis])[0])
 
-    def mask_of(self, tile: np.ndarray, probability: np.ndarray) -> np.ndarray:
-        """Crop and apply the operating point. Shapes: tile (H, W), probability (1, H32, W32) → (H, W) bool."""
-        return self.point.mask(crop(probability, *tile.shape))
+    def mask_of(self, image: np.ndarray, probability: np.ndarray) -> np.ndarray:
+        """Crop and apply the operating point. Shapes: image (H, W), probability (1, H32, W32) → (H, W) bool."""
+        return self.point.mask(crop(probability, *image.shape))
 
     def analyze(self, data: bytes) -> bytes:
         """Turn one image file into its mask's PNG file."""
@@ -67,5 +67,5 @@ class LocalSegmenter:
 
 
 def operating_point(metadata: dict[str, str]) -> OperatingPoint:
-    """Read the two numbers that a graph brings along."""
+    """Read the operating point from a graph's metadata."""
     return OperatingPoint(int(metadata["model.threshold"]), float(metadata["model.alarm_score"]))

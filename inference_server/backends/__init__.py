@@ -1,1 +1,1 @@
-"""Backends that Triton finds by their folders' names; copied into the run folder, never imported by the launcher."""
+"""Triton finds a backend by its folder's name. The launcher copies these folders and imports none of them."""

@@ -1,14 +1,14 @@
-// The page of POST /analyze: sends the chosen images, draws each mask over its tile, shows figures and problems.
+// The page of POST /analyze: sends the chosen images, draws each mask over its image, shows figures and problems.
 
-const AT_ONCE = 4; // uploads in flight from one page; the rest wait here and not in the server's queue
-const MARK = [255, 59, 48, 150]; // red, half transparent: tiles are grey
+const AT_ONCE = 4; // uploads in flight from one page; the others wait here, not in the server's queue
+const MARK = [255, 59, 48, 150]; // red, half transparent: the images are grey
 
 const page = Object.fromEntries(
   ["upload", "drop", "files", "bar", "status", "marks", "clear", "results", "card"].map((id) => [id, document.getElementById(id)]),
 );
 const waiting = [];
 const count = { running: 0, done: 0, defective: 0, sound: 0, failed: 0 };
-let links = []; // object URLs to give back when the page is cleared
+let links = []; // object URLs to release when the page is cleared
 
 function enqueue(files) {
   for (const file of files) {
@@ -47,7 +47,7 @@ async function analyse(file) {
   try {
     response = await fetch("/analyze", { method: "POST", body: form, headers: { Accept: "application/json" } });
   } catch {
-    throw { title: "No answer", detail: "The service could not be reached. Is it still running?" };
+    throw { title: "No answer", detail: "The service cannot be reached: check that it runs, and try again" };
   }
   const document = await response.json().catch(() => ({ title: `Status ${response.status}`, detail: "" }));
   if (!response.ok) throw document;
@@ -56,12 +56,12 @@ async function analyse(file) {
 
 async function draw(card, file, answer) {
   const { width, height, pred } = answer;
-  const tile = card.querySelector(".tile");
+  const image = card.querySelector(".image");
   const mask = card.querySelector(".mask");
-  for (const canvas of [tile, mask]) Object.assign(canvas, { width, height });
-  // the mask belongs to the stored pixels, so the picture is not turned by its EXIF orientation either
+  for (const canvas of [image, mask]) Object.assign(canvas, { width, height });
+  // the mask belongs to the stored pixels, so the image is drawn without its EXIF orientation
   const picture = await createImageBitmap(file, { imageOrientation: "none" });
-  tile.getContext("2d").drawImage(picture, 0, 0, width, height);
+  image.getContext("2d").drawImage(picture, 0, 0, width, height);
   picture.close();
   mask.getContext("2d").putImageData(paint(pred, width, height, MARK, [0, 0, 0, 0]), 0, 0);
   tell(card, answer);
@@ -86,7 +86,7 @@ function tell(card, answer) {
   const share = ((100 * defect_pixels) / (width * height)).toFixed(2);
   const facts = {
     type: type ?? "none",
-    score: `${score.toFixed(3)} (defective from ${alarm_score.toFixed(3)})`,
+    score: `${score.toFixed(3)} (defective at ${alarm_score.toFixed(3)} or more)`,
     area: `${defect_pixels.toLocaleString("en")} px (${share} %)`,
     size: `${width} × ${height} px`,
     threshold: (threshold / 255).toFixed(3),
@@ -96,7 +96,7 @@ function tell(card, answer) {
   card.classList.add(defective ? "defective" : "sound");
   const verdict = defective ? `Defect: ${type}` : "No defect";
   card.querySelector(".verdict").textContent = verdict;
-  card.querySelector(".tile").ariaLabel = `The tile. ${verdict}, ${facts.area} marked.`;
+  card.querySelector(".image").ariaLabel = `The image. ${verdict}, ${facts.area} marked.`;
   card.querySelector("dl").hidden = false;
 }
 
@@ -111,7 +111,7 @@ async function offerMask(card, file, { width, height, pred }) {
   links.push(link.href);
 }
 
-function fail(card, { title = "Not shown", detail, message, request_id }) {
+function fail(card, { title = "The image cannot be shown", detail, message, request_id }) {
   card.classList.add("failed");
   card.querySelector(".verdict").textContent = title;
   const note = card.querySelector(".detail");
@@ -142,10 +142,10 @@ page.files.addEventListener("change", () => {
 });
 page.marks.addEventListener("change", () => page.results.classList.toggle("unmarked", !page.marks.checked));
 page.clear.addEventListener("click", clear);
-for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
-  page.drop.addEventListener(kind, (event) => {
+for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
+  page.drop.addEventListener(type, (event) => {
     event.preventDefault();
-    page.drop.classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop") enqueue(event.dataTransfer.files);
+    page.drop.classList.toggle("over", type === "dragenter" || type === "dragover");
+    if (type === "drop") enqueue(event.dataTransfer.files);
   });
 }

@@ -1,1 +1,1 @@
-"""NVIDIA's onnxruntime backend's contract over Triton's Python backend: model.py is what Triton starts."""
+"""A backend with the name and the rules of NVIDIA's onnxruntime backend; Triton starts model.py."""

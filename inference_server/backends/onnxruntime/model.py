@@ -1,7 +1,7 @@
 """Triton's backend `onnxruntime`, written for its Python backend.
 
-It stands in for NVIDIA's native backend where only the Python backend is at hand, and honours the same config.pbtxt;
-what is compared and refused at load stands in contract.py. It runs in Triton's stub process, one for each instance.
+It replaces NVIDIA's native backend where Triton has only the Python backend, and follows the same config.pbtxt;
+signature.py compares that file with the model. It runs in Triton's stub process, one for each instance.
 
 Source: Triton's documentation of Python-based backends.
 """
@@ -15,9 +15,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import contract  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
 import numpy as np
 import onnxruntime
+import signature  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
 import triton_python_backend_utils as triton
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Triton and its stub exchange tensors
@@ -27,14 +27,14 @@ class TritonPythonModel:
     """One instance of a model. Triton calls these methods by their names."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the model, or refuse to with a text that names what is wrong."""
+        """Load the model, or refuse it with a text that names what is wrong."""
         _end_with_parent()
         config = json.loads(args["model_config"])
         try:
-            options = contract.session_options(config)
-            path = Path(args["model_repository"]) / args["model_version"] / contract.model_filename(config)
+            options = signature.session_options(config)
+            path = Path(args["model_repository"]) / args["model_version"] / signature.model_filename(config)
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            contract.compare(config, self._session)
+            signature.compare(config, self._session)
         except Exception as error:  # noqa: BLE001  the one exception whose text Triton logs
             raise triton.TritonModelException(f"{args['model_name']}: {error}") from None
         self._inputs = config["input"]
@@ -42,7 +42,7 @@ class TritonPythonModel:
         self._batched = config["max_batch_size"] > 0
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer the requests in their order; those of equal shape run together."""
+        """Answer the requests in their order; requests of equal shape run together."""
         tensors = [self._read(request) for request in requests]
         responses: list[Any] = [None] * len(requests)
         for group in self._groups(tensors):
@@ -55,7 +55,7 @@ class TritonPythonModel:
         return {name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in names}
 
     def _groups(self, tensors: list[dict[str, np.ndarray]]) -> list[list[int]]:
-        """Return the places of the requests that can be joined along the first axis."""
+        """Return the positions of the requests that can be joined along the first axis."""
         if not self._batched:
             return [[place] for place in range(len(tensors))]
         places = defaultdict(list)
@@ -64,17 +64,17 @@ class TritonPythonModel:
         return list(places.values())
 
     def _run(self, requests: list[dict[str, np.ndarray]]) -> list[Any]:
-        """Run one group and return a response for each of its requests: all of them fail or none."""
+        """Run one group and return a response for each of its requests; if one fails, all fail."""
         try:
             for request in requests:
-                contract.check_request(self._inputs, request, batched=self._batched)
+                signature.check_request(self._inputs, request, batched=self._batched)
             if len(requests) == 1:
                 return [self._response(self._session.run(self._outputs, requests[0]))]
             joined = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
             ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
             split = [np.split(output, ends) for output in self._session.run(self._outputs, joined)]
             return [self._response(outputs) for outputs in zip(*split, strict=True)]
-        except Exception as error:  # noqa: BLE001  whatever ONNX Runtime raises is this group's answer
+        except Exception as error:  # noqa: BLE001  any error of ONNX Runtime becomes this group's answer
             return [triton.InferenceResponse(error=triton.TritonError(str(error))) for _ in requests]
 
     def _response(self, outputs: list[np.ndarray]) -> Any:
@@ -82,7 +82,7 @@ class TritonPythonModel:
 
 
 def _end_with_parent() -> None:
-    """End this process when tritonserver ends, even if it was killed and could neither say so nor tidy up."""
+    """End this process when tritonserver ends, even if it was killed and could not clean up."""
     parent = os.pidfd_open(os.getppid())
     own_words = Path("/proc/self/cmdline").read_text().split("\0")
     shared_memory = [SHARED_MEMORY / word for word in own_words if "_shm_region_" in word]

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from doubler import write_model
 
-from inference_server.backends.onnxruntime import contract
+from inference_server.backends.onnxruntime import signature
 
 TENSOR = {"data_type": "TYPE_FP32", "dims": ["-1"]}
 CONFIG: dict[str, Any] = {
@@ -38,7 +38,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSe
 def test_threads_and_execution_mode_reach_onnx_runtime() -> None:
     asked = parameters(intra_op_thread_count="3", inter_op_thread_count="2", execution_mode="1")
 
-    options = contract.session_options(CONFIG | asked)
+    options = signature.session_options(CONFIG | asked)
 
     assert (3, 2) == (options.intra_op_num_threads, options.inter_op_num_threads)
     assert onnxruntime.ExecutionMode.ORT_PARALLEL == options.execution_mode
@@ -50,13 +50,13 @@ def test_threads_and_execution_mode_reach_onnx_runtime() -> None:
     [(-1, "ORT_ENABLE_BASIC"), (0, "ORT_ENABLE_ALL"), (1, "ORT_ENABLE_EXTENDED"), (2, "ORT_DISABLE_ALL")],
 )
 def test_graph_levels_mean_what_they_mean_to_the_native_backend(level: int, optimization: str) -> None:
-    options = contract.session_options(CONFIG | {"optimization": {"graph": {"level": level}}})
+    options = signature.session_options(CONFIG | {"optimization": {"graph": {"level": level}}})
 
     assert getattr(onnxruntime.GraphOptimizationLevel, optimization) == options.graph_optimization_level
 
 
 def test_parameters_of_the_model_are_metadata() -> None:
-    contract.session_options(CONFIG | {"parameters": {"model.threshold": {"string_value": "128"}}})
+    signature.session_options(CONFIG | {"parameters": {"model.threshold": {"string_value": "128"}}})
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_parameters_of_the_model_are_metadata() -> None:
         ({"sequence_batching": {"direct": {}}}, "sequence_batching is not supported"),
     ],
 )
-def test_what_this_backend_would_not_honour_is_refused_by_name(stated: dict[str, Any], words: str) -> None:
-    with pytest.raises(contract.ContractError, match=re.escape(words)):
-        contract.session_options(CONFIG | stated)
+def test_what_this_backend_does_not_support_is_refused_by_name(stated: dict[str, Any], words: str) -> None:
+    with pytest.raises(signature.SignatureError, match=re.escape(words)):
+        signature.session_options(CONFIG | stated)
 
 
 def test_a_config_that_agrees_with_its_model_is_accepted(session: onnxruntime.InferenceSession) -> None:
-    contract.compare(CONFIG, session)
+    signature.compare(CONFIG, session)
 
 
 @pytest.mark.parametrize(
@@ -124,16 +124,16 @@ def test_a_config_that_agrees_with_its_model_is_accepted(session: onnxruntime.In
 def test_a_config_that_disagrees_with_its_model_is_refused_with_tensor_expected_and_found(
     session: onnxruntime.InferenceSession, stated: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(contract.ContractError, match=re.escape(words)):
-        contract.compare(CONFIG | stated, session)
+    with pytest.raises(signature.SignatureError, match=re.escape(words)):
+        signature.compare(CONFIG | stated, session)
 
 
 def test_a_batch_needs_a_symbolic_first_dimension() -> None:
     fixed = SimpleNamespace(name="x", type="tensor(float)", shape=[1, "length"])
     session = SimpleNamespace(get_inputs=lambda: [fixed], get_outputs=list)
 
-    with pytest.raises(contract.ContractError, match=re.escape("has dims [-1, -1], the model has [1, -1]")):
-        contract.compare(CONFIG | {"output": []}, session)
+    with pytest.raises(signature.SignatureError, match=re.escape("has dims [-1, -1], the model has [1, -1]")):
+        signature.compare(CONFIG | {"output": []}, session)
 
 
 # ── the backend itself, with a fake of the four names that Triton's stub brings along ──

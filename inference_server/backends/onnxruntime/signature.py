@@ -1,7 +1,7 @@
-"""What config.pbtxt may say of an ONNX model, and that both agree.
+"""What config.pbtxt may say about an ONNX model, and whether the two agree.
 
-As strict as NVIDIA's native onnxruntime backend, so that a repository which loads here loads there; where that
-one passes over in silence what it does not know, this one refuses by name. Knows ONNX Runtime, not Triton.
+As strict as NVIDIA's native onnxruntime backend, so that a repository which loads here loads there. The native backend
+ignores settings that it does not know; this one refuses them by name. Knows ONNX Runtime, not Triton.
 
 Source: README and `CompareDimsSupported` of triton-inference-server/onnxruntime_backend.
 """
@@ -36,8 +36,8 @@ DATATYPES = {  # Triton's name: (ONNX Runtime's, numpy's)
 }
 
 
-class ContractError(ValueError):
-    """The config, the model or a request does not keep to the contract; the message names what."""
+class SignatureError(ValueError):
+    """config.pbtxt, the model and a request do not fit together, or ask for something unsupported."""
 
 
 def model_filename(config: dict[str, Any]) -> str:
@@ -46,9 +46,9 @@ def model_filename(config: dict[str, Any]) -> str:
 
 
 def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
-    """Turn what config.pbtxt asks for into ONNX Runtime's options.
+    """Return the options of ONNX Runtime that config.pbtxt asks for.
 
-    Raises: ContractError for everything that this backend would not honour.
+    Raises: SignatureError for every setting that this backend does not support.
     """
     _refuse_unsupported(config)
     parameters = _parameters(config)
@@ -69,12 +69,12 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
 def _refuse_unsupported(config: dict[str, Any]) -> None:
     for section in ("sequence_batching", "batch_input", "batch_output"):
         if config.get(section):
-            raise ContractError(f"{section} is not supported")
+            raise SignatureError(f"{section} is not supported: remove it from config.pbtxt")
     for group in config.get("instance_group", []):
         if group["kind"] not in ("KIND_CPU", "KIND_AUTO"):
-            raise ContractError(
-                f"instance_group has kind {group['kind']}, but this backend runs on CPUs only: say KIND_CPU, or serve "
-                "with NVIDIA's image"
+            raise SignatureError(
+                f"instance_group has kind {group['kind']}, but this backend runs only on CPUs: write KIND_CPU, or "
+                "serve the model with NVIDIA's image"
             )
 
 
@@ -85,10 +85,10 @@ def _parameters(config: dict[str, Any]) -> dict[str, int]:
             continue
         text = parameter["string_value"]
         if name not in PARAMETERS:
-            raise ContractError(f"unknown parameter {name!r}: expected one of {PARAMETERS} or {METADATA_PREFIX}*")
+            raise SignatureError(f"unknown parameter {name!r}: use one of {PARAMETERS} or {METADATA_PREFIX}*")
         if not text.isascii() or not text.isdigit() or (name == "execution_mode" and int(text) > 1):
             expected = "0 (sequential) or 1 (parallel)" if name == "execution_mode" else "a whole number, 0 or more"
-            raise ContractError(f"parameter {name!r} is {text!r}: expected {expected}")
+            raise SignatureError(f"parameter {name!r} is {text!r}: expected {expected}")
         values[name] = int(text)
     return values
 
@@ -97,52 +97,52 @@ def _graph_level(config: dict[str, Any]) -> onnxruntime.GraphOptimizationLevel:
     optimization = config.get("optimization", {})
     for unsupported in ("execution_accelerators", "cuda"):
         if unsupported in optimization:
-            raise ContractError(f"optimization.{unsupported} is not supported: this backend runs on CPUs only")
+            raise SignatureError(f"optimization.{unsupported} is not supported: this backend runs only on CPUs")
     level = str(optimization.get("graph", {}).get("level", 0))
     if level not in GRAPH_LEVELS:
-        raise ContractError(f"optimization.graph.level is {level}: expected one of {', '.join(GRAPH_LEVELS)}")
+        raise SignatureError(f"optimization.graph.level is {level}: expected one of {', '.join(GRAPH_LEVELS)}")
     return GRAPH_LEVELS[level]
 
 
 def compare(config: dict[str, Any], session: onnxruntime.InferenceSession) -> None:
-    """Compare names, datatypes and dims of all tensors.
+    """Compare the names, datatypes and dims of all tensors.
 
-    Raises: ContractError, which names the tensor, what config.pbtxt says and what the model has.
+    Raises: SignatureError, which names the tensor, and what config.pbtxt and the model say about it.
     """
     batched = config["max_batch_size"] > 0
-    for kind, stated, found in (
+    for role, stated, found in (
         ("input", config["input"], session.get_inputs()),
         ("output", config["output"], session.get_outputs()),
     ):
         in_model = {tensor.name: tensor for tensor in found}
         names = [tensor["name"] for tensor in stated]
         if sorted(names) != sorted(in_model):
-            raise ContractError(f"config.pbtxt has the {kind}s {sorted(names)}, the model has {sorted(in_model)}")
+            raise SignatureError(f"config.pbtxt has the {role}s {sorted(names)}, the model has {sorted(in_model)}")
         for tensor in stated:
-            _compare_tensor(kind, tensor, in_model[tensor["name"]], batched=batched)
+            _compare_tensor(role, tensor, in_model[tensor["name"]], batched=batched)
 
 
-def _compare_tensor(kind: str, stated: dict[str, Any], found: Any, *, batched: bool) -> None:
-    where = f"{kind} {stated['name']!r}"
-    expected_type, _ = DATATYPES.get(stated["data_type"], ("no type of this backend", None))
+def _compare_tensor(role: str, stated: dict[str, Any], found: Any, *, batched: bool) -> None:
+    where = f"{role} {stated['name']!r}"
+    expected_type, _ = DATATYPES.get(stated["data_type"], ("a type that this backend lacks", None))
     if found.type != expected_type:
-        raise ContractError(f"{where}: config.pbtxt has {stated['data_type']}, the model has {found.type}")
+        raise SignatureError(f"{where}: config.pbtxt has {stated['data_type']}, the model has {found.type}")
     for setting in ("reshape", "allow_ragged_batch", "optional", "is_shape_tensor"):
         if stated.get(setting):
-            raise ContractError(f"{where}: {setting} is not supported")
+            raise SignatureError(f"{where}: {setting} is not supported")
     in_model = [size if isinstance(size, int) else -1 for size in found.shape]
     expected = [-1] * batched + [int(size) for size in stated["dims"]]
     if in_model != expected:
         batch = "; the first is the batch, as max_batch_size > 0" if batched else ""
-        raise ContractError(
+        raise SignatureError(
             f"{where}: config.pbtxt has dims {expected}, the model has {in_model} (-1: any size{batch})"
         )
 
 
 def check_request(inputs: Sequence[dict[str, Any]], request: dict[str, np.ndarray], *, batched: bool) -> None:
-    """Check one request's tensors against config.pbtxt before they reach the model.
+    """Compare one request's tensors with config.pbtxt before they reach the model.
 
-    Raises: ContractError.
+    Raises: SignatureError.
     """
     for stated in inputs:
         tensor = request[stated["name"]]
@@ -151,4 +151,4 @@ def check_request(inputs: Sequence[dict[str, Any]], request: dict[str, np.ndarra
         fits = len(expected) == tensor.ndim and all(e in (-1, f) for e, f in zip(expected, tensor.shape, strict=True))
         if tensor.dtype != dtype or not fits:
             wanted, got = f"{np.dtype(dtype)} {expected}", f"{tensor.dtype} {list(tensor.shape)}"
-            raise ContractError(f"input {stated['name']!r}: expected {wanted}, got {got}")
+            raise SignatureError(f"input {stated['name']!r}: expected {wanted}, got {got}")

@@ -1,4 +1,4 @@
-"""How much memory this process may use, and whether the kernel has ended a process for want of it.
+"""How much memory this process may use, and how many processes the kernel has killed to free memory.
 
 Source: Linux `cgroups(7)`; `memory.max` and `memory.events` of cgroup v2, `memory.limit_in_bytes` and
 `memory.oom_control` of cgroup v1.
@@ -9,13 +9,12 @@ import re
 from pathlib import Path
 
 from host.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
-from inference_server.errors import OutOfMemoryError
 
 MIB = 2**20
 
 
 def memory_limit_bytes(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> int:
-    """Return the least of the machine's memory and of what its control groups leave this process."""
+    """Return the least of the machine's memory and of the limits of this process's control groups."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for group in control_groups("memory", of_process, mount):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -26,22 +25,10 @@ def memory_limit_bytes(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) 
 
 
 def memory_kills(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> int:
-    """Return how many processes of this process's own control group the kernel has ended for want of memory."""
+    """Return how many processes of this process's own control group the kernel has killed to free memory."""
     for group in control_groups("memory", of_process, mount):
         for name in ("memory.events", "memory.oom_control"):
             if (group / name).exists():
                 found = re.search(r"^oom_kill (\d+)$", (group / name).read_text(), re.MULTILINE)
                 return int(found[1]) if found else 0
     return 0
-
-
-def refuse_memory_kill(kills_before: int) -> None:
-    """Say so where the kernel has ended a process for want of memory since there were `kills_before`.
-
-    Raises: OutOfMemoryError.
-    """
-    if memory_kills() > kills_before:
-        raise OutOfMemoryError(
-            f"the kernel ended a process for want of memory ({memory_limit_bytes() // MIB} MiB): give it more, or set "
-            "MODEL_INSTANCES to fewer or the proxy's MAX_PIXELS lower"
-        )

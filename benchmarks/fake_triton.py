@@ -1,0 +1,137 @@
+"""A fake Triton: it is busy for as long as a cost model says, and answers with the samples' true masks.
+
+A batch of N images takes `batch_ms` + N · `image_ms`; 0 and 0 answer at once, so that only the proxy's own cost is
+left. Each instance runs one batch at a time. Canvases get the masks of the samples whose canvas has their shape, so
+that the proxy meets masks as they are; a shape that no sample has gets no defect. It checks nothing.
+
+Source: the KServe v2 protocol with Triton's binary-data extension.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+from aiohttp import web
+from PIL import Image
+
+import tiles
+from benchmarks.samples import image_files
+
+MODEL = "segmenter"
+OUTPUTS = ("probability", "type")
+LARGEST_BODY_BYTES = 2**26
+HEADER_LENGTH = "Inference-Header-Content-Length"
+Masks = Mapping[tuple[int, ...], Sequence[np.ndarray]]  # canvas shape (1, H32, W32) → (2, 1, H32, W32) uint8 each
+
+
+class FakeTriton:
+    """The model: what it answers, how long a batch takes, and how many run at once. Make it inside an event loop."""
+
+    def __init__(
+        self, masks: Masks, *, batch_ms: float = 0, image_ms: float = 0, instances: int = 2, max_batch_size: int = 8
+    ) -> None:
+        self._masks = masks
+        self._batch_s, self._image_s = batch_ms / 1000, image_ms / 1000
+        self._instances, self._max_batch_size = instances, max_batch_size
+        self._free = asyncio.Semaphore(instances)
+        self._answers: dict[tuple[int, ...], tuple[bytes, int]] = {}  # each is made once
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `/v2/models/<m>/config` answers."""
+        parameters = {"model.threshold": "32", "model.alarm_score": "0.5", "model.types": ",".join(tiles.DEFECT_TYPES)}
+        return {
+            "name": MODEL,
+            "max_batch_size": self._max_batch_size,
+            "input": [_tensor("image")],
+            "output": [_tensor(name) for name in OUTPUTS],
+            "instance_group": [{"kind": "KIND_CPU", "count": self._instances, "gpus": []}],
+            "parameters": {key: {"string_value": value} for key, value in parameters.items()},
+        }
+
+    async def compute(self, images: int) -> None:
+        """Be busy for as long as a batch of so many images takes."""
+        if seconds := self._batch_s + self._image_s * images:
+            async with self._free:
+                await asyncio.sleep(seconds)
+
+    def answer(self, shape: tuple[int, ...]) -> tuple[bytes, int]:
+        """Return the response's body for an input of shape (N, 1, H32, W32), and the length of the header in it."""
+        if shape not in self._answers:
+            known = self._masks.get(shape[1:]) or [np.zeros((2, *shape[1:]), np.uint8)]
+            tensors = np.stack(list(islice(cycle(known), shape[0])), axis=1)  # (2, N, 1, H32, W32)
+            size = {"binary_data_size": tensors[0].nbytes}
+            outputs = [{"name": name, "datatype": "UINT8", "shape": shape, "parameters": size} for name in OUTPUTS]
+            header = json.dumps({"model_name": MODEL, "model_version": "1", "outputs": outputs}).encode()
+            self._answers[shape] = header + tensors.tobytes(), len(header)
+        return self._answers[shape]
+
+
+def _tensor(name: str) -> dict[str, Any]:
+    return {"name": name, "data_type": "TYPE_UINT8", "dims": [1, -1, -1]}
+
+
+def make_app(triton: FakeTriton) -> web.Application:
+    """Return the application."""
+
+    async def ready(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def metadata(_request: web.Request) -> web.Response:
+        return web.json_response({"name": MODEL, "versions": ["1"]})
+
+    async def config(_request: web.Request) -> web.Response:
+        return web.json_response(triton.config)
+
+    async def infer(request: web.Request) -> web.Response:
+        body = await request.read()
+        shape = tuple(json.loads(body[: int(request.headers[HEADER_LENGTH])])["inputs"][0]["shape"])
+        await triton.compute(shape[0])
+        answer, header_length = triton.answer(shape)
+        return web.Response(body=answer, headers={HEADER_LENGTH: str(header_length)})
+
+    app = web.Application(client_max_size=LARGEST_BODY_BYTES)
+    model = f"/v2/models/{MODEL}"
+    app.add_routes([web.get("/v2/health/ready", ready), web.get(model, metadata), web.get(f"{model}/config", config)])
+    app.add_routes([web.post(f"{model}/infer", infer)])
+    return app
+
+
+def true_masks() -> Masks:
+    """Return what a model that is always right says of the samples: probability and defect type."""
+    masks: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for path in image_files():
+        probability = tiles.pad(np.asarray(Image.open(path.with_suffix(".png")).convert("L")))  # it is anti-aliased
+        name = path.parent.parent.name.removeprefix("MT_")
+        number = 1 + tiles.DEFECT_TYPES.index(name) if name in tiles.DEFECT_TYPES else 1
+        masks.setdefault(probability.shape, []).append(np.stack([probability, np.full_like(probability, number)]))
+    return masks
+
+
+async def serve(app: web.Application, **options: Any) -> None:
+    """Answer on loopback, at the port that PORT names, until SIGTERM or Ctrl-C; options: of aiohttp's server."""
+    runner = web.AppRunner(app, handle_signals=True, **{"access_log": None, **options})
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"])).start()
+    await asyncio.Event().wait()
+
+
+async def main() -> None:
+    """Serve."""
+    parser = argparse.ArgumentParser(prog="PORT=8000 python -m benchmarks.fake_triton", description="A fake Triton.")
+    parser.add_argument("--batch-ms", type=float, default=0, help="time of each batch; default: %(default)s")
+    parser.add_argument("--image-ms", type=float, default=0, help="time of each image in it; default: %(default)s")
+    parser.add_argument("--instances", type=int, default=2, help="batches at once; default: %(default)s")
+    parser.add_argument("--max-batch-size", type=int, default=8, help="default: %(default)s")
+    await serve(make_app(FakeTriton(true_masks(), **vars(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt, web.GracefulExit):  # its usual end
+        asyncio.run(main())
