@@ -50,7 +50,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--image", nargs="+", metavar="NAME", help="these images alone")
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
-        "--missed", action="store_const", dest="only", const="missed", help="defects of which no pixel is found"
+        "--missed", action="store_const", dest="only", const="missed", help="defects without a found pixel"
     )
     only.add_argument(
         "--false-alarms", action="store_const", dest="only", const="false_alarms", help="Free images with a found pixel"
@@ -127,7 +127,7 @@ def predict_again(chosen: Outcomes) -> list[Prediction]:
     samples = {sample.entry.name: sample for sample in load_part("chosen", load_params(), parts)}
     if unknown := sorted({*chosen.name} - samples.keys()):
         raise EvaluationError(
-            f"data/tiles lacks {', '.join(unknown)}, which {EVALUATION_FOLDER} tells of: run `dvc repro evaluate`"
+            f"data/tiles lacks {', '.join(unknown)}, which {EVALUATION_FOLDER} lists: run `dvc repro evaluate`"
         )
     network, _ = load_model()
     segmenter = ServedSegmenter(network).to(pick_device())
@@ -135,7 +135,7 @@ def predict_again(chosen: Outcomes) -> list[Prediction]:
     for prediction, score in zip(predictions, chosen.score, strict=True):
         if abs(result_of(prediction).score - score) > SAME_SCORE:
             raise EvaluationError(
-                f"{WEIGHTS_FILE} is not the network that {EVALUATION_FOLDER} tells of: run `dvc repro evaluate`"
+                f"{WEIGHTS_FILE} is not the network that was measured for {EVALUATION_FOLDER}: run `dvc repro evaluate`"
             )
     return predictions
 

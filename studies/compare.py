@@ -1,7 +1,7 @@
 """Is an experiment better, or lucky? `python -m studies.compare main grid-1 grid-2` compares them with the first.
 
 Each revision (an experiment, a branch, a commit, or `workspace`) has its table of the validation images in git. Its
-operating point is chosen there by the rule of the stage evaluate, so that the figures flatter all of them alike. The
+operating point is chosen there by the rule of the stage evaluate, so the figures are equally optimistic for all. The
 test part is left alone: it is for the one that was chosen.
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-TRUTH = (40, 160, 255)  # blue and orange are told apart by most colour-blind eyes, and neither is a grey
+TRUTH = (40, 160, 255)  # most colour-blind people can distinguish blue and orange, and neither is a grey
 FOUND = (255, 120, 0)
 OPACITY = 0.55
 PAPER = (255, 255, 255)

@@ -5,7 +5,7 @@ PipelineError
 ├── PackagesError     the environment differs from the lock
 ├── ArchiveError      the archive is missing or damaged, or is another one
 ├── DatasetError      images, masks or splits do not fit together
-├── TrainingError     the training cannot go on
+├── TrainingError     the training cannot continue
 ├── EvaluationError   a measurement is missing
 ├── StudyError        the runs of a study do not fit together
 └── ExportError       the exported graph is not the evaluated network
@@ -39,7 +39,7 @@ class DatasetError(PipelineError):
 
 
 class TrainingError(PipelineError):
-    """The training cannot go on."""
+    """The training cannot continue."""
 
 
 class EvaluationError(PipelineError):

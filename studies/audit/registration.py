@@ -22,7 +22,7 @@ STREAK_RADIUS = 16  # pixels at half scale: what lasts for 33 rows is a streak
 CLIP = 3.0  # times the median magnitude: a bright edge would else outweigh the whole surface
 DEGREES = (0.0, *(sign * half / 2 for half in range(1, 7) for sign in (1, -1)))
 LEAST_OVERLAP = 0.5  # of the smaller photograph's area; at a corner's overlap, chance correlates
-CANVAS_MARGIN = 1.25  # of the largest photograph: a shift and its alias round the canvas are then told apart
+CANVAS_MARGIN = 1.25  # of the largest photograph: so that a shift and its alias round the canvas differ
 CACHED = 512  # details with their spectra, 0.7 MB each
 
 
@@ -60,7 +60,7 @@ def high_pass(values: np.ndarray, radius: int) -> np.ndarray:
 
 
 def detail(image: np.ndarray, *, streaks: bool = False) -> np.ndarray:
-    """Return what tells tiles apart: the high-pass, without vertical streaks unless they are wanted, clipped.
+    """Return what distinguishes tiles: the high-pass, clipped, without vertical streaks unless these are wanted.
 
     Shapes: image (H, W) uint8 → (H // 2, W // 2) float32, mean 0.
     """

@@ -36,7 +36,7 @@ class Recipe:
     """The published choices.
 
     Attributes:
-        encoder: of the U-Net; other_encoder: ours, in its place where its ImageNet weights cannot be had.
+        encoder: of the U-Net; other_encoder: ours, instead of it where its ImageNet weights cannot be downloaded.
         loss: cross-entropy of two classes, unweighted (fastai's for masks).
         base_rate: that of fine_tune itself. Their params.yaml says 0.01 (elsewhere 0.001), but hands it to
             unet_learner, and fine_tune never reads it there.

@@ -22,8 +22,8 @@ from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
     """Return the U-Net, and what run.json says of its encoder: which, its first weights, why not the recipe's own.
 
-    Where the weights of the recipe's encoder can't be had, another one with ImageNet weights takes its place; where
-    those can't be had either, it is the recipe's own with random ones.
+    Where the weights of the recipe's encoder cannot be downloaded, our encoder with ImageNet weights takes its place.
+    Where those cannot be downloaded either, the recipe's own encoder begins with random weights.
     Shapes: (N, 3, H, W) float32 → logits (N, 2, H, W), background and defect.
     """
     reason = None
@@ -68,7 +68,7 @@ class BaselineTrainer:
     def train(self, state: RunState) -> dict[str, Any]:
         """Train from the saved state, if any, to the last epoch.
 
-        Returns: {"losses": of each epoch, "schedule": the optimizer's, …: what `RunRecord.so_far` tells}
+        Returns: {"losses": of each epoch, "schedule": the optimizer's, …: what `RunRecord.so_far` returns}
         Raises: TrainingError, when a loss is not finite.
         """
         saved = state.load({"network": self.network}, self.optimizer)

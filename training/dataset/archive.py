@@ -26,7 +26,7 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, Val
 def read_archive(params: DataLoadParams) -> dict[str, bytes]:
     """Return the archive's images and masks as {"MT_<type>/Imgs/<name>": bytes}.
 
-    Raises: ArchiveError, when the archive cannot be had or read, or its content is not what params.yaml expects.
+    Raises: ArchiveError, when the archive cannot be downloaded or read, or its content is not what params.yaml expects.
     """
     archive = find_archive(params.url)
     members = read_members(archive)

@@ -15,7 +15,7 @@ from training.params import DataLoadParams
 
 
 def read_tile_ids(path: Path = TILE_IDS_FILE) -> dict[str, str]:
-    """Return {image: physical tile}; studies/label_audit.md tells how the tiles were recovered."""
+    """Return {image: tile}; studies/label_audit.md explains how the tiles were recovered."""
     with path.open(newline="", encoding="utf-8") as file:
         return {row["image"]: row["tile"] for row in csv.DictReader(file)}
 
@@ -45,7 +45,7 @@ def write_dataset(
 
 
 def _names_used_twice(stems: list[str]) -> list[str]:
-    """Return what is wrong: every table of the pipeline tells images apart by their name alone."""
+    """Return what is wrong: in every table of the pipeline an image is identified by its name alone."""
     known = [PurePosixPath(stem) for stem in stems]
     count = Counter(stem.name for stem in known)
     return [f"{stem}.jpg: another type has an image of this name" for stem in known if count[stem.name] > 1]

@@ -1,6 +1,6 @@
 """Images of your own in place of the published archive: a table names each image, its mask, its type and its group.
 
-docs/your_data.md tells how to write the table.
+docs/your_data.md explains how to write the table.
 """
 
 import csv

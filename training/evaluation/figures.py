@@ -144,7 +144,7 @@ def type_figures(defective: Outcomes) -> dict[str, float]:
 
 
 def image_level(outcomes: Outcomes) -> dict[str, float]:
-    """Return area under the ROC curve and average precision of the images' scores; nothing where all are alike."""
+    """Return area under the ROC curve and average precision of the scores; nothing unless both kinds of image exist."""
     if outcomes.defective.all() or not outcomes.defective.any():
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The operating point, chosen on validation images: docs/decisions/7-operating-point.md tells why so."""
+"""The operating point, chosen on validation images: docs/decisions/7-operating-point.md gives the reasons."""
 
 from collections.abc import Sequence
 from itertools import compress

@@ -70,7 +70,7 @@ def _add_noise(sample: Sample, deviation: float) -> Sample:
 
 
 def _rotate(sample: Sample, degrees: float) -> Sample:
-    """Turn the image and its true mask alike, counter-clockwise about the centre; both keep their size.
+    """Rotate the image and its true mask counter-clockwise about the centre; both keep their size.
 
     At the corners the edge pixels are repeated, in both. A pixel is defective where the turned mask mostly covers it.
     """

@@ -17,7 +17,7 @@ from training.params import RobustnessParams
 
 
 def choose_samples(samples: list[Sample]) -> list[Sample]:
-    """Keep the images filed under a defect type, and the first image of each tile of which none is."""
+    """Keep the images filed under a defect type, and the first image of each tile that has no such image."""
     defective = [sample for sample in samples if sample.entry.defect_type != FREE]
     shown = {sample.entry.tile for sample in defective}
     free = {s.entry.tile: s for s in reversed(samples) if s.entry.tile not in shown}

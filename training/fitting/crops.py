@@ -37,7 +37,9 @@ class CropSampler:
         self._by_type: dict[str, list[list[Sample]]] = _group(samples)
         self._defects = sorted(set(self._by_type) - {FREE})
         tiles = np.array([len(self._by_type[name]) for name in self._defects])  # (types,) int64
-        self._shares = np.sqrt(tiles) / np.sqrt(tiles).sum()  # between "each type alike" and "each tile alike"
+        self._shares = (
+            np.sqrt(tiles) / np.sqrt(tiles).sum()
+        )  # between equal shares for each type and equal shares for each tile
         if FREE not in self._by_type or not self._defects:
             raise DatasetError("training needs images with and without a defect: look into data/split.csv")
 

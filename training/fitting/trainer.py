@@ -25,7 +25,7 @@ from training.params import TrainParams
 WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
 START_DIVISOR, END_DIVISOR = 25, 10_000  # of the peak learning rate; the usual one-cycle ends (Smith & Topin 2018)
 MAX_GRADIENT_NORM = 5.0  # above it a step is shortened: one bad batch must not throw the weights away
-EPOCH_SEED_FACTOR = 100_003  # a prime far above any number of epochs: no two epochs of neighbouring seeds are alike
+EPOCH_SEED_FACTOR = 100_003  # a prime far above any number of epochs: neighbouring seeds never share an epoch's seed
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -1,4 +1,4 @@
-"""The images that calibrate int8, that is, tell the ranges of its values: training ones of all types and exposures."""
+"""The images that calibrate int8, that is, give its values' ranges: training images of all types and exposures."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def choose_images(samples: Sequence[Sample], number: int, *, seed: int) -> list[
 
 
 def _exposure(sample: Sample) -> str:
-    """Return the exposure that the image's name tells: exp1_num_262480 is of exp1."""
+    """Return the exposure in the image's name: exp1 of exp1_num_262480."""
     found = re.match(r"exp\d+", sample.entry.name)
     return found[0] if found else ""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it reports to its makers unless told not to
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: otherwise it reports to its makers
 import onnxruntime
 
 from tiles import crop, pad

@@ -49,14 +49,14 @@ class Segmenter(nn.Module):
 def build_network(params: TrainParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:
     """Build the network of params.train. classes: background and the defect types.
 
-    Raises: TrainingError, when the pretrained weights cannot be loaded.
+    Raises: TrainingError, when the pretrained weights cannot be downloaded.
     """
     imagenet = True if params.encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
     try:
         return Segmenter(params, imagenet if pretrained and params.encoder_weights else None, classes)
     except OSError as error:
         raise TrainingError(
-            f"the ImageNet weights of {params.encoder} cannot be had from the model hub ({error}): check the network, "
+            f"the ImageNet weights of {params.encoder} could not be downloaded ({error}): check the network, "
             "point HF_HOME at a cache that holds them, or set train.encoder_weights to null"
         ) from None
 

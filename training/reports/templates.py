@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 
 def render(template: Path, **values: object) -> str:
-    """Fill a template; a value that it names and nobody gives is an error."""
+    """Fill a template; a missing value is an error."""
     environment = Environment(  # noqa: S701 - Markdown: nothing is escaped
         loader=FileSystemLoader(template.parent),
         undefined=StrictUndefined,
