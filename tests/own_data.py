@@ -15,20 +15,20 @@ METAL = (150, 155, 160)
 def write_castings(folder: Path) -> Path:
     """Write images, masks and the table that names them; return its path."""
     rng, rows = np.random.default_rng(1), [["image", "mask", "type", "casting"]]
-    for kind in (*TYPES, "Free"):
+    for defect_type in (*TYPES, "Free"):
         for number in range(2 * CASTINGS):
             casting, shot = divmod(number, 2)
-            image = f"{kind}/{casting}-{shot}{'.png' if shot else '.jpg'}"
-            mask = "" if kind == "Free" else f"{kind}/{casting}-{shot}.mask.png"
-            write_casting(folder, image, mask, kind, rng)
-            rows.append([image, mask, kind, f"{kind} {casting}"])
+            image = f"{defect_type}/{casting}-{shot}{'.png' if shot else '.jpg'}"
+            mask = "" if defect_type == "Free" else f"{defect_type}/{casting}-{shot}.mask.png"
+            write_casting(folder, image, mask, defect_type, rng)
+            rows.append([image, mask, defect_type, f"{defect_type} {casting}"])
     table = folder / "castings.csv"
     with table.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     return table
 
 
-def write_casting(folder: Path, image: str, mask: str, kind: str, rng: np.random.Generator) -> None:
+def write_casting(folder: Path, image: str, mask: str, defect_type: str, rng: np.random.Generator) -> None:
     """Write one image in RGB and, where it has a name, its mask in black and white, in RGB, too."""
     height, width = (int(side) for side in rng.integers(40, 150, size=2))
     pixels = np.full((height, width, 3), METAL, np.uint8) + rng.integers(0, 20, (height, width, 1), np.uint8)
@@ -36,7 +36,7 @@ def write_casting(folder: Path, image: str, mask: str, kind: str, rng: np.random
     if mask:
         top, left = (int(rng.integers(0, side - 16)) for side in (height, width))
         defect[top : top + 16, left : left + 16] = True
-        pixels[defect] = COLOURS[kind]
+        pixels[defect] = COLOURS[defect_type]
         (folder / mask).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(defect.astype(np.uint8) * 255).convert("RGB").save(folder / mask)
     (folder / image).parent.mkdir(parents=True, exist_ok=True)

@@ -1,46 +1,42 @@
-"""How the archive comes to the pipeline: a local copy, a download that is cut, a zip that nobody vouches for."""
+"""How the archive comes to the pipeline: a local copy, a download that is cut, a zip from an unknown source."""
 
 import contextlib
+import itertools
 import struct
 import threading
 import zipfile
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from training_data import sample_members, unhurried, write_zip
 
-from training.dataset.archive import ATTEMPTS, ENVIRONMENT_VARIABLE, download, find_archive, read_members
+from training.dataset.archive import ENVIRONMENT_VARIABLE, RETRIES, find_archive, read_members
 from training.errors import ArchiveError
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB: several reads of the client
 CUT = 700_001  # bytes of a body, after which the line is cut
+ATTEMPTS = 1 + RETRIES
 
 
 class Source(BaseHTTPRequestHandler):
-    """Serves the server's `content` as its other attributes say and counts what it has sent."""
+    """Serves the server's `content` as its other attributes say and counts the requests."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         source = self.server
-        source.ranges_asked.append(self.headers.get("Range"))
+        source.requests.append(self.path)
         if source.failures:
             self.send_error(source.failures.pop(0))
             return
-        first = self.first_byte()
-        if first > len(source.content) - 1:
-            self.send_error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-            return
-        body = source.content[first:]
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if first else HTTPStatus.OK)
-        if source.etag:
-            self.send_header("ETag", source.etag)
+        self.send_response(HTTPStatus.OK)
         self.send_header("Connection", "close")
+        body = source.content
         sent = body[: source.cuts.pop(0)] if source.cuts else body
-        source.bytes_sent += len(sent)
         if source.chunked:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
@@ -50,12 +46,6 @@ class Source(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(sent)
 
-    def first_byte(self):
-        fresh = self.headers.get("If-Range") in (None, self.server.etag)
-        if not (self.server.honours_ranges and fresh and "Range" in self.headers):
-            return 0
-        return int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-
     def log_message(self, *_):
         pass
 
@@ -64,9 +54,9 @@ class Source(BaseHTTPRequestHandler):
 def source():
     with ThreadingHTTPServer(("127.0.0.1", 0), Source) as server:
         server.url = f"http://127.0.0.1:{server.server_port}/archive.zip"
-        server.content, server.etag, server.honours_ranges, server.chunked = CONTENT, '"one"', True, False
+        server.content, server.chunked = CONTENT, False
         server.cuts, server.failures = [], []  # what still goes wrong, one request each: bytes sent, status answered
-        server.ranges_asked, server.bytes_sent = [], 0
+        server.requests = []
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -74,101 +64,93 @@ def source():
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """The seconds that pooch would wait between its attempts; no local copy is named."""
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+    waited = []
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=waited.append))
+    return waited
+
+
 def test_a_local_copy_named_by_the_environment_is_taken_and_nothing_downloaded(tmp_path, monkeypatch, source):
     local = write_zip(tmp_path / "mine.zip", {})
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(local))
     assert local == find_archive(source.url, tmp_path / "download")
-    assert [] == source.ranges_asked
+    assert [] == source.requests
+
+
+def test_a_local_copy_is_taken_even_where_a_download_lies(tmp_path, monkeypatch, source):
+    find_archive(source.url, tmp_path / "download")
+    local = write_zip(tmp_path / "mine.zip", {})
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(local))
+    assert local == find_archive(source.url, tmp_path / "download")
 
 
 def test_a_local_copy_that_is_not_there_names_the_variable_and_the_path(tmp_path, monkeypatch, source):
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "mine.zip"))
     with pytest.raises(ArchiveError, match=rf"MTD_ARCHIVE={tmp_path}/mine\.zip: there is no such file"):
         find_archive(source.url, tmp_path / "download")
-    assert [] == source.ranges_asked
+    assert [] == source.requests
 
 
-def test_without_a_local_copy_the_archive_is_downloaded_once_and_kept(tmp_path, monkeypatch, source):
-    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+def test_without_a_local_copy_the_archive_is_downloaded_once_and_kept(tmp_path, source):
     for _ in range(2):
         assert CONTENT == find_archive(source.url, tmp_path / "new" / "download").read_bytes()
-    assert [None] == source.ranges_asked
+    assert 1 == len(source.requests)
     assert 1 == len(list((tmp_path / "new" / "download").iterdir()))
 
 
 def test_the_download_of_another_address_is_not_taken_for_this_ones(tmp_path, source):
-    first = download(source.url, tmp_path)
-    assert first != download(f"{source.url}?other", tmp_path)
-    assert [None, None] == source.ranges_asked
+    first = find_archive(source.url, tmp_path)
+    assert first != find_archive(f"{source.url}?other", tmp_path)
+    assert 2 == len(source.requests)
 
 
-def test_a_cut_download_goes_on_where_it_stopped(tmp_path, source):
-    source.cuts = [CUT, CUT]
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
-    assert [None, f"bytes={CUT}-", f"bytes={2 * CUT}-"] == source.ranges_asked
-    assert len(CONTENT) == source.bytes_sent
-
-
-def test_a_download_that_was_given_up_goes_on_in_the_next_run(tmp_path, source):
-    source.cuts = [CUT] + [0] * (ATTEMPTS - 1)
-    with pytest.raises(ArchiveError):
-        download(source.url, tmp_path)
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
-    assert len(CONTENT) == source.bytes_sent
-
-
-def test_a_server_without_ranges_makes_it_start_over(tmp_path, source):
-    source.cuts, source.honours_ranges = [CUT], False
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
-    assert CUT + len(CONTENT) == source.bytes_sent
-
-
-def test_a_server_without_an_etag_is_not_asked_for_a_range(tmp_path, source):
-    source.cuts, source.etag = [CUT], None
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
-    assert [None, None] == source.ranges_asked
-
-
-def test_a_chunked_answer_that_breaks_off_is_not_taken_for_the_whole(tmp_path, source):
-    source.cuts, source.chunked, source.honours_ranges = [CUT], True, False
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
-    assert 2 == len(source.ranges_asked)
-
-
-def test_a_file_that_changed_since_the_cut_is_downloaded_anew(tmp_path, source):
-    source.cuts = [CUT] + [0] * (ATTEMPTS - 1)
-    with pytest.raises(ArchiveError):
-        download(source.url, tmp_path)
-    source.content, source.etag = CONTENT[::-1], '"two"'
-    assert CONTENT[::-1] == download(source.url, tmp_path).read_bytes()
-    assert f"bytes={CUT}-" == source.ranges_asked[-1]
+@pytest.mark.parametrize("chunked", [False, True], ids=["of a known length", "chunked"])
+@pytest.mark.parametrize("cuts", [[CUT], [CUT, 0, CUT]], ids=["once", "three times"])
+def test_a_download_that_is_cut_is_tried_again_until_it_is_whole(tmp_path, source, waits, cuts, chunked):
+    source.cuts, source.chunked = list(cuts), chunked
+    path = find_archive(source.url, tmp_path)
+    assert CONTENT == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+    assert 1 + len(cuts) == len(source.requests)
+    assert len(cuts) == len(waits)
+    assert all(0 < earlier < later for earlier, later in itertools.pairwise(waits))
 
 
 def test_a_passing_failure_of_the_server_is_tried_again(tmp_path, source):
     source.failures = [503, 500]
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
+    assert CONTENT == find_archive(source.url, tmp_path).read_bytes()
 
 
-def test_repeated_cuts_end_with_the_mend_and_leave_no_archive(tmp_path, source):
-    source.cuts = [1000] * ATTEMPTS
-    with pytest.raises(ArchiveError, match=r"can't be downloaded .*the network.*MTD_ARCHIVE") as refusal:
-        download(source.url, tmp_path)
+def test_repeated_cuts_end_with_the_mend_and_leave_nothing(tmp_path, source):
+    source.cuts = [CUT] * ATTEMPTS
+    with pytest.raises(ArchiveError, match=r"cannot be downloaded .*the network.*MTD_ARCHIVE") as refusal:
+        find_archive(source.url, tmp_path)
     assert source.url in str(refusal.value)
-    assert ATTEMPTS == len(source.ranges_asked)
-    assert not (tmp_path / "archive.zip").exists()
+    assert ATTEMPTS == len(source.requests)
+    assert [] == list(tmp_path.iterdir())
 
 
-def test_an_address_without_the_archive_fails_at_once(tmp_path, source):
+def test_a_run_after_one_that_gave_up_downloads_the_archive_anew(tmp_path, source):
+    source.cuts = [CUT] * ATTEMPTS
+    with pytest.raises(ArchiveError):
+        find_archive(source.url, tmp_path)
+    source.content = CONTENT[::-1]  # has changed since
+    assert CONTENT[::-1] == find_archive(source.url, tmp_path).read_bytes()
+
+
+def test_an_address_without_the_archive_is_refused_with_the_mend(tmp_path, source):
     source.failures = [404] * ATTEMPTS
-    with pytest.raises(ArchiveError, match=r"404.*MTD_ARCHIVE"):
-        download(source.url, tmp_path)
-    assert 1 == len(source.ranges_asked)
+    with pytest.raises(ArchiveError, match=r"404.*check data_load\.url in params\.yaml.*MTD_ARCHIVE"):
+        find_archive(source.url, tmp_path)
     assert [] == list(tmp_path.iterdir())
 
 
 def test_a_server_that_is_not_there_ends_with_the_mend(tmp_path):
     with pytest.raises(ArchiveError, match=r"refused.*MTD_ARCHIVE"):
-        download("http://127.0.0.1:1/archive.zip", tmp_path)
+        find_archive("http://127.0.0.1:1/archive.zip", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -177,34 +159,17 @@ def test_a_server_that_is_not_there_ends_with_the_mend(tmp_path):
 )
 def test_a_malformed_address_names_the_key_and_the_way_without_one(tmp_path, url):
     with pytest.raises(ArchiveError) as refusal:
-        download(url, tmp_path)
-    assert str(refusal.value).startswith(f"{url!r} can't be downloaded (")
+        find_archive(url, tmp_path)
+    assert str(refusal.value).startswith(f"{url!r} cannot be downloaded (")
     assert "check data_load.url in params.yaml" in str(refusal.value)
     assert "name the file in MTD_ARCHIVE" in str(refusal.value)
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cant_be_made_is_named_with_the_way_without_one(tmp_path, source):
+def test_a_folder_that_cannot_be_made_is_named_with_the_way_without_one(tmp_path, source):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArchiveError, match=r"Not a directory: .*/file/download'.*the disk.*MTD_ARCHIVE"):
-        download(source.url, tmp_path / "file" / "download")
-
-
-def test_bytes_that_no_etag_names_are_never_joined_to_others(tmp_path, source):
-    source.cuts = [CUT] + [0] * (ATTEMPTS - 1)
-    with pytest.raises(ArchiveError):
-        download(source.url, tmp_path)
-    source.content, source.etag, source.cuts = CONTENT[::-1], None, [CUT] * ATTEMPTS
-    with pytest.raises(ArchiveError):
-        download(source.url, tmp_path)
-    source.content, source.etag = CONTENT, '"one"'
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
-
-
-def test_a_part_that_was_whole_already_is_downloaded_anew(tmp_path, source):
-    (tmp_path / "archive.zip.part").write_bytes(CONTENT)
-    (tmp_path / "archive.zip.etag").write_text(source.etag)
-    assert CONTENT == download(source.url, tmp_path).read_bytes()
+        find_archive(source.url, tmp_path / "file" / "download")
 
 
 @pytest.mark.parametrize("root", ["Magnetic-tile-defect-datasets.-master/", "mine/", "a/b/", ""])
@@ -242,21 +207,21 @@ def test_a_member_that_leaves_the_folder_is_refused_by_name(tmp_path, name):
 def test_a_file_that_is_no_zip_says_so(tmp_path):
     path = tmp_path / "a.zip"
     path.write_text("<html>Sign in to the network</html>")
-    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip .*delete it and run again"):
+    with pytest.raises(ArchiveError, match=r"a\.zip cannot be read as a zip .*delete it and run again"):
         read_members(path)
 
 
 def test_a_zip_that_breaks_off_says_so(tmp_path):
     path = write_zip(tmp_path / "a.zip", sample_members("Crack"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip"):
+    with pytest.raises(ArchiveError, match=r"a\.zip cannot be read as a zip"):
         read_members(path)
 
 
 def test_a_stored_member_with_a_changed_byte_says_so(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"MT_Free/Imgs/1.jpg": b"x" * 1000})
     path.write_bytes(path.read_bytes().replace(b"xxxxx", b"xxyxx", 1))
-    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip .*CRC"):
+    with pytest.raises(ArchiveError, match=r"a\.zip cannot be read as a zip .*CRC"):
         read_members(path)
 
 
@@ -265,7 +230,7 @@ def test_a_compressed_member_with_changed_bytes_says_so(tmp_path):
     content = bytearray(path.read_bytes())
     content[100:200] = b"\xff" * 100  # in the first member's data
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"a\.zip can't be read as a zip"):
+    with pytest.raises(ArchiveError, match=r"a\.zip cannot be read as a zip"):
         read_members(path)
 
 
@@ -287,11 +252,11 @@ def with_header_field(path, *, local, central, value):
     ],
     ids=["password", "certificate", "deflate64"],
 )
-def test_a_member_that_python_cant_unpack_is_named_with_the_mend(tmp_path, field, cause):
+def test_a_member_that_python_cannot_unpack_is_named_with_the_mend(tmp_path, field, cause):
     path = with_header_field(write_zip(tmp_path / "a.zip", {"MT_Free/Imgs/1.jpg": b"x"}, root=""), **field)
     with pytest.raises(ArchiveError) as refusal:
         read_members(path)
-    assert str(refusal.value).startswith(f"{path}: MT_Free/Imgs/1.jpg can't be unpacked (")
+    assert str(refusal.value).startswith(f"{path}: MT_Free/Imgs/1.jpg cannot be unpacked (")
     assert cause in str(refusal.value)
     assert "zip it again, deflated and without a password, or download it anew" in str(refusal.value)
 
@@ -319,8 +284,8 @@ def test_a_zip_without_the_datasets_images_names_where_the_right_one_is_named(tm
         read_members(path)
 
 
-def test_an_archive_that_cant_be_opened_is_named_with_the_cause(tmp_path):
-    with pytest.raises(ArchiveError, match=rf"^{tmp_path} can't be read as a zip .*Is a directory.*MTD_ARCHIVE"):
+def test_an_archive_that_cannot_be_opened_is_named_with_the_cause(tmp_path):
+    with pytest.raises(ArchiveError, match=rf"^{tmp_path} cannot be read as a zip .*Is a directory.*MTD_ARCHIVE"):
         read_members(tmp_path)
 
 

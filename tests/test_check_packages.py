@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from training_data import ROOT
 
-from training import packages as stage
+from training import packages
 from training.errors import PackagesError
 from training.packages import DECISIVE, check_packages, installed_version, locked_versions
+from training.stages import check_packages as stage
 
 LOCK = ROOT / "requirements" / "training.txt"
 
@@ -65,7 +66,7 @@ def test_every_package_that_differs_is_told_with_both_versions_and_the_mend(lock
 
 
 def test_a_package_that_is_not_installed_is_told(lock, monkeypatch):
-    monkeypatch.setattr(stage, "DECISIVE", (*DECISIVE, "there-is-no-such-package"))
+    monkeypatch.setattr(packages, "DECISIVE", (*DECISIVE, "there-is-no-such-package"))
     with lock.open("a") as file:
         file.write("there-is-no-such-package==1.0\n")
     with pytest.raises(PackagesError, match=r"there-is-no-such-package: locked 1\.0, installed not at all"):

@@ -1,4 +1,4 @@
-"""Weights and run states on disk: restored to the byte, and refused with the mend where they don't fit."""
+"""Weights and run states on disk: restored to the byte, and refused with the mend where they do not fit."""
 
 import contextlib
 import json
@@ -139,7 +139,7 @@ def of_other_modules(path):
 def test_a_damaged_state_says_to_delete_it(tmp_path, trained, damage):
     RunState(tmp_path).save(trained.modules, trained.optimizer, {})
     damage(tmp_path / "state.safetensors")
-    with pytest.raises(TrainingError, match=rf"{tmp_path}/state\.safetensors can't be read .*delete it to start over"):
+    with pytest.raises(TrainingError, match=rf"{tmp_path}/state\.safetensors cannot be read .*delete it to start over"):
         RunState(tmp_path).load(trained.modules, trained.optimizer)
 
 
@@ -219,7 +219,7 @@ def test_a_full_disk_keeps_the_earlier_state_and_says_to_make_room(tmp_path):
     state = RunState(tmp_path)
     state.save(before.modules, before.optimizer, {"epoch": 1})
     with (
-        pytest.raises(TrainingError, match=r"state\.safetensors can't be written .* make room on its disk"),
+        pytest.raises(TrainingError, match=r"state\.safetensors cannot be written .* make room on its disk"),
         full_disk(),
     ):
         state.save(after.modules, after.optimizer, {"epoch": 2})

@@ -35,16 +35,16 @@ def assert_equal(expected, actual):
         assert torch.equal(one, other)
 
 
-def half_defective(kind, height=100, width=120, **names):
-    """A sample whose tile shows its mask: white where defective, black elsewhere."""
+def half_defective(defect_type, height=100, width=120, **names):
+    """A sample that shows its mask: white where defective, black elsewhere."""
     mask = np.zeros((height, width), bool)
     mask[20:70, 30:90] = True
-    return a_sample(mask.astype(np.uint8) * 255, mask, defect_type=kind, **names)
+    return a_sample(mask.astype(np.uint8) * 255, mask, defect_type=defect_type, **names)
 
 
-def plain(kind, *, grey=100, defective=False, size=(80, 80), **names):
+def plain(defect_type, *, grey=100, defective=False, size=(80, 80), **names):
     """A sample of one grey, all of it defective or nothing."""
-    return a_sample(np.full(size, grey, np.uint8), np.full(size, defective), defect_type=kind, **names)
+    return a_sample(np.full(size, grey, np.uint8), np.full(size, defective), defect_type=defect_type, **names)
 
 
 def test_a_new_sampler_shows_the_same_epoch_again_without_the_ones_before():
@@ -85,10 +85,10 @@ def test_greys_stay_in_0_to_255_however_strong_the_exposure_and_the_noise():
     assert (0, 255) == (images.min(), images.max())
 
 
-@pytest.mark.parametrize("kind", DEFECT_TYPES)
-def test_a_label_holds_0_and_its_types_number_alone(kind):
-    _, labels = epoch_of(sampler_of([half_defective(kind), plain("Free")], train__free_share=0.0), 0)
-    assert {0, 1 + DEFECT_TYPES.index(kind)} == set(labels.unique().tolist())
+@pytest.mark.parametrize("defect_type", DEFECT_TYPES)
+def test_a_label_holds_0_and_its_types_number_alone(defect_type):
+    _, labels = epoch_of(sampler_of([half_defective(defect_type), plain("Free")], train__free_share=0.0), 0)
+    assert {0, 1 + DEFECT_TYPES.index(defect_type)} == set(labels.unique().tolist())
 
 
 def test_label_and_image_go_through_the_same_warp():
@@ -122,8 +122,8 @@ def test_a_crop_is_scaled_and_turned_as_stated(scale, rotation):
 
 def test_crops_are_mirrored_either_way_and_never_turned_aside():
     rows, columns = np.indices((150, 150))
-    tile = (columns + rows // 2).astype(np.uint8)  # steeper to the right than down
-    samples = [a_sample(tile, np.ones(tile.shape, bool), defect_type="Fray"), plain("Free")]
+    image = (columns + rows // 2).astype(np.uint8)  # steeper to the right than down
+    samples = [a_sample(image, np.ones(image.shape, bool), defect_type="Fray"), plain("Free")]
     unturned = {"train__scale": [1.0, 1.0], "train__rotation": 0.0, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **unturned, **UNCHANGED), 0)
     slopes = torch.stack([slope[:, 0].mean(dim=(1, 2)) for slope in torch.gradient(images, dim=(3, 2))])
@@ -132,7 +132,7 @@ def test_crops_are_mirrored_either_way_and_never_turned_aside():
     assert {(1, 1), (1, -1), (-1, 1), (-1, -1)} == {tuple(signs) for signs in slopes.sign().T.tolist()}
 
 
-def test_a_crop_larger_than_its_tile_repeats_the_tiles_edge():
+def test_a_crop_larger_than_its_image_repeats_the_images_edge():
     samples = [plain("Break", grey=77, defective=True, size=(20, 30)), plain("Free")]
     images, labels = epoch_of(sampler_of(samples, train__free_share=0.0, **UNCHANGED), 0)
     torch.testing.assert_close(torch.full_like(images, 77), images)
@@ -158,7 +158,7 @@ def test_noise_is_at_most_as_strong_as_stated():
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_stated_share_of_the_crops_is_free(share):
-    samples = [plain(kind, defective=True) for kind in DEFECT_TYPES] + [plain("Free")]
+    samples = [plain(defect_type, defective=True) for defect_type in DEFECT_TYPES] + [plain("Free")]
     crops = {"train__crop_size": 32, "train__crops_per_epoch": 2000, "train__batch_size": 100}
     _, labels = epoch_of(sampler_of(samples, train__free_share=share, **crops), 0)
     numbers = labels[:, 16, 16]
@@ -168,14 +168,14 @@ def test_the_stated_share_of_the_crops_is_free(share):
 
 
 def test_a_tile_is_shown_as_often_as_another_that_was_photographed_more_often():
-    often = [plain("Break", grey=200, defective=True, tile="often", image=str(i)) for i in range(9)]
+    often = [plain("Break", grey=200, defective=True, tile="often", name=str(i)) for i in range(9)]
     samples = [*often, plain("Break", grey=50, defective=True, tile="once", name="10"), plain("Free")]
     crops = {"train__crop_size": 32, "train__crops_per_epoch": 1000, "train__batch_size": 100, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **crops, **UNCHANGED), 0)
     assert pytest.approx(0.5, abs=0.05) == (images.mean(dim=(1, 2, 3)) > 100).float().mean().item()
 
 
-def test_the_stated_share_of_a_defective_tiles_crops_shows_the_defect():
+def test_the_stated_share_of_a_defective_images_crops_shows_the_defect():
     mask = np.zeros((400, 400), bool)
     mask[200:204, 200:204] = True
     sample = a_sample(mask.astype(np.uint8), mask, defect_type="Blowhole")
@@ -206,7 +206,7 @@ def test_samples_without_free_or_without_a_defect_are_refused(samples):
 
 
 def test_types_are_shown_as_the_roots_of_their_numbers_of_tiles():
-    often = [plain("Break", grey=200, defective=True, image=str(i)) for i in range(9)]
+    often = [plain("Break", grey=200, defective=True, name=str(i)) for i in range(9)]
     samples = [*often, plain("Crack", grey=50, defective=True, name="10"), plain("Free")]
     crops = {"train__crop_size": 32, "train__crops_per_epoch": 1000, "train__batch_size": 100, "train__free_share": 0.0}
     _, labels = epoch_of(sampler_of(samples, **crops), 0)
@@ -214,9 +214,9 @@ def test_types_are_shown_as_the_roots_of_their_numbers_of_tiles():
 
 
 @pytest.mark.parametrize("length", [SIZE, SIZE + 1])
-def test_a_crop_lies_on_its_tile_to_the_last_pixel(length):
-    tile = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
-    samples = [a_sample(tile, np.ones(tile.shape, bool), defect_type="Fray"), plain("Free")]
+def test_a_crop_lies_on_its_image_to_the_last_pixel(length):
+    image = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
+    samples = [a_sample(image, np.ones(image.shape, bool), defect_type="Fray"), plain("Free")]
     unturned = {"train__scale": [1.0, 1.0], "train__rotation": 0.0, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, **unturned, **UNCHANGED), 0)
     slopes = images[:, 0].diff(dim=-1).abs()
@@ -224,25 +224,25 @@ def test_a_crop_lies_on_its_tile_to_the_last_pixel(length):
 
 
 def crops_of_ramp(length, *, scale=1.0):
-    """The greys along one row of each crop of a tile that is one grey level brighter each pixel to the right."""
-    tile = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
-    samples = [a_sample(tile, np.ones(tile.shape, bool), defect_type="Fray"), plain("Free")]
+    """The greys along one row of each crop of an image that is one grey level brighter each pixel to the right."""
+    image = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
+    samples = [a_sample(image, np.ones(image.shape, bool), defect_type="Fray"), plain("Free")]
     unturned = {"train__scale": [scale, scale], "train__rotation": 0.0, "train__free_share": 0.0}
     images, _ = epoch_of(sampler_of(samples, train__crops_per_epoch=64, **unturned, **UNCHANGED), 0)
     return images[:, 0, SIZE // 2].sort(dim=1).values
 
 
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.6])
-def test_crops_of_a_large_tile_reach_its_ends_and_no_further(scale):
+def test_crops_of_a_large_image_reach_its_ends_and_no_further(scale):
     crops = crops_of_ramp(200, scale=scale)
-    end = 0.5 / scale - 0.5  # the centre of a crop's pixel whose edge is the tile's
+    end = 0.5 / scale - 0.5  # the centre of a crop's pixel whose edge is the image's
     assert pytest.approx(max(0, end), abs=1e-2) == crops.min()
     assert pytest.approx(199 - max(0, end), abs=1e-2) == crops.max()
     slopes = crops.diff(dim=1)
     torch.testing.assert_close(torch.full_like(slopes[:, 1:-1], 1 / scale), slopes[:, 1:-1], rtol=0, atol=1e-2)
 
 
-def test_a_crop_longer_than_its_tile_begins_at_one_end_or_less_than_a_stride_before():
+def test_a_crop_longer_than_its_image_begins_at_one_end_or_less_than_a_stride_before():
     crops = crops_of_ramp(20)  # of 64 pixels: 44 to spare
     before = torch.minimum((crops < 0.5).sum(dim=1), (crops > 18.5).sum(dim=1)) - 1
     assert 0.3 < (before == 0).float().mean() < 0.7
@@ -302,11 +302,14 @@ def test_a_defect_is_pasted_onto_black_without_a_nan():
     assert torch.equal(background, paste(image, mask, background, strength=1.0))
 
 
-@pytest.mark.parametrize("kind", ["Blowhole", "Break", "Crack"])
-def test_the_stated_share_of_small_defects_stands_on_a_tile_without_any(kind):
+@pytest.mark.parametrize("defect_type", ["Blowhole", "Break", "Crack"])
+def test_the_stated_share_of_small_defects_stands_on_a_tile_without_any(defect_type):
     mask = np.zeros((SIZE, SIZE), bool)
     mask[30:36, 30:36] = True
-    samples = [a_sample(np.where(mask, 100, 200).astype(np.uint8), mask, defect_type=kind), plain("Free", grey=80)]
+    samples = [
+        a_sample(np.where(mask, 100, 200).astype(np.uint8), mask, defect_type=defect_type),
+        plain("Free", grey=80),
+    ]
     knobs = {"train__free_share": 0.0, "train__pasted_share": 0.3, "train__crops_per_epoch": 400, **UNCHANGED}
     images, labels = epoch_of(sampler_of(samples, **knobs), 0)
     moved = torch.stack([image[0, 0, 0] for image in images]) < 100

@@ -12,11 +12,11 @@ from PIL import Image
 from training_data import ROOT, params_with, sample_members, write_knobs, write_zip
 
 from tiles import DEFECT_TYPES, decode_mask
-from training.dataset import published as data_load
 from training.dataset.archive import ENVIRONMENT_VARIABLE, read_members
-from training.dataset.index import content_digest
-from training.dataset.published import read_tile_ids, verify_content, write_dataset
+from training.dataset.index import content_digest, verify_content
+from training.dataset.published import read_tile_ids, write_dataset
 from training.errors import ArchiveError, DatasetError
+from training.stages import data_load
 
 PARAMS = params_with().data_load
 CRACK = "MT_Crack/Imgs/exp1_num_342140"
@@ -138,7 +138,7 @@ def broken_archive():
         "MT_Fray/Imgs/exp1_num_331149.jpg": "its mask MT_Fray/Imgs/exp1_num_331149.png is missing",
         "MT_Blowhole/Imgs/exp1_num_262480.png": "its image MT_Blowhole/Imgs/exp1_num_262480.jpg is missing",
         "MT_Scratch/Imgs/exp9_num_2.jpg": "the folder's type Scratch is none of Blowhole, ",
-        "MT_Free/Imgs/exp9_num_1.jpg": "tile_ids.csv does not name its physical tile",
+        "MT_Free/Imgs/exp9_num_1.jpg": "tile_ids.csv does not name the tile that it shows",
     }
     return members, faults
 

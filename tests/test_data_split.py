@@ -1,4 +1,4 @@
-"""The split: no physical tile in two parts, every type everywhere, the same again with the same seed."""
+"""The split: no tile in two parts, every type everywhere, the same again with the same seed."""
 
 import csv
 from collections import Counter, defaultdict
@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_data import an_entry, params_with, unhurried, write_knobs
 
-from training.dataset import split as data_split
 from training.dataset.index import TYPES, read_index, write_index
 from training.dataset.published import read_tile_ids
 from training.dataset.split import PARTS, assign_folds, parts_of, read_split, refuse_lacking
 from training.errors import DatasetError
 from training.params import load_params
+from training.stages import data_split
 
 FOLDS = 5
 TWO_TYPES = ("Crack", "Fray")  # of the tiles that show two
@@ -26,8 +26,8 @@ RANDOM = params_with(data_split__method="random").data_split
 def entries_of(tiles_by_type, tiles_of_two_types=()):
     """One entry an exposure: {"Crack": [6, 5]} are two tiles, photographed six and five times."""
     entries = [
-        an_entry(f"{kind}-{tile}-{exposure}", kind, tile=f"{kind}-{tile}")
-        for kind, tiles in tiles_by_type.items()
+        an_entry(f"{defect_type}-{tile}-{exposure}", defect_type, tile=f"{defect_type}-{tile}")
+        for defect_type, tiles in tiles_by_type.items()
         for tile, exposures in enumerate(tiles)
         for exposure in range(exposures)
     ]
@@ -36,7 +36,7 @@ def entries_of(tiles_by_type, tiles_of_two_types=()):
         for tile, exposures in enumerate(tiles_of_two_types)
         for exposure in range(exposures)
     ]
-    return sorted(entries, key=lambda entry: entry.image)
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 exposures_of_tiles = st.lists(st.integers(1, 7), min_size=FOLDS, max_size=12)
@@ -56,11 +56,11 @@ seeds = st.integers(0, 2**32 - 1)
 @given(entries=datasets | datasets_with_tiles_of_two_types, seed=seeds)
 def test_every_image_is_in_one_fold_and_no_tile_in_two(entries, seed):
     folds = assign_folds(entries, BY_TILE, seed)
-    assert {entry.image for entry in entries} == folds.keys()
+    assert {entry.name for entry in entries} == folds.keys()
     assert set(folds.values()) <= set(range(FOLDS))
     folds_of_tiles = defaultdict(set)
     for entry in entries:
-        folds_of_tiles[entry.tile].add(folds[entry.image])
+        folds_of_tiles[entry.tile].add(folds[entry.name])
     assert all(len(folds) == 1 for folds in folds_of_tiles.values())
 
 
@@ -68,17 +68,19 @@ def test_every_image_is_in_one_fold_and_no_tile_in_two(entries, seed):
 @given(entries=datasets | datasets_with_tiles_of_two_types, seed=seeds)
 def test_a_type_with_as_many_tiles_as_folds_is_in_every_fold(entries, seed):
     folds = assign_folds(entries, BY_TILE, seed)
-    for kind in {entry.type for entry in entries}:
-        assert set(range(FOLDS)) == {folds[entry.image] for entry in entries if entry.type == kind}, kind
+    for defect_type in {entry.defect_type for entry in entries}:
+        assert set(range(FOLDS)) == {folds[entry.name] for entry in entries if entry.defect_type == defect_type}, (
+            defect_type
+        )
 
 
 @unhurried
 @given(entries=datasets, seed=seeds)
 def test_a_random_split_has_every_image_in_one_fold_and_every_type_in_all(entries, seed):
     folds = assign_folds(entries, RANDOM, seed)
-    assert {entry.image for entry in entries} == folds.keys()
-    for kind in {entry.type for entry in entries}:
-        sizes = Counter(folds[entry.image] for entry in entries if entry.type == kind)
+    assert {entry.name for entry in entries} == folds.keys()
+    for defect_type in {entry.defect_type for entry in entries}:
+        sizes = Counter(folds[entry.name] for entry in entries if entry.defect_type == defect_type)
         assert FOLDS == len(sizes)
 
 
@@ -105,17 +107,19 @@ def test_validation_keeps_so_many_tiles_of_each_type_and_its_sound_ones_and_the_
     folds = assign_folds(entries, BY_TILE, 0)
     params = BY_TILE.model_copy(update={"validation_tiles": kept})
     parts = parts_of(entries, folds, params)
-    assert len({(e.tile, parts[e.image]) for e in entries}) == len({e.tile for e in entries})
-    fold = [entry for entry in entries if folds[entry.image] == params.validation_fold]
-    assert all(parts[entry.image] in {"validation", "train"} for entry in fold)
-    assert all(parts[entry.image] == "validation" for entry in fold if entry.type == "Free")
-    for kind in TWO_TYPES:
-        tiles = {entry.tile for entry in fold if entry.type == kind}
-        validating = {entry.tile for entry in fold if entry.type == kind and parts[entry.image] == "validation"}
+    assert len({(e.tile, parts[e.name]) for e in entries}) == len({e.tile for e in entries})
+    fold = [entry for entry in entries if folds[entry.name] == params.validation_fold]
+    assert all(parts[entry.name] in {"validation", "train"} for entry in fold)
+    assert all(parts[entry.name] == "validation" for entry in fold if entry.defect_type == "Free")
+    for defect_type in TWO_TYPES:
+        tiles = {entry.tile for entry in fold if entry.defect_type == defect_type}
+        validating = {
+            entry.tile for entry in fold if entry.defect_type == defect_type and parts[entry.name] == "validation"
+        }
         assert min(kept, len(tiles)) <= len(validating)
         if not any(entry.tile.startswith("both") for entry in fold):
             assert len(validating) <= kept
-    elsewhere = [entry.image for entry in entries if folds[entry.image] != params.validation_fold]
+    elsewhere = [entry.name for entry in entries if folds[entry.name] != params.validation_fold]
     whole = parts_of(entries, folds, params.model_copy(update={"validation_tiles": None}))
     assert all(parts[image] == whole[image] for image in elsewhere)
 
@@ -139,7 +143,7 @@ def test_a_type_is_named_with_every_fold_that_lacks_it():
     with pytest.raises(
         DatasetError, match=r"^fold 0 has no Fray image with a defect, fold 1 has .* lower data_split\.folds"
     ):
-        refuse_lacking([entry for entry in entries if entry.type != "Fray" or folds[entry.image] > 1], folds)
+        refuse_lacking([entry for entry in entries if entry.defect_type != "Fray" or folds[entry.name] > 1], folds)
     refuse_lacking(entries, folds)
 
 
@@ -147,7 +151,7 @@ def test_a_fold_in_which_every_mask_of_a_type_is_empty_is_named():
     entries = published_entries()
     folds = assign_folds(entries, BY_TILE, 0)
     emptied = [
-        replace(entry, defect_pixels=0) if (folds[entry.image], entry.type) == (2, "Uneven") else entry
+        replace(entry, defect_pixels=0) if (folds[entry.name], entry.defect_type) == (2, "Uneven") else entry
         for entry in entries
     ]
     with pytest.raises(DatasetError, match=r"^fold 2 has no Uneven image with a defect: add such tiles"):
@@ -162,16 +166,16 @@ def test_a_missing_table_names_the_stage_that_writes_it(tmp_path, read, stage):
 
 def test_the_index_is_read_as_it_was_written(tmp_path):
     entries = entries_of({"Crack": [2, 1], "Free": [3]})
-    write_index(entries[::-1], tmp_path / "index.csv")
+    write_index(entries[::-1], tmp_path)
     assert entries == read_index(tmp_path / "index.csv")
 
 
 def published_entries():
     """The published images as the tile table names them; types are dealt, because the table does not hold them."""
     tiles = read_tile_ids()
-    kinds = {tile: TYPES[place % len(TYPES)] for place, tile in enumerate(sorted(set(tiles.values())))}
-    entries = (an_entry(i, kinds[t], tile=t, defect_pixels=int(kinds[t] != "Free")) for i, t in tiles.items())
-    return sorted(entries, key=lambda entry: entry.image)
+    types = {tile: TYPES[place % len(TYPES)] for place, tile in enumerate(sorted(set(tiles.values())))}
+    entries = (an_entry(i, types[t], tile=t, defect_pixels=int(types[t] != "Free")) for i, t in tiles.items())
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def test_the_shipped_table_names_1344_images_of_215_tiles():
@@ -186,7 +190,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(data_split, "check_packages", dict)  # tested by itself
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/tiles").mkdir(parents=True)
-    write_index(published_entries(), tmp_path / "data/tiles/index.csv")
+    write_index(published_entries(), tmp_path / "data/tiles")
     write_knobs(tmp_path / "params.yaml")
     return tmp_path
 
@@ -199,7 +203,7 @@ def split_rows(project):
 def test_the_stage_writes_fold_and_part_of_every_image(project):
     data_split.main()
     rows = split_rows(project)
-    assert [entry.image for entry in published_entries()] == [row["image"] for row in rows]
+    assert [entry.name for entry in published_entries()] == [row["image"] for row in rows]
     folds = {row["image"]: int(row["fold"]) for row in rows}
     assert folds == assign_folds(published_entries(), BY_TILE, load_params().base.seed)
     assert {row["image"]: row["part"] for row in rows} == parts_of(published_entries(), folds, BY_TILE)

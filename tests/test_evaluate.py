@@ -11,26 +11,25 @@ from training_data import GreyIsDefect, a_sample, params_with, real_sample, writ
 from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
 from training.errors import EvaluationError
-from training.evaluation import outputs as evaluate
 from training.evaluation.figures import measure, outcomes_at
 from training.evaluation.image_results import THRESHOLDS, read_results, result_of
-from training.evaluation.outputs import read_metrics, write_report
+from training.evaluation.outputs import read_metrics, write_outputs
 from training.evaluation.plots import write_gallery
 from training.evaluation.predict import Prediction, predict
 from training.network.segmenter import build_network
 from training.network.served import ServedSegmenter
 from training.network.weights import save_model
+from training.stages import evaluate
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
-FIGURES = {"test": {"dice_pooled": 0.5}}
 
 
 def shifted(name, columns):
-    """A sample tile whose defect is predicted so many columns beside its place, with the right type."""
+    """A sample image whose defect is predicted so many columns beside its place, with the right type."""
     sample = real_sample(name)
     probability = np.roll(sample.mask, columns, axis=1).astype(np.uint8) * 255
-    kinds = np.full(sample.mask.shape, max(1, sample.type_number), np.uint8)
-    return Prediction(sample, probability, kinds)
+    types = np.full(sample.mask.shape, max(1, sample.type_number), np.uint8)
+    return Prediction(sample, probability, types)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +45,10 @@ def sample_predictions():
 
 @pytest.fixture
 def report(sample_predictions, tmp_path, monkeypatch):
-    """The folder of a written report, one tile in each sheet of the gallery."""
+    """The folder of a written report, one image in each sheet of the gallery."""
     monkeypatch.chdir(tmp_path)
     results = [result_of(prediction) for prediction in sample_predictions]
-    write_report(sample_predictions, results, POINT, FIGURES, params_with(evaluate__gallery_images=1))
+    write_outputs(sample_predictions, results, POINT, params_with(evaluate__gallery_images=1))
     return tmp_path / "evaluation"
 
 
@@ -58,8 +57,10 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_a_report_holds_the_figures_and_a_row_for_each_image(report):
-    assert FIGURES == json.loads((report / "metrics.json").read_text())
+def test_a_report_holds_the_figures_and_a_row_for_each_image(report, sample_predictions):
+    figures = measure(outcomes_at([result_of(prediction) for prediction in sample_predictions], POINT))
+    expected = {"operating_point": {"threshold": 128, "alarm_score": 0.0}, "test": figures}
+    assert expected == json.loads((report / "metrics.json").read_text())
     rows = table(report / "images.csv")
     assert 5 == len(rows)
     assert ("exp1_num_262480", "Blowhole", "1.0") == tuple(rows[0][key] for key in ("image", "found_type", "dice"))
@@ -71,6 +72,17 @@ def test_the_precision_recall_table_has_a_row_for_each_threshold(report):
     assert [str(threshold) for threshold in range(1, 256)] == [row["threshold"] for row in rows]
 
 
+def test_the_reliability_table_has_the_share_of_defective_pixels_at_each_probability(report, sample_predictions):
+    rows = table(report / "plots/reliability.csv")
+    assert ["probability", "defective", "pixels"] == list(rows[0])
+    assert ["0.0", "1.0"] == [row["probability"] for row in rows]  # the test's predictions know nothing between
+    truth = np.concatenate([prediction.sample.mask.ravel() for prediction in sample_predictions])
+    found = np.concatenate([prediction.probability.ravel() for prediction in sample_predictions]) > 0
+    for row, chosen in zip(rows, (~found, found), strict=True):
+        assert chosen.sum() == int(row["pixels"])
+        assert truth[chosen].mean() == pytest.approx(float(row["defective"]), abs=0.0001)
+
+
 def test_the_confusion_table_has_the_actual_and_the_predicted_type_of_each_image(report):
     rows = table(report / "plots/confusion.csv")
     assert ["actual", "predicted"] == list(rows[0])
@@ -79,7 +91,7 @@ def test_the_confusion_table_has_the_actual_and_the_predicted_type_of_each_image
     ]
 
 
-def test_the_gallery_shows_the_worst_the_median_and_the_best_defective_tile(report, sample_predictions):
+def test_the_gallery_shows_the_worst_the_median_and_the_best_defective_image(report, sample_predictions):
     for name, place in {"worst": 1, "median": 2, "best": 0}.items():
         prediction = sample_predictions[place]
         sample, found = prediction.sample, prediction.probability > 0
@@ -90,7 +102,7 @@ def test_the_gallery_shows_the_worst_the_median_and_the_best_defective_tile(repo
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(sheet))
 
 
-def test_a_gallery_of_more_rows_than_tiles_shows_them_all(sample_predictions, tmp_path):
+def test_a_gallery_of_more_rows_than_images_shows_them_all(sample_predictions, tmp_path):
     predictions = sample_predictions[:3]
     write_gallery([(p, 0.5) for p in predictions], POINT, 6, tmp_path / "gallery")
     heights = []
@@ -105,14 +117,14 @@ def test_a_gallery_of_more_rows_than_tiles_shows_them_all(sample_predictions, tm
 GREYS = (np.arange(45 * 70).reshape(45, 70) % 256).astype(np.uint8)  # neither side a multiple of 32
 
 
-def test_a_prediction_has_its_tiles_size_and_every_pixel_its_place():
+def test_a_prediction_has_its_images_size_and_every_pixel_its_place():
     sample = a_sample(GREYS, GREYS > 200)
     (prediction,) = predict(ServedSegmenter(GreyIsDefect()), [sample], description="test")
     logit = 4.0 * (GREYS / 255 - 0.5) / 0.5
     expected = np.round(255 / (1 + np.exp(-logit)))
     assert (np.uint8, GREYS.shape) == (prediction.probability.dtype, prediction.probability.shape)
     assert np.abs(expected - prediction.probability).max() <= 1
-    assert {3} == set(prediction.type[prediction.probability > 0].tolist())
+    assert {3} == set(prediction.defect_type[prediction.probability > 0].tolist())
 
 
 PARTS = {

@@ -27,8 +27,8 @@ from training.evaluation.outputs import image_rows
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 
 
-def drawn(image, kind, defect, found, *, missed=0, false=0, level=200, false_level=None):
-    """A result whose tile has `defect` defect pixels, of which all but `missed` are found, and `false` others, too.
+def drawn(name, defect_type, defect, found, *, missed=0, false=0, level=200, false_level=None):
+    """A result whose image has `defect` defect pixels, of which all but `missed` are found, and `false` others, too.
 
     Each found pixel has the probability `level`, the others `false_level` where it is given, and the type `found`.
     """
@@ -37,9 +37,9 @@ def drawn(image, kind, defect, found, *, missed=0, false=0, level=200, false_lev
     probability[: defect - missed] = level
     probability[100 - false :] = false_level or level
     shape = (10, 10)
-    tile = f"tile of {image[:2]}"
+    tile = f"tile of {name[:2]}"
     prediction = a_prediction(
-        mask.reshape(shape), probability.reshape(shape), found=found, defect_type=kind, image=image, tile=tile
+        mask.reshape(shape), probability.reshape(shape), found=found, defect_type=defect_type, name=name, tile=tile
     )
     return result_of(prediction)
 
@@ -86,7 +86,7 @@ def test_every_figure_of_a_small_part_is_the_one_computed_by_hand():
         assert actual[name] == pytest.approx(value), name
 
 
-def test_a_tile_below_the_alarm_score_has_no_predicted_pixel_and_no_type():
+def test_an_image_below_the_alarm_score_has_no_predicted_pixel_and_no_type():
     rows = {row["image"]: row for row in image_rows(outcomes_at(RESULTS, OperatingPoint(128, alarm_score=0.11)))}
     assert {"true_positive": 0, "false_negative": 4, "found_type": ""}.items() <= rows["b1"].items()  # 25 / 255
     assert {"true_positive": 5, "false_negative": 5, "found_type": "Break"}.items() <= rows["c1"].items()  # 31.3 / 255
@@ -94,7 +94,7 @@ def test_a_tile_below_the_alarm_score_has_no_predicted_pixel_and_no_type():
 
 
 def test_a_perfect_part_scores_1_in_everything_and_alarms_in_nothing():
-    results = [drawn(str(i), kind, 10 * i, i) for i, kind in enumerate(DEFECT_TYPES, start=1)]
+    results = [drawn(str(i), name, 10 * i, i) for i, name in enumerate(DEFECT_TYPES, start=1)]
     figures = measure(outcomes_at([*results, drawn("6", "Free", 0, 1)], POINT))
     for name in ("dice_pooled", "iou_pooled", "dice_pooled_with_free", "dice_image_mean", "dice_type_mean"):
         assert 1 == figures[name]
@@ -130,7 +130,7 @@ def test_an_images_row_holds_its_counts_and_what_was_found():
 @pytest.mark.parametrize(("rate", "alarms"), [(0.0, 0), (0.25, 1), (0.5, 2), (0.74, 2), (1.0, 4)])
 def test_the_alarm_score_is_the_lowest_within_the_false_alarm_rate(rate, alarms):
     point = choose_operating_point(RESULTS, rate)
-    free = [result.score for result in RESULTS if result.kind == "Free"]
+    free = [result.score for result in RESULTS if result.defect_type == "Free"]
     assert alarms == sum(value >= point.alarm_score for value in free)
     assert sum(value >= point.alarm_score - 0.0001 for value in free) in (alarms, alarms + 1)
 
@@ -151,7 +151,7 @@ def test_the_threshold_has_the_best_mean_of_the_types_above_the_alarm_score():
 
 @pytest.mark.parametrize(("level", "false_level", "expected"), [(30, 16, 24), (255, 200, 208)])
 def test_a_threshold_that_every_tile_wants_is_taken_however_unusual(level, false_level, expected):
-    results = [drawn(kind, kind, 10, 1, false=30, level=level, false_level=false_level) for kind in DEFECT_TYPES]
+    results = [drawn(name, name, 10, 1, false=30, level=level, false_level=false_level) for name in DEFECT_TYPES]
     assert expected == choose_operating_point(results, 1.0).threshold
 
 
@@ -223,7 +223,7 @@ def test_a_mask_is_the_threshold_or_nothing_and_agrees_with_the_counts(probabili
 
 def test_the_type_of_an_image_is_that_of_most_predicted_pixels_and_of_none_without_any():
     prediction = a_prediction(np.zeros((1, 4), bool), np.array([[200, 128, 127, 255]]))
-    prediction.type[:] = [[3, 2, 5, 2]]
+    prediction.defect_type[:] = [[3, 2, 5, 2]]
     types = result_of(prediction).types
     assert (2, 2) == (types[128], types[255])
     assert 2 == types[127]

@@ -121,9 +121,9 @@ def test_the_type_loss_is_averaged_over_the_defective_images_alone():
 
 def test_each_weight_scales_its_own_part():
     label, logits = some_label(), random_logits()
-    defect, kind, image = (LOSSES[part](logits, label) for part in ("defect", "type", "image"))
+    defect, defect_type, image = (LOSSES[part](logits, label) for part in ("defect", "type", "image"))
     whole = segmentation_loss_with_logits(logits, label, type_weight=0.7, image_weight=0.2)
-    torch.testing.assert_close(defect + 0.7 * kind + 0.2 * image, whole)
+    torch.testing.assert_close(defect + 0.7 * defect_type + 0.2 * image, whole)
 
 
 def test_an_image_is_told_by_its_32_highest_pixels():

@@ -1,4 +1,4 @@
-"""A user's own images: what doesn't fit is named, what fits is trained on and served, and no code is touched."""
+"""A user's own images: what does not fit is named, what fits is trained on and served, and no code is touched."""
 
 import csv
 import json
@@ -56,11 +56,11 @@ def load(table: Path, folder: Path, **changes) -> None:
 
 def test_the_index_holds_each_image_with_its_group_and_its_masks_pixels(table: Path, tmp_path: Path) -> None:
     load(table, tmp_path / "tiles")
-    entries = {entry.image: entry for entry in read_index(tmp_path / "tiles/index.csv")}
+    entries = {entry.name: entry for entry in read_index(tmp_path / "tiles/index.csv")}
 
     assert len(rows_of(table)) == len(entries) == 36
     assert ("Rust spot 3", "Rust spot", 256) == (
-        entries["Rust spot-3-1"].tile, entries["Rust spot-3-1"].type, entries["Rust spot-3-1"].defect_pixels
+        entries["Rust spot-3-1"].tile, entries["Rust spot-3-1"].defect_type, entries["Rust spot-3-1"].defect_pixels
     )  # fmt: skip
     assert 0 == entries["Free-0-0"].defect_pixels
     assert (table.parent / "Rust spot/3-1.png").read_bytes() == (
@@ -112,24 +112,24 @@ def redrawn(mask: str, grey: int, size: tuple[int, int] | None = None) -> Callab
 FAULTS = {
     "no such type": (change_row(2, type="Scratch"), r"line 2: the type is 'Scratch', expected .*Dent, Rust spot, Free"),
     "no mask": (change_row(3, mask=""), r"line 3: Dent/0-1\.png has a Dent and no mask"),
-    "no file": (change_row(4, name="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
+    "no file": (change_row(4, image="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
     "an absolute path": (
-        change_row(4, name="/Dent/9.jpg"),
+        change_row(4, image="/Dent/9.jpg"),
         r"line 4: /Dent/9\.jpg is an absolute path: name files from",
     ),
     "no group": (change_row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
     "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
-    "an image twice": (change_row(2, name="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
+    "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
     "a grey mask": (
         redrawn("Dent/0-0.mask.png", 100),
         r"the mask has no pixel brighter than 127 \(data_load\.mask_above",
     ),
     "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask is \(7, 5\) pixels, its image"),
     "a defect on a Free image": (
-        change_row(26, name="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
+        change_row(26, image="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
         r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* its image is Free: name its type",
     ),
-    "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv can't be read .* CSV file in UTF-8"),
+    "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv cannot be read .* CSV file in UTF-8"),
     "no row": (lambda table: table.write_text("image,mask,type,casting\n"), "it names no image"),
 }
 

@@ -71,7 +71,7 @@ def test_an_unknown_key_or_a_wrong_value_is_named(tmp_path, key, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "levels"),
+    ("perturbation", "levels"),
     [
         ("gamma", [0.0]),
         ("gain", [math.inf]),
@@ -82,9 +82,9 @@ def test_an_unknown_key_or_a_wrong_value_is_named(tmp_path, key, value):
         ("rotation", [math.nan]),
     ],
 )
-def test_a_level_that_no_change_has_is_named(tmp_path, change, levels):
-    path = write_knobs(tmp_path / "params.yaml", **{f"evaluate__robustness__{change}": levels})
-    with pytest.raises(ParamsError, match=rf"  evaluate\.robustness\.{change}\.0: .*\(got {levels[0]!r}\)"):
+def test_a_level_that_no_perturbation_has_is_named(tmp_path, perturbation, levels):
+    path = write_knobs(tmp_path / "params.yaml", **{f"evaluate__robustness__{perturbation}": levels})
+    with pytest.raises(ParamsError, match=rf"  evaluate\.robustness\.{perturbation}\.0: .*\(got {levels[0]!r}\)"):
         load_params(path)
 
 

@@ -11,16 +11,16 @@ from training_data import ROOT, GreyIsDefect, a_sample, params_with, sample_name
 
 from tiles.operating_point import OperatingPoint
 from training.errors import EvaluationError, TrainingError
-from training.evaluation import outputs as evaluate
-from training.evaluation import robustness
 from training.evaluation.figures import measure, outcomes_at
 from training.evaluation.image_results import result_of
+from training.evaluation.perturbations import PERTURBATIONS
 from training.evaluation.predict import predict
 from training.evaluation.robustness import choose_samples, curves, figures_of
 from training.network.segmenter import build_network
 from training.network.served import ServedSegmenter
 from training.network.weights import save_model
 from training.params import RobustnessParams
+from training.stages import evaluate, robustness
 
 FEW = {
     "gamma": [2.0],
@@ -34,22 +34,22 @@ LEVELS = RobustnessParams(**FEW)
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
 COLUMNS = ["change", "level", "dice_pooled", "dice_type_mean", "found_share", "false_alarm_share"]
 PARTS = {
-    "train": [sample_names(kind)[0] for kind in ("Crack", "Free")],
-    "validation": [sample_names(kind)[1] for kind in ("Blowhole", "Free")],
-    "test": [sample_names(kind)[2] for kind in ("Blowhole", "Break", "Crack", "Free")],
+    "train": [sample_names(defect_type)[0] for defect_type in ("Crack", "Free")],
+    "validation": [sample_names(defect_type)[1] for defect_type in ("Blowhole", "Free")],
+    "test": [sample_names(defect_type)[2] for defect_type in ("Blowhole", "Break", "Crack", "Free")],
 }
 
 
 def bright_defect(defect_type="Crack", name="1", tile=""):
-    """A tile of random dark greys whose defect is bright, so that GreyIsDefect finds it."""
+    """An image of random dark greys whose defect is bright, so that GreyIsDefect finds it."""
     mask = np.zeros((70, 100), bool)
     mask[20:40, 30:60] = True
     greys = np.random.default_rng(0).integers(0, 110, mask.shape)
-    return a_sample(np.where(mask, 200, greys).astype(np.uint8), mask, defect_type=kind, image=image, tile=tile_id)
+    return a_sample(np.where(mask, 200, greys).astype(np.uint8), mask, defect_type=defect_type, name=name, tile=tile)
 
 
-def free(image, tile_id):
-    return a_sample(np.full((40, 50), 90, np.uint8), np.zeros((40, 50), bool), image=image, tile=tile_id)
+def free(name, tile):
+    return a_sample(np.full((40, 50), 90, np.uint8), np.zeros((40, 50), bool), name=name, tile=tile)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_neutral_level_of_each_curve_has_the_evaluations_own_figures(segment
     expected = measure(outcomes_at([result_of(p) for p in predict(segmenter, samples, description="test")], POINT))
     assert 1.0 == expected["dice_pooled"]
     for name, rows in found.items():
-        (row,) = [row for row in rows if row["level"] == CHANGES[name].neutral]
+        (row,) = [row for row in rows if row["level"] == PERTURBATIONS[name].neutral]
         assert {name: expected[name] for name in ("dice_pooled", "dice_type_mean")}.items() <= row.items()
         assert (expected["found_images"] / expected["defective_images"], 0.0) == (
             row["found_share"],
@@ -80,13 +80,13 @@ def test_the_neutral_level_of_each_curve_has_the_evaluations_own_figures(segment
 
 
 def test_a_curve_has_a_row_for_each_level_in_order_and_one_for_the_unchanged_images(found):
-    assert list(CHANGES) == list(found) == list(RobustnessParams.model_fields)
+    assert list(PERTURBATIONS) == list(found) == list(RobustnessParams.model_fields)
     for name, rows in found.items():
-        assert sorted({*FEW[name], CHANGES[name].neutral}) == [row["level"] for row in rows]
+        assert sorted({*FEW[name], PERTURBATIONS[name].neutral}) == [row["level"] for row in rows]
         assert [(name, COLUMNS)] * len(rows) == [(row["change"], list(row)) for row in rows]
 
 
-def test_a_change_that_hides_the_defect_lowers_its_curve_and_one_that_turns_the_truth_alike_does_not(found):
+def test_a_perturbation_that_hides_the_defect_lowers_its_curve_and_one_that_turns_the_truth_alike_does_not(found):
     dice = {name: {row["level"]: row["dice_pooled"] for row in rows} for name, rows in found.items()}
     assert 0 == dice["gain"][0.5]  # no pixel is bright any more
     assert 0 < dice["noise"][16.0] < 1
@@ -98,7 +98,7 @@ def test_the_same_images_have_the_same_curves(segmenter, samples, found):
 
 
 def test_alarms_are_counted_on_the_free_images(segmenter, samples):
-    brighter = [CHANGES["gain"].apply(sample, 2.0) for sample in samples]
+    brighter = [PERTURBATIONS["gain"].apply(sample, 2.0) for sample in samples]
     assert 1.0 == figures_of(segmenter, brighter, POINT, "brighter")["false_alarm_share"]
 
 
@@ -133,15 +133,15 @@ def project(tmp_path_factory):
     return folder
 
 
-def test_the_stage_writes_a_table_for_each_change_through_the_figures_of_the_evaluation(project):
+def test_the_stage_writes_a_table_for_each_perturbation_through_the_figures_of_the_evaluation(project):
     test = json.loads((project / "evaluation/metrics.json").read_text())["test"]
     tables = {path.stem: path for path in (project / "evaluation/plots/robustness").iterdir()}
-    assert CHANGES.keys() == tables.keys()
+    assert PERTURBATIONS.keys() == tables.keys()
     for name, path in tables.items():
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert COLUMNS == list(rows[0])
-        (row,) = [row for row in rows if float(row["level"]) == CHANGES[name].neutral]
+        (row,) = [row for row in rows if float(row["level"]) == PERTURBATIONS[name].neutral]
         expected = (test["dice_pooled"], test["dice_type_mean"], test["free"]["any_pixel_share"])
         columns = ("dice_pooled", "dice_type_mean", "false_alarm_share")
         assert expected == pytest.approx([float(row[column]) for column in columns], abs=1e-5)

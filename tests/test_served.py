@@ -1,4 +1,6 @@
-"""The exported form of the network computes what the deployed one does."""
+"""The served function is what the network's logits say, and its form for export computes the same."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -7,11 +9,12 @@ from PIL import Image
 from training_data import ROOT, params_with
 
 from tiles import pad
-from training.graphs.export_modules import ExportedSegmenter
-from training.network.segmenter import build_network
-from training.network.served import ServedSegmenter
+from training.graphs.export_modules import with_export_modules
+from training.network.segmenter import build_network, defect_logit, type_logits
+from training.network.served import ServedSegmenter, normalise
 
-TILE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_262480.jpg"
+IMAGE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_262480.jpg"
+SIZES = pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (224, 96)])
 
 
 @pytest.fixture(scope="module")
@@ -26,30 +29,52 @@ def network():
 
 
 def canvases(height, width):
-    tile = np.asarray(Image.open(TILE).convert("L"))
-    return torch.from_numpy(np.stack([pad(tile[:height, :width]), pad(tile[-height:, -width:])]))
+    image = np.asarray(Image.open(IMAGE).convert("L"))
+    return torch.from_numpy(np.stack([pad(image[:height, :width]), pad(image[-height:, -width:])]))
 
 
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (224, 96)])
-def test_every_byte_is_the_deployed_networks_but_for_rounding(network, height, width):
-    image = canvases(height, width)
-    with torch.inference_mode():
-        expected = ServedSegmenter(network)(image)
-        found = ExportedSegmenter(network)(image)
+def assert_equal_but_for_rounding(expected, found):
     for one, other in zip(expected, found, strict=True):
         assert one.shape == other.shape
         assert one.dtype == other.dtype
     assert 1 >= (expected[0].int() - found[0].int()).abs().max()
     assert 0.999 < (expected[1] == found[1]).float().mean()
-    assert 10 < len(expected[0].unique()), "the test's image must be told apart"
+    assert 10 < len(expected[0].unique()), "the pixels of the test's image must differ"
+
+
+@SIZES
+def test_every_byte_is_what_the_networks_logits_say_but_for_rounding(network, height, width):
+    image = canvases(height, width)
+    with torch.inference_mode():
+        logits = network(normalise(image))
+        probability = torch.round(255 * torch.sigmoid(defect_logit(logits))).to(torch.uint8)
+        defect_type = (1 + type_logits(logits).argmax(dim=1)).to(torch.uint8)
+        found = ServedSegmenter(network)(image)
+    assert_equal_but_for_rounding([probability.unsqueeze(1), defect_type.unsqueeze(1)], found)
+
+
+@SIZES
+def test_every_byte_of_the_form_for_export_is_the_served_functions_but_for_rounding(network, height, width):
+    image, segmenter = canvases(height, width), ServedSegmenter(network)
+    with torch.inference_mode():
+        assert_equal_but_for_rounding(segmenter(image), with_export_modules(segmenter)(image))
+
+
+def test_a_segmenter_shares_the_weights_of_its_network(network):
+    other, image = copy.deepcopy(network), canvases(32, 32)
+    segmenter = ServedSegmenter(other)
+    with torch.inference_mode():
+        other.head[0].bias[:4] += 1000.0  # of background
+        assert 0 == segmenter(image)[0].max()
 
 
 def test_the_network_that_is_given_stays_as_it_is(network):
-    names = [name for name, _ in network.named_modules()]
-    ExportedSegmenter(network)
-    assert names == [name for name, _ in network.named_modules()]
+    modules = dict(network.named_modules())
+    with_export_modules(ServedSegmenter(network))
+    assert modules == dict(network.named_modules())
 
 
 def test_nothing_asks_for_a_shape_at_run_time(network):
-    exported = ExportedSegmenter(network)
+    exported = with_export_modules(ServedSegmenter(network))
     assert not [name for name, module in exported.named_modules() if "Same" in type(module).__name__]
+    assert [name for name, module in network.named_modules() if "Same" in type(module).__name__]

@@ -1,6 +1,7 @@
 """The training: its schedule, that an interrupted run ends like any other, that a failed one loses nothing."""
 
 import datetime as dt
+import hashlib
 import json
 import math
 import os
@@ -9,7 +10,6 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,14 +22,17 @@ from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_kno
 from training.dataset.index import read_digest
 from training.dataset.samples import load_part
 from training.errors import TrainingError
-from training.fitting import provenance as sittings
-from training.fitting import run as train
+from training.files import PIPELINE_FILE
+from training.fitting import provenance
+from training.fitting import run as fitting_run
 from training.fitting.checkpoint import RunState
-from training.fitting.run import refuse_different, run, run_key
+from training.fitting.provenance import RunRecord, circumstances
+from training.fitting.run import run, run_key
 from training.fitting.trainer import Trainer, learning_rate, moving_average
 from training.network.losses import segmentation_loss_with_logits
 from training.network.weights import load_model
 from training.params import load_params
+from training.stages import train
 
 KNOBS = {
     "train__encoder_weights": None,
@@ -134,9 +137,10 @@ def assert_equal(expected, actual):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A folder with a small dataset."""
+    """A folder with a small dataset, and the repository's dvc.yaml, whose folders of code are not there."""
     folder = tmp_path_factory.mktemp("project")
     write_project(folder, PARTS, **KNOBS)
+    shutil.copyfile(ROOT / PIPELINE_FILE, folder / PIPELINE_FILE)
     return folder
 
 
@@ -154,14 +158,20 @@ def uninterrupted(project, tmp_path_factory):
         return folder, ledger, train_in(folder, ledger)
 
 
+def copy_of(project, folder, **knobs):
+    """Copy what the stage reads, with other knobs."""
+    for name in ("data", "requirements"):
+        shutil.copytree((ROOT if name == "requirements" else project) / name, folder / name)
+    shutil.copyfile(project / PIPELINE_FILE, folder / PIPELINE_FILE)
+    write_knobs(folder / "params.yaml", **knobs)
+
+
 @pytest.mark.slow
 def test_two_runs_with_one_seed_give_equal_weights(uninterrupted, project, tmp_path):
     """The second in a process of its own, as a person starts it."""
     _, _, weights = uninterrupted
-    shutil.copytree(project / "data", tmp_path / "data")
-    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    write_knobs(tmp_path / "params.yaml", **KNOBS)
-    run_module = [sys.executable, "-m", "training.train"]
+    copy_of(project, tmp_path, **KNOBS)
+    run_module = [sys.executable, "-m", "training.stages.train"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(run_module, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr[-3000:]
@@ -172,7 +182,7 @@ def without_speed(epochs):
     return [{name: value for name, value in figures.items() if "crops_per_s" not in name} for figures in epochs]
 
 
-def test_an_interrupted_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(uninterrupted, tmp_path):
+def test_an_interrupted_run_continues_to_the_very_weights_of_an_uninterrupted_one(uninterrupted, tmp_path):
     _, ledger, weights = uninterrupted
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, Ledger(last_epoch=1))
@@ -228,7 +238,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_epoch(un
         calls.append(1)
         return good_loss(logits, label, **options) * (math.nan if len(calls) == 4 else 1)
 
-    monkeypatch.setattr("training.trainer.segmentation_loss_with_logits", loss_that_fails_once)
+    monkeypatch.setattr("training.fitting.trainer.segmentation_loss_with_logits", loss_that_fails_once)
     failed = Ledger()
     with pytest.raises(TrainingError, match=r"the loss is nan at epoch 2, batch 2: lower train\.learning_rate"):
         train_in(tmp_path, failed)
@@ -285,7 +295,7 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
         run_key(PARAMS, PACKAGES, SPLIT | {"exp1_num_262480": "test"}),
     ]
     with monkeypatch.context() as patch:
-        patch.setattr(train, "read_digest", lambda: "of images of the same names and sizes")
+        patch.setattr(fitting_run, "read_digest", lambda: "of images of the same names and sizes")
         others.append(run_key(PARAMS, PACKAGES, SPLIT))
     assert run_key(PARAMS, PACKAGES, SPLIT) not in others
     assert 6 == len(set(others))
@@ -296,31 +306,57 @@ def test_what_does_not_change_the_weights_does_not_change_the_key():
     assert run_key(PARAMS, PACKAGES, SPLIT) == run_key(other, PACKAGES, SPLIT)
 
 
-def test_a_resumed_run_adds_its_seconds_and_joules_and_keeps_its_first_sittings_commit_and_time(tmp_path, monkeypatch):
-    meter = SimpleNamespace(joules=lambda: {"processors": 7.0, "gpus": None})
-    monkeypatch.setattr(sittings, "EnergyMeter", lambda: meter)
+@pytest.mark.parametrize(
+    ("listed", "changes"),
+    [("tiles/canvas.py", True), ("training/network/deeper/losses.py", True), ("training/evaluation/counts.py", False)],
+)
+def test_a_run_never_finds_the_state_of_other_code_that_its_weights_depend_on(
+    project, tmp_path, monkeypatch, listed, changes
+):
+    copy_of(project, tmp_path, **KNOBS)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / listed
+    path.parent.mkdir(parents=True)
+    keys = []
+    for line in ("a = 1\n", "a = 2\n"):
+        path.write_text(line)
+        keys.append(run_key(PARAMS, PACKAGES, SPLIT))
+    assert changes == (keys[0] != keys[1])
+
+
+def test_a_resumed_run_adds_its_seconds_and_keeps_its_first_sessions_commit_and_time(tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 10))
-    monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(sittings, "git_commit", lambda: {"commit": "first", "dirty": False})
+    monkeypatch.setattr(provenance.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(provenance, "describe_commit", lambda *_: {"commit": "first", "dirty": False})
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, Ledger(last_epoch=1))
     first = state_of(tmp_path)
-    monkeypatch.setattr(sittings, "git_commit", lambda: {"commit": "second", "dirty": True})
+    monkeypatch.setattr(provenance, "describe_commit", lambda *_: {"commit": "second", "dirty": True})
     train_in(tmp_path, Ledger())
     last = state_of(tmp_path)
     assert {"commit": "first", "dirty": False} == first["sources"] == last["sources"]
     assert 0 < first["seconds"] < last["seconds"]
-    assert [7.0, 14.0] == [state["joules"]["processors"] for state in (first, last)]
-    assert last["joules"]["gpus"] is None
     assert dt.datetime.fromisoformat(first["begun"]) == dt.datetime.fromisoformat(last["begun"])
 
 
-def test_a_state_that_an_older_version_saved_goes_on_without_knowing_its_energy():
-    old = {"history": [], "seconds": 5.0, "sources": {"commit": "first", "dirty": False}}
-    so_far = sittings.Sittings(old).so_far()
-    assert {"processors": None, "gpus": None} == so_far["joules"]
-    assert so_far["begun"] is None
-    assert so_far["seconds"] >= 5.0
+def test_the_seconds_of_a_session_are_added_to_those_before(monkeypatch):
+    clock = iter([100, 112.4, 130])
+    monkeypatch.setattr(provenance.time, "monotonic", lambda: next(clock))
+    before = {"sources": {"commit": "first", "dirty": False}, "begun": "2026-01-01T00:00:00+00:00", "seconds": 5.0}
+    record = RunRecord(before)
+    assert before | {"seconds": pytest.approx(17.4)} == record.so_far()
+    assert before | {"seconds": pytest.approx(35.0)} == record.so_far()
+
+
+def test_what_stands_beside_the_weights_is_plain_json_with_the_locks_digest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = circumstances(RunRecord(None).so_far())
+    assert CIRCUMSTANCES == written.keys()
+    assert written == json.loads(json.dumps(written))
+    assert "" == written["lock_digest"]
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    digest = hashlib.sha256((ROOT / "requirements/training.txt").read_bytes()).hexdigest()
+    assert digest == circumstances(RunRecord(None).so_far())["lock_digest"]
 
 
 def state_of(folder):
@@ -329,17 +365,17 @@ def state_of(folder):
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
-    monkeypatch.setattr("training.trainer.Accelerator.num_processes", 3)
-    with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes can't share it equally"):
+    monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", 3)
+    with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes cannot share it equally"):
         new_trainer()
 
 
-def test_processes_that_would_go_on_from_different_epochs_are_refused(tmp_path):
-    refuse_different([3, 3], RunState(tmp_path))
+def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting_run, "gather_object", lambda epochs: [*epochs, 3])  # of this process and another
     with pytest.raises(
-        TrainingError, match=rf"after epochs 3, 0: {tmp_path} is on one machine alone; share the folder"
+        TrainingError, match=rf"after epochs 0, 3, as {tmp_path} is on one machine alone: share the folder"
     ):
-        refuse_different([3, 0], RunState(tmp_path))
+        train_in(tmp_path, Ledger())
 
 
 LARGER = {"train__batch_size": 16, "train__crop_size": 96, "train__epochs": 2, "train__crops_per_epoch": 32}
@@ -359,7 +395,7 @@ import hashlib
 import torch
 from accelerate.utils import gather_object
 
-from training import train
+from training.stages import train
 
 
 def run_and_compare(trainer, *rest, run=train.run):
@@ -382,9 +418,7 @@ def launched(folder, processes, project):
 
     All processes must end with the same weights.
     """
-    shutil.copytree(project / "data", folder / "data")
-    shutil.copytree(ROOT / "requirements", folder / "requirements")
-    write_knobs(folder / "params.yaml", **KNOBS | LARGER)
+    copy_of(project, folder, **KNOBS | LARGER)
     (folder / "train.py").write_text(TRAIN_AND_COMPARE)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines=1", f"--num_processes={processes}"]
     several = ["--multi_gpu"] if processes > 1 else []  # else accelerate starts one, unless there is mpirun
