@@ -8,7 +8,7 @@ import contextlib
 
 from aiohttp import web
 
-from benchmarks.fake_triton import serve
+from benchmarks.loopback import serve
 from proxy.app import SERVER_OPTIONS
 
 ANSWER = bytes(300)  # about a sample's mask as PNG

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
@@ -21,6 +20,7 @@ from aiohttp import web
 from PIL import Image
 
 import tiles
+from benchmarks.loopback import serve
 from benchmarks.samples import image_files
 
 MODEL = "segmenter"
@@ -112,14 +112,6 @@ def true_masks() -> Masks:
         number = 1 + tiles.DEFECT_TYPES.index(name) if name in tiles.DEFECT_TYPES else 1
         masks.setdefault(probability.shape, []).append(np.stack([probability, np.full_like(probability, number)]))
     return masks
-
-
-async def serve(app: web.Application, **options: Any) -> None:
-    """Answer on loopback, at the port that PORT names, until SIGTERM or Ctrl-C; options: of aiohttp's server."""
-    runner = web.AppRunner(app, handle_signals=True, **{"access_log": None, **options})
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"])).start()
-    await asyncio.Event().wait()
 
 
 async def main() -> None:

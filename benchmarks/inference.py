@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.errors import exit_status
-from benchmarks.perf_analyzer import measure, perf_analyzer
+from benchmarks.perf_analyzer import ALONE, SATURATED, measure, perf_analyzer
 from benchmarks.record import write_record
 from benchmarks.samples import canvases_by_size
 from benchmarks.servers import GRAPH, repository, triton
@@ -23,7 +23,6 @@ from host.cores import usable_cores
 
 CONCURRENCIES = (1, 2, 4, 8, 16)
 BATCH_SIZES = (1, 4, 8)
-ALONE, SATURATED = 1, 16
 ANALYSED_SIZE = "median"
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.errors import LoadError, say
 from benchmarks.tools import find_tool, run_tool
 
+ALONE, SATURATED = 1, 16  # requests at once: one client's latency, and as much as two cores can do
 WINDOWS = 3  # of equal length in one measurement; the tool wants three to call it stable
 # The tool repeats its windows until three agree this well, in percent. A measurement here lasts as long as was asked.
 ANY_STABILITY = 999

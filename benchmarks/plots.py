@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.charts import COLOURS, finish, line, lying_bars, two_charts, upright_bars
 from benchmarks.errors import exit_status, say
-from benchmarks.inference import ALONE, SATURATED
+from benchmarks.perf_analyzer import ALONE, SATURATED
 from benchmarks.record import read_record
 from benchmarks.samples import JSON, PNG
 

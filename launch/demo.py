@@ -1,7 +1,4 @@
-"""`python -m launch.demo`: serve, send the sample images to POST /analyze, and draw the answers.
-
-The samples are laid out as the published dataset is: <MT_Type>/Imgs/<stem>.jpg with its true mask <stem>.png.
-"""
+"""`python -m launch.demo`: serve, send the sample images to POST /analyze, and draw the answers."""
 
 import argparse
 import json
@@ -21,21 +18,15 @@ from PIL import Image
 from host.files import replacing
 from inference_server.child import stop_signals
 from inference_server.errors import ServingError
+from launch.samples import ABOVE, MAX_PIXELS, SAMPLES, SampleError, find_samples
 from launch.together import refused, say, serving
 from tiles import DecodeError, decode_image, decode_mask
 from tiles.pictures import overview, side_by_side
 
-SAMPLES = Path("samples/tiles")
 PICTURES = Path("demo")
-ABOVE = 127  # a labelled pixel is a defect where its grey value is greater
-MAX_PIXELS = 4_000_000  # far above the largest sample
 AT_ONCE = 4
 TIMEOUT_S = 60
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without http_proxy: this is our own machine
-
-
-class DemoError(ServingError):
-    """There are no samples, or one of them could not be analysed."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return refused(error)
 
 
-def find_samples(folder: Path) -> list[Path]:
-    """Return the sample images, sorted.
-
-    Raises: DemoError.
-    """
-    samples = sorted(folder.glob("MT_*/Imgs/*.jpg"))
-    if not samples:
-        raise DemoError(f"{folder} has no MT_<Type>/Imgs/<stem>.jpg: `git checkout samples` restores the samples")
-    if alone := [sample for sample in samples if not sample.with_suffix(".png").is_file()]:
-        raise DemoError(f"{alone[0]} has no mask {alone[0].stem}.png beside it: add it, as the picture shows it too")
-    return samples
-
-
 def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
     """Analyse the samples, a few at a time, save the pictures and print a table."""
     pictures.mkdir(parents=True, exist_ok=True)
@@ -112,14 +90,14 @@ def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
 def analyse(path: Path, url: str) -> Analysis:
     """Send one image to POST /analyze and read its true mask beside it.
 
-    Raises: DemoError.
+    Raises: SampleError.
     """
     try:
         data = path.read_bytes()
         image = decode_image(data, max_pixels=MAX_PIXELS)
         truth = decode_mask(path.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
     except (OSError, DecodeError) as error:
-        raise DemoError(f"{path} or its mask cannot be read: {error}") from None
+        raise SampleError(f"{path} or its mask cannot be read: {error}") from None
     answer = _post(f"{url}/analyze", data, path)
     defect_type = path.parent.parent.name
     return Analysis(
@@ -141,9 +119,9 @@ def _post(url: str, data: bytes, path: Path) -> Any:
             return json.load(response)
     except urllib.error.HTTPError as error:
         with error:
-            raise DemoError(f"{path}: POST {url} answered {error.code}: {error.read().decode()}") from None
+            raise SampleError(f"{path}: POST {url} answered {error.code}: {error.read().decode()}") from None
     except OSError as error:
-        raise DemoError(f"{path}: POST {url} failed: {error}") from None
+        raise SampleError(f"{path}: POST {url} failed: {error}") from None
 
 
 def table(analyses: Sequence[Analysis]) -> str:

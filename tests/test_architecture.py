@@ -45,7 +45,9 @@ def imported_by(name: str) -> Iterator[str]:
 RUNNABLE = {name for name in MODULES if is_runnable(name)}
 
 
-@pytest.mark.parametrize("folder", ["host", "tiles", "training", "studies", "proxy", "launch"])
+@pytest.mark.parametrize(
+    "folder", ["host", "tiles", "training", "studies", "proxy", "launch", "benchmarks", "workflows"]
+)
 def test_no_module_imports_one_that_is_run(folder: str) -> None:
     importers = [name for name in MODULES if name.split(".")[0] == folder]
     assert importers

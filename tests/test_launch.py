@@ -20,7 +20,8 @@ from PIL import Image
 from host.environment import help_text
 from inference_server.errors import SettingError
 from inference_server.settings import Settings as TritonSettings
-from launch.demo import Analysis, DemoError, analyse, find_samples, table
+from launch.demo import Analysis, analyse, table
+from launch.samples import SampleError, find_samples
 from launch.settings import Settings, triton_beside
 from tests.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
@@ -201,7 +202,7 @@ def test_a_sample_without_its_mask_is_named(tmp_path: Path) -> None:
     mask = write_samples(tmp_path) / "MT_Free/Imgs/one.png"
     mask.unlink()
 
-    with pytest.raises(DemoError, match=r"MT_Free/Imgs/one\.jpg has no mask one\.png beside it"):
+    with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg has no mask one\.png beside it"):
         find_samples(mask.parents[2])
 
 
@@ -209,7 +210,7 @@ def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
     sample = write_samples(tmp_path) / "MT_Free/Imgs/one.jpg"
     sample.write_bytes(b"no image")
 
-    with pytest.raises(DemoError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are neither"):
+    with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are neither"):
         analyse(sample, "http://127.0.0.1:9")
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT, wait_until
 from tests.ports import free_port
 from tests.workflow_tools import App, GitHub, Heroku, Step, served
-from workflows import image, smoke
+from workflows import candidate, smoke_test
 
 NEW, OLD = "sha256:" + "1" * 64, "sha256:old"
 
@@ -43,7 +43,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     repository = tmp_path / "repository"
     subprocess.run(["git", "clone", "--quiet", ROOT, repository], check=True)
-    commit = smoke.MODEL_COMMIT.search((repository / smoke.CONFIGURATION).read_text()).group(1)
+    commit = smoke_test.MODEL_COMMIT.search((repository / smoke_test.CONFIGURATION).read_text()).group(1)
     app, container, github = App(commit), App(commit), GitHub("github's")
     heroku = Heroku(app, "heroku's")
     folder = tmp_path / "step"
@@ -228,7 +228,7 @@ def test_an_image_is_made_of_what_the_dockerfile_copies() -> None:
     copied = {path for line in words if line[:1] == ["COPY"] and not line[1].startswith("--") for path in line[1:-1]}
     whole = {path for path in copied if not any(Path(path).is_relative_to(other) for other in copied - {path})}
 
-    assert whole | {"Dockerfile", ".dockerignore"} == set(image.SOURCES)
+    assert whole | {"Dockerfile", ".dockerignore"} == set(candidate.SOURCES)
 
 
 @pytest.mark.slow

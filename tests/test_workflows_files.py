@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from workflows import publish, runner
+from workflows.pipeline import PIPELINE
 
 FILES = {path.stem: path.read_text() for path in sorted((ROOT / ".github/workflows").glob("*.yaml"))}
 WORKFLOWS = {name: YAML(typ="safe").load(text) for name, text in FILES.items()}
@@ -108,7 +109,7 @@ def test_no_step_pushes_by_force() -> None:
 def test_an_experiment_starts_by_what_the_pipeline_is_made_of() -> None:
     on = WORKFLOWS["1-experiment"].get("on", WORKFLOWS["1-experiment"].get(True))
 
-    assert {path.removesuffix("/**") for path in on["push"]["paths"]} == set(runner.PIPELINE)
+    assert {path.removesuffix("/**") for path in on["push"]["paths"]} == set(PIPELINE)
 
 
 def test_the_pipeline_is_made_of_what_its_stages_depend_on() -> None:
@@ -117,7 +118,7 @@ def test_the_pipeline_is_made_of_what_its_stages_depend_on() -> None:
     sources = {dep for stage in stages for dep in stage["deps"] if not any(dep.startswith(out) for out in outputs)}
 
     assert sources
-    assert set() == {dep for dep in sources if not {dep, dep.partition("/")[0]} & set(runner.PIPELINE)}
+    assert set() == {dep for dep in sources if not {dep, dep.partition("/")[0]} & set(PIPELINE)}
 
 
 def flat(outs: list) -> list[str]:

@@ -15,7 +15,7 @@ The variables of workflows/image.py and workflows/github.py are needed, too.
 
 import sys
 
-from workflows import image, registry, smoke
+from workflows import candidate, registry, smoke_test
 from workflows.commands import say, summarise
 from workflows.errors import WorkflowError, exit_status, setting
 from workflows.heroku import Heroku, Release
@@ -24,16 +24,16 @@ from workflows.heroku import Heroku, Release
 def main() -> None:
     """Try the image here, deploy it, and try it there."""
     app, url = Heroku(setting("HEROKU_APP")), setting("APP_URL")
-    image.log_in()
-    reference = image.promoted()
-    with image.running(reference) as here:
-        smoke.check(here, smoke.expected_model())
+    candidate.log_in()
+    reference = candidate.promoted()
+    with candidate.running(reference) as here:
+        smoke_test.check(here, smoke_test.expected_model())
     before = app.current_release()
     image_id = bring(app, reference)
     try:
         app.release_image(image_id)
         app.wait_until_up(app.current_release())
-        smoke.check(url, smoke.expected_model())
+        smoke_test.check(url, smoke_test.expected_model())
     except Exception as error:  # whatever went wrong, the app may run the new image
         summarise(f"**{app.app} failed with** `{reference}`: {error}")
         show_log(app)
@@ -58,7 +58,7 @@ def roll_back(app: Heroku, before: Release, url: str) -> None:
     try:
         app.roll_back(before)
         app.wait_until_up(app.current_release())
-        smoke.check(url, model_commit=None)
+        smoke_test.check(url, model_commit=None)
     except Exception as error:
         by_hand = f"heroku releases:rollback v{before.version} --app {app.app}"
         raise WorkflowError(f"the rollback failed, too: {error}. By hand: {by_hand}") from error

@@ -10,35 +10,15 @@ nothing is built or trained again.
 | GITHUB_ACTOR      |                              | logs in there, with GITHUB_TOKEN                      |
 """
 
-import contextlib
-import hashlib
 import json
-import re
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from workflows import github, registry
-from workflows.commands import head_commit, output, run, say, summarise
-from workflows.errors import ImageError, exit_status, setting
+from workflows import candidate, github
+from workflows.commands import head_commit, output, say, summarise
+from workflows.errors import exit_status
 
-SOURCES = (  # what the Dockerfile copies, and itself
-    ".dockerignore",
-    "Dockerfile",
-    "deploy/slim.sh",
-    "host",
-    "inference_server",
-    "launch",
-    "model_repository",
-    "proxy",
-    "requirements/inference_server.txt",
-    "requirements/proxy.txt",
-    "tiles",
-)
-NAME = "magnetic-tiles:candidate"  # on the machine that builds or tests it
 RECORD_FILE = Path("image.json")
-REFERENCE = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
 NOTE = """\
 The container image of commit {commit}:
 
@@ -51,92 +31,20 @@ when the same sources reach `main`.
 
 def main() -> None:
     """Build the image if there is none yet, and write its record for people and later steps."""
-    log_in()
+    candidate.log_in()
     commit = head_commit()
-    reference = recorded()
+    reference = candidate.recorded()
     if reference is None:
-        reference = build(commit)
+        reference = candidate.build(commit)
         note = NOTE.format(commit=commit, reference=reference)
-        github.create_release(tag=tag(), commit=commit, name=f"Image of {commit[:10]}", note=note)
+        github.create_release(tag=candidate.tag(), commit=commit, name=f"Image of {commit[:10]}", note=note)
     else:
-        say(f"{tag()} exists already: {reference}")
-    RECORD_FILE.write_text(json.dumps({"image": reference, "release": tag(), "commit": commit}, indent=2) + "\n")
-    summarise(f"Image of {commit[:10]}, release `{tag()}`:\n\n    {reference}")
+        say(f"{candidate.tag()} exists already: {reference}")
+    RECORD_FILE.write_text(
+        json.dumps({"image": reference, "release": candidate.tag(), "commit": commit}, indent=2) + "\n"
+    )
+    summarise(f"Image of {commit[:10]}, release `{candidate.tag()}`:\n\n    {reference}")
     output(image=reference)
-
-
-def log_in() -> None:
-    """Log in to the registry that keeps the images."""
-    registry.log_in(repository().split("/")[0], setting("GITHUB_ACTOR"), setting("GITHUB_TOKEN"))
-
-
-def repository() -> str:
-    """Return where images are pushed; registries take lower case only."""
-    return setting("IMAGE_REPOSITORY", f"ghcr.io/{setting('GITHUB_REPOSITORY')}").lower()
-
-
-def tag() -> str:
-    """Return the release tag of the image of HEAD's sources, made of a digest over their paths and contents."""
-    return f"image-{hashlib.sha256(run('git', 'ls-tree', 'HEAD', '--', *SOURCES).encode()).hexdigest()[:12]}"
-
-
-def recorded() -> str | None:
-    """Return name@digest of the image of HEAD's sources, None if none was built.
-
-    Raises: ImageError, if its release does not name it.
-    """
-    release = github.find_release(tag())
-    if release is None:
-        return None
-    if found := REFERENCE.search(release["body"] or ""):
-        return found.group()
-    raise ImageError(
-        f"the note of release {tag()} holds no name@sha256:…: delete the release and its tag, and build again"
-    )
-
-
-def promoted() -> str:
-    """Return the image of HEAD's sources.
-
-    Raises: ImageError, if none was built on dev.
-    """
-    if reference := recorded():
-        return reference
-    raise ImageError(
-        f"there is no release {tag()}: no image of these sources was built on dev. Wait for dev's workflow and run "
-        f"this one again, or merge dev: main must have the same content as dev in {', '.join(SOURCES)}"
-    )
-
-
-def build(commit: str) -> str:
-    """Build and push the image, labelled by its commit, and return name@digest.
-
-    Raises: ImageError, if a source differs from HEAD.
-    """
-    if changed := run("git", "status", "--porcelain", "--", *SOURCES):
-        raise ImageError(f"commit these sources first, an image is built of committed sources only:\n{changed}")
-    address = f"{setting('GITHUB_SERVER_URL', 'https://github.com')}/{setting('GITHUB_REPOSITORY')}"
-    run("docker", "build", f"--build-arg=REVISION={commit}", f"--build-arg=SOURCE={address}", "--tag", NAME, ".")
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "image.tar"
-        run("docker", "save", "--output", str(archive), NAME)
-        return f"{repository()}@{registry.push(archive, f'{repository()}:{tag()}')}"
-
-
-@contextlib.contextmanager
-def running(reference: str) -> Iterator[str]:
-    """Run an image on this machine until the end of the `with` block; give its address."""
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "image.tar"
-        registry.fetch(reference, archive, NAME)
-        run("docker", "load", "--input", str(archive))
-    publish = ("--publish", "127.0.0.1::8080", "--shm-size", "256m")  # as compose.yaml has them
-    container = run("docker", "run", "--detach", *publish, NAME).strip()
-    try:
-        yield f"http://{run('docker', 'port', container, '8080').split()[0]}"
-    finally:
-        say(run("docker", "logs", "--tail", "50", container))
-        run("docker", "rm", "--force", container)
 
 
 if __name__ == "__main__":

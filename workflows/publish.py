@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 from workflows.commands import head_commit, output, run, say, succeeds
 from workflows.errors import CommandError, PublishError, exit_status, setting
-from workflows.runner import PIPELINE
+from workflows.pipeline import PIPELINE
 
 LOCK_FILE = "dvc.lock"
 REMOTE = "origin"

@@ -22,12 +22,10 @@ import sys
 from workflows import cml, github
 from workflows.commands import is_commit, output, run, say, succeeds
 from workflows.errors import SettingsError, exit_status, setting
+from workflows.pipeline import PIPELINE
 
 LIFE_MINUTES = 300  # longer than the training job's own limit, which should end a slow run first
 TAG = "magnetic-tiles-run"
-# What the stages of dvc.yaml depend on, as folders: this step runs before anything is installed that could read YAML.
-# A test compares the list with dvc.yaml and 1-experiment.yaml. dvc.lock is missing: the pipeline writes it.
-PIPELINE = ("dvc.yaml", "params.yaml", "requirements/training.txt", "host", "tiles", "training")
 LIVING = "pending,running,stopping,stopped"  # the states of an instance that may still cost money
 
 
