@@ -199,7 +199,7 @@ def test_a_role_is_a_process_with_its_words_in_the_command_line() -> None:
         found = memory_mib_by_role(os.getpid(), {"waiting": "the role's words"})
         process.communicate(b"\n")
 
-    assert (1, 1) == (found["waiting"]["processes"], found["rest"]["processes"])
+    assert 1 == found["waiting"]["processes"] <= found["rest"]["processes"]  # other tests may have left some
     assert 0 < found["waiting"]["resident"] < found["rest"]["resident"]
 
 
