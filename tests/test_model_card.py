@@ -199,6 +199,11 @@ def test_a_card_of_a_random_split_calls_its_figures_leaky(card, copy):
     assert figures_table(card) == figures_table(leaky)
 
 
+def headings_of(page):
+    """The marks by which links name a page's headings."""
+    return {words.lower().replace(" ", "-") for words in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)}
+
+
 def test_every_link_leads_somewhere_in_the_repository(card):
     targets = {part.split(")")[0] for part in card.split("](")[1:]}
     here = ROOT / "docs"
@@ -206,8 +211,7 @@ def test_every_link_leads_somewhere_in_the_repository(card):
     for target in targets - {t for t in targets if t.startswith("http")}:
         path, _, heading = target.partition("#")
         assert (here / path).is_file(), target
-        headings = re.findall(r"^#+ (.*)$", (here / path).read_text(), re.MULTILINE)
-        assert not heading or heading in {words.lower().replace(" ", "-") for words in headings}, target
+        assert not heading or heading in headings_of(here / path), target
 
 
 @pytest.mark.parametrize(
