@@ -17,21 +17,21 @@ PARAMS = params_with(
 NOTHING = {"all": 0.0, "Crack": 0.0}
 
 
-def bright_spot(kind, image, *, grey=255, size=12):
-    """A dark tile with a bright square: the tiny graph's defect."""
-    tile, mask = np.full((64, 64), 10, np.uint8), np.zeros((64, 64), bool)
+def bright_spot(defect_type, name, *, grey=255, size=12):
+    """A dark image with a bright square: the tiny graph's defect."""
+    image, mask = np.full((64, 64), 10, np.uint8), np.zeros((64, 64), bool)
     mask[20 : 20 + size, 20 : 20 + size] = size > 0
-    tile[mask] = grey
-    return a_sample(tile, mask, defect_type=kind, image=image)
+    image[mask] = grey
+    return a_sample(image, mask, defect_type=defect_type, name=name)
 
 
 def parts(grey):
-    """Two kinds of defect and a sound tile; those of the test part have this grey."""
+    """Two types of defect and a sound tile; those of the test part have this grey."""
     chosen = {"Crack": 255, "Break": 250}
     return {
-        "validation": [bright_spot(kind, f"v{kind}", grey=g) for kind, g in chosen.items()]
+        "validation": [bright_spot(name, f"v{name}", grey=g) for name, g in chosen.items()]
         + [bright_spot("Free", "v", size=0)],
-        "test": [bright_spot(kind, f"t{kind}", grey=grey) for kind in chosen] + [bright_spot("Free", "t", size=0)],
+        "test": [bright_spot(name, f"t{name}", grey=grey) for name in chosen] + [bright_spot("Free", "t", size=0)],
     }
 
 
@@ -75,10 +75,10 @@ def test_a_graph_against_itself_loses_nothing_and_is_not_refused(graphs):
 
 
 def test_a_deeper_graph_is_slower_by_as_much_as_a_shallow_one_is_faster(graphs):
-    tiles = [real_sample(sample_names("Free")[0])] * 6
+    samples = [real_sample(sample_names("Free")[0])] * 6
     slow, fast = graphs / "deep.onnx", graphs / "plain.onnx"
-    assert 1.5 < speed_up(slow, fast, tiles)
-    assert 1 / 1.5 > speed_up(fast, slow, tiles)
+    assert 1.5 < speed_up(slow, fast, samples)
+    assert 1 / 1.5 > speed_up(fast, slow, samples)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ STREAKS = 18 * np.random.default_rng(99).normal(size=WIDTH)
 def photograph(of, *, moved=(0, 0), degrees=0.0, gain=1.0, height=HEIGHT):
     """(height, WIDTH) uint8: the surface's middle, the camera moved down and to the right, the tile turned."""
     shifted = np.roll(of, (-moved[0], -moved[1]), (0, 1))[BORDER : BORDER + height, BORDER : BORDER + WIDTH]
-    tile = np.clip(128 + shifted, 0, 255).astype(np.uint8)
-    return np.clip(gain * (turn(tile, degrees) + STREAKS), 0, 255).astype(np.uint8)
+    lit = np.clip(128 + shifted, 0, 255).astype(np.uint8)
+    return np.clip(gain * (turn(lit, degrees) + STREAKS), 0, 255).astype(np.uint8)
 
 
 def mask_of(*spots, moved=(0, 0), height=HEIGHT):
@@ -66,18 +66,18 @@ def series(seed, frame, *spots, defect_type="Free", tile=None, exposures=(1, 2, 
         picture = photograph(surface(seed, *spots), moved=moved, gain=0.7 + 0.08 * exposure)
         mask = mask_of(*(spots if labelled else ()), moved=moved)
         name = f"exp{exposure}_num_{frame + 10 * exposure}"
-        samples.append(a_sample(picture, mask, defect_type=kind, image=name, tile=tile or str(frame)))
+        samples.append(a_sample(picture, mask, defect_type=defect_type, name=name, tile=tile or str(frame)))
     return samples
 
 
-def changed(sample, *, tile=None, mask=None, defect_type=None, tile=None):
+def changed(sample, *, image=None, mask=None, defect_type=None):
     entry = sample.entry
     return a_sample(
-        sample.image if tile is None else tile,
+        sample.image if image is None else image,
         sample.mask if mask is None else mask,
-        defect_type=kind or entry.type,
-        image=entry.image,
-        tile=tile_id or entry.tile,
+        defect_type=defect_type or entry.defect_type,
+        name=entry.name,
+        tile=entry.tile,
     )
 
 
@@ -108,9 +108,9 @@ def test_a_photograph_is_registered_by_its_shift_and_turn(moved, degrees):
 
 
 def test_streaks_that_all_tiles_share_make_no_pair_of_tiles_alike():
-    tiles = {"one": photograph(surface(1)), "two": photograph(surface(2))}
-    assert Registrar(tiles).align("one", "two").correlation < 0.2
-    assert Registrar(tiles, streaks=True).align("one", "two").correlation > 0.5
+    images = {"one": photograph(surface(1)), "two": photograph(surface(2))}
+    assert Registrar(images).align("one", "two").correlation < 0.2
+    assert Registrar(images, streaks=True).align("one", "two").correlation > 0.5
 
 
 def test_a_projected_mask_lies_where_the_reference_shows_the_defect():
@@ -133,13 +133,13 @@ def test_the_photographs_of_a_surface_are_recovered_as_a_tile_even_where_series_
 
 def test_a_tile_that_was_turned_between_exposures_is_one():
     straight, turned = series(1, 1000, exposures=(1, 2, 3)), series(1, 1000, exposures=(4, 5, 6))
-    turned = [changed(sample, tile=photograph(surface(1), degrees=2.5)) for sample in turned]
+    turned = [changed(sample, image=photograph(surface(1), degrees=2.5)) for sample in turned]
     assert [names([*straight, *turned])] == recovered([*straight, *turned])
 
 
 def test_a_tile_that_was_photographed_again_much_later_and_the_other_way_round_is_one():
     first, others = series(1, 1000), [sample for seed in range(2, 6) for sample in series(seed, 1000 * seed)]
-    again = [changed(sample, tile=np.ascontiguousarray(turn(sample.image, 180))) for sample in series(1, 9000)]
+    again = [changed(sample, image=np.ascontiguousarray(turn(sample.image, 180))) for sample in series(1, 9000)]
     groups = recovered([*first, *others, *again])
     assert 5 == len(groups)
     assert names([*first, *again]) == groups[0]
@@ -155,7 +155,7 @@ def test_sampled_pairs_are_of_one_tile_and_of_two_tiles_of_equal_size():
         a_sample(photograph(surface(3), height=HEIGHT - 11), mask_of(height=HEIGHT - 11), name="exp1_num_9", tile="9")
     ]
     entries = [sample.entry for sample in (*series(1, 1000), *series(2, 2000), *small)]
-    tile = {entry.image: entry.tile for entry in entries}
+    tile = {entry.name: entry.tile for entry in entries}
     inside, between = sample_pairs(entries, 1000, seed=0)
     assert (30, 36) == (len(inside), len(between))
     assert all(tile[a] == tile[b] for a, b in inside)
@@ -170,8 +170,8 @@ def with_missing_labels():
     height = SPOT[0].start - BORDER - 10
     return [
         changed(shows, mask=empty, defect_type="Free"),
-        changed(painted, tile=photograph(surface(1), moved=(2, -2)), mask=empty, defect_type="Free"),
-        changed(cropped, tile=cropped.tile[:height], mask=empty[:height], defect_type="Free"),
+        changed(painted, image=photograph(surface(1), moved=(2, -2)), mask=empty, defect_type="Free"),
+        changed(cropped, image=cropped.image[:height], mask=empty[:height], defect_type="Free"),
         *labelled,
     ]
 
@@ -269,10 +269,10 @@ def test_a_report_is_made_even_where_nothing_is_wrong():
 def write_dataset(folder, samples):
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
-    for image, sample in samples.items():
-        Image.fromarray(sample.image).save(folder / "images" / f"{image}.jpg", format="PNG")
-        (folder / "masks" / f"{image}.png").write_bytes(encode_mask_png(sample.mask))
-    write_index([sample.entry for sample in samples.values()], folder / "index.csv")
+    for name, sample in samples.items():
+        Image.fromarray(sample.image).save(folder / "images" / f"{name}.jpg", format="PNG")
+        (folder / "masks" / f"{name}.png").write_bytes(encode_mask_png(sample.mask))
+    write_index([sample.entry for sample in samples.values()], folder)
 
 
 def tiles_of(tile_ids):
@@ -287,8 +287,8 @@ def test_the_script_writes_report_list_and_tiles_and_leaves_nothing_else(tmp_pat
     write_knobs(tmp_path / "params.yaml")
     (tmp_path / "requirements").mkdir()
     shutil.copyfile(ROOT / "requirements/training.txt", tmp_path / "requirements/training.txt")
-    monkeypatch.setattr(audit, "TILE_IDS_FILE", Path("training/tile_ids.csv"))
-    monkeypatch.setattr(audit, "DOUBTFUL_FILE", Path("training/doubtful_images.csv"))
+    monkeypatch.setattr(audit, "TILE_IDS_FILE", Path("tables/tile_ids.csv"))
+    monkeypatch.setattr(audit, "DOUBTFUL_FILE", Path("tables/doubtful_images.csv"))
     for path in (audit.REPORT_FILE, audit.DOUBTFUL_FILE, audit.TILE_IDS_FILE):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("old")
@@ -298,9 +298,9 @@ def test_the_script_writes_report_list_and_tiles_and_leaves_nothing_else(tmp_pat
         rows = list(csv.reader(file))
     assert [["image", "reason"], *map(list, doubtful.items())] == rows
     assert render(found) == audit.REPORT_FILE.read_text()
-    assert [audit.REPORT_FILE] == [path.relative_to(tmp_path) for path in (tmp_path / "docs").iterdir()]
+    assert [audit.REPORT_FILE] == [path.relative_to(tmp_path) for path in (tmp_path / "studies").iterdir()]
     assert {audit.DOUBTFUL_FILE, audit.TILE_IDS_FILE} == {
-        path.relative_to(tmp_path) for path in (tmp_path / "training").iterdir()
+        path.relative_to(tmp_path) for path in (tmp_path / "tables").iterdir()
     }
     assert recovered(samples.values()) == tiles_of(read_tile_ids(audit.TILE_IDS_FILE))
 

@@ -1,4 +1,4 @@
-"""The first public project's recipe: its crops, its schedule, its resume and its way back to the whole tile."""
+"""The first public project's recipe: its crops, its schedule, its resume and its way back to the whole image."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,11 +20,11 @@ from training.fitting.checkpoint import RunState
 
 PLAIN = replace(Recipe(), rotation=0.0, warp=0.0, lighting=0.0)
 SMALL = replace(Recipe(), batch_size=2, epochs=2)
-TILES = ("Break/exp1_num_271361", "Uneven/exp1_num_270128", "Free/exp1_num_10903")
+IMAGES = ("Break/exp1_num_271361", "Uneven/exp1_num_270128", "Free/exp1_num_10903")
 
 
 def crops(recipe):
-    samples = [real_sample(name) for name in TILES]
+    samples = [real_sample(name) for name in IMAGES]
     return BaselineCrops(samples, {sample.entry.name: sample.mask for sample in samples}, recipe, seed=1)
 
 
@@ -85,13 +85,13 @@ def test_another_pretrained_encoder_stands_in_for_one_that_cannot_be_had(monkeyp
             raise OSError("no such repository")
         return smp.Unet(encoder, encoder_weights=None, classes=classes)
 
-    monkeypatch.setattr("training.baseline_train.smp", SimpleNamespace(Unet=unet))
+    monkeypatch.setattr("studies.baseline.trainer.smp", SimpleNamespace(Unet=unet))
     _, found = build_network(Recipe())
     assert ("tu-tf_efficientnet_lite0", "imagenet") == (found["encoder"], found["encoder_weights"])
     assert "no such repository" in found["weights_missing"]
 
 
-def test_an_undistorted_crop_is_a_window_of_the_scaled_tile():
+def test_an_undistorted_crop_is_a_window_of_the_scaled_image():
     ramp = np.tile(np.arange(CENTRE_CROP, dtype=np.uint8)[:, None], (1, 300))
     crop, mask = view(Scaled(ramp, ramp % 2), PLAIN, np.random.default_rng(0))
     assert torch.allclose(crop * 255, torch.from_numpy(ramp[:, :CENTRE_CROP].astype(np.float32)), atol=0.01)
@@ -134,13 +134,13 @@ def test_a_prediction_lies_where_the_centre_crop_was_taken_and_nothing_outside(h
     expected = np.zeros((height, width), np.uint8)
     expected[top : top + side, left : left + side] = 200
     assert (height, width) == whole.shape
-    assert (whole != expected).mean() < 0.02  # half a pixel of the scaled tile at the ends
+    assert (whole != expected).mean() < 0.02  # half a pixel of the scaled image at the ends
 
 
 def test_a_scaled_mask_stays_one_of_two_values():
-    sample = real_sample(TILES[0])
+    sample = real_sample(IMAGES[0])
     scaled = scale(sample.image, sample.mask)
-    assert CENTRE_CROP == min(scaled.tile.shape)
+    assert CENTRE_CROP == min(scaled.image.shape)
     assert {0, 1} == set(np.unique(scaled.mask).tolist())
 
 

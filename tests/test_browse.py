@@ -1,4 +1,4 @@
-"""Looking at tiles: the filters, the order, the sheet, and what is said when there is nothing to look at."""
+"""Looking at images: the filters, the order, the sheet, and what is said when there is nothing to look at."""
 
 import csv
 import shutil
@@ -14,11 +14,11 @@ from training_data import ROOT, SAMPLE_TILES, real_sample, unhurried, write_proj
 from studies.browse import arguments, main, matching
 from studies.browse_sheet import LINE, contour
 from tiles import DEFECT_TYPES
-from tiles.operating_point import OperatingPoint, score
+from tiles.operating_point import score
 from tiles.pictures import side_by_side
 from training.errors import DatasetError, EvaluationError, TrainingError
 from training.evaluation.figures import Outcomes
-from training.evaluation.outputs import read_metrics
+from training.evaluation.outputs import read_operating_point
 from training.evaluation.predict import predict
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model, save_model
@@ -58,7 +58,7 @@ def in_the_project(evaluated, tmp_path, monkeypatch):
 
 def look(monkeypatch, capsys, *words):
     """Run the command; the printed rows, a list of cells each, without the header."""
-    monkeypatch.setattr("sys.argv", ["inspect", *words])
+    monkeypatch.setattr("sys.argv", ["browse", *words])
     main()
     _, _, *rows, _ = capsys.readouterr().out.splitlines()
     return [row.split() for row in rows]
@@ -84,9 +84,9 @@ def test_the_best_come_first_when_asked_and_no_more_than_asked(monkeypatch, caps
     assert dice[-1] > np.median(everything)
 
 
-def test_the_sheet_shows_each_tile_its_published_mask_and_the_contour_of_what_is_found(monkeypatch, capsys):
+def test_the_sheet_shows_each_image_its_published_mask_and_the_contour_of_what_is_found(monkeypatch, capsys):
     look(monkeypatch, capsys, "--image", FINE, "--out", "one.png")
-    sample, point = real_sample(f"Uneven/{FINE}"), OperatingPoint(**read_metrics()["operating_point"])
+    sample, point = real_sample(f"Uneven/{FINE}"), read_operating_point()
     (prediction,) = predict(ServedSegmenter(load_model()[0]), [sample], description="test")
     found = point.mask(prediction.probability)
     dice = 2 * (found & sample.mask).sum() / (found.sum() + sample.mask.sum())
@@ -104,9 +104,9 @@ def test_a_tile_brings_its_exposures(monkeypatch, capsys):
 
 
 def outcomes(*rows):
-    """rows: (image, kind, true positive, false positive, false negative, found type, 0–5)."""
-    images, kinds, *counts, found = (np.array(column) for column in zip(*rows, strict=True))
-    return Outcomes(images, images, kinds, *counts, np.array(["", *DEFECT_TYPES])[found], np.zeros(len(images)))
+    """rows: (image, defect type, true positive, false positive, false negative, found type, 0–5)."""
+    images, types, *counts, found = (np.array(column) for column in zip(*rows, strict=True))
+    return Outcomes(images, images, types, *counts, np.array(["", *DEFECT_TYPES])[found], np.zeros(len(images)))
 
 
 SEEN = outcomes(
@@ -138,11 +138,11 @@ SEEN = outcomes(
     ],
 )
 def test_filters_add_up_and_equals_are_told_apart_by_their_wrong_pixels(words, expected):
-    assert expected == [str(image) for image in SEEN.image[matching(SEEN, arguments(words.split()))]]
+    assert expected == [str(image) for image in SEEN.name[matching(SEEN, arguments(words.split()))]]
 
 
 def test_what_is_nowhere_here_names_the_part_that_has_it(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["inspect", "--type", "Crack"])
+    monkeypatch.setattr("sys.argv", ["browse", "--type", "Crack"])
     with pytest.raises(
         EvaluationError, match=r"no image of the part test .* 4 of the part validation .* --part validation"
     ):
@@ -150,7 +150,7 @@ def test_what_is_nowhere_here_names_the_part_that_has_it(monkeypatch):
 
 
 def test_what_is_nowhere_at_all_says_so(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["inspect", "--image", "exp9_num_1"])
+    monkeypatch.setattr("sys.argv", ["browse", "--image", "exp9_num_1"])
     with pytest.raises(EvaluationError, match="leave a filter out"):
         main()
 
@@ -173,14 +173,14 @@ def test_a_wrong_argument_is_answered_by_what_it_may_be(words, said, capsys):
 
 def test_data_that_was_not_pulled_names_the_command_that_brings_it(in_the_project, monkeypatch):
     shutil.rmtree(in_the_project / "data")
-    monkeypatch.setattr("sys.argv", ["inspect"])
+    monkeypatch.setattr("sys.argv", ["browse"])
     with pytest.raises(DatasetError, match="`dvc pull`"):
         main()
 
 
 def test_a_missing_network_names_the_command_that_brings_it(in_the_project, monkeypatch):
     (in_the_project / "models/segmenter.safetensors").unlink()
-    monkeypatch.setattr("sys.argv", ["inspect"])
+    monkeypatch.setattr("sys.argv", ["browse"])
     with pytest.raises(TrainingError, match=r"segmenter\.safetensors is missing: .* or `git checkout` it"):
         main()
 
@@ -189,14 +189,14 @@ def test_another_network_than_the_measured_one_is_refused(monkeypatch):
     network, configuration = load_model()
     torch.nn.init.zeros_(network.head[0].weight)
     save_model(network, configuration)
-    monkeypatch.setattr("sys.argv", ["inspect", "--type", "Uneven"])
+    monkeypatch.setattr("sys.argv", ["browse", "--type", "Uneven"])
     with pytest.raises(EvaluationError, match="is not the network that evaluation tells of: run `dvc repro evaluate`"):
         main()
 
 
 def test_tables_of_other_data_are_refused(in_the_project, monkeypatch):
     shutil.copyfile(ROOT / "evaluation/results_test.csv", in_the_project / "evaluation/results_test.csv")
-    monkeypatch.setattr("sys.argv", ["inspect", "--count", "272"])
+    monkeypatch.setattr("sys.argv", ["browse", "--count", "272"])
     with pytest.raises(EvaluationError, match=r"data/tiles lacks exp.*, which evaluation tells of"):
         main()
 

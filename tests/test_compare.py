@@ -1,14 +1,19 @@
 """Comparing experiments: what is refused, and that equals are equal. test_experimenting.py runs the command."""
 
-import numpy as np
+import shutil
+import subprocess
+
 import pytest
 from training_data import ROOT
 
-from studies.compare import FIGURES, change, read_outcomes, refuse_other_images, rows
+from studies.compare import FIGURES, _change, main
 from training.errors import EvaluationError
-from training.evaluation.figures import measure
+from training.evaluation.figures import measure, outcomes_at
+from training.evaluation.image_results import read_results
+from training.evaluation.operating_point import choose_operating_point
+from training.params import load_params
 
-RATE = 0.04  # as params.yaml ships it
+TABLE = "evaluation/results_validation.csv"
 
 
 @pytest.fixture(autouse=True)
@@ -16,31 +21,53 @@ def in_the_repository(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-def test_a_commits_figures_are_those_of_its_validation_table_and_equals_do_not_differ():
-    outcomes = read_outcomes("HEAD", RATE)
-    figures = measure(outcomes)
-    first, same = rows({"HEAD": outcomes, "again": outcomes})
-    assert [f"{figures[name]:.3f}" for name in FIGURES] == first[1::2] == same[1::2]
-    assert ["+0.000 (+0.000 to +0.000)"] * len(FIGURES) == same[2::2]
+def compare(monkeypatch, *revisions):
+    monkeypatch.setattr("sys.argv", ["compare", *revisions])
+    main()
 
 
-def test_an_unknown_revision_is_told_where_names_stand():
+def git(*words, folder=ROOT):
+    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_commits_figures_are_those_of_its_validation_table_and_equals_do_not_differ(tmp_path, monkeypatch, capsys):
+    (tmp_path / "table.csv").write_text(git("show", f"HEAD:{TABLE}"))
+    results = read_results(tmp_path / "table.csv")
+    point = choose_operating_point(results, load_params().evaluate.false_alarm_rate)
+    figures = measure(outcomes_at(results, point))
+    compare(monkeypatch, "HEAD", "HEAD~0")
+    *_, first, same = (line.split() for line in capsys.readouterr().out.splitlines())
+    expected = [f"{figures[name]:.3f}" for name in FIGURES]
+    assert ["HEAD", *expected] == first
+    unchanged = ["+0.000", "(+0.000", "to", "+0.000)"]
+    assert ["HEAD~0", *(cell for figure in expected for cell in (figure, *unchanged))] == same
+
+
+def test_an_unknown_revision_is_told_where_names_stand(monkeypatch):
     with pytest.raises(EvaluationError, match=r"no-such has no evaluation/results_validation\.csv: .* `dvc exp show`"):
-        read_outcomes("no-such", RATE)
+        compare(monkeypatch, "no-such")
 
 
-def test_other_validation_images_are_refused_by_name():
-    outcomes = read_outcomes("HEAD", RATE)
-    fewer = outcomes.take(np.arange(len(outcomes) - 1))
-    refuse_other_images({"HEAD": outcomes, "again": outcomes})
+def test_other_validation_images_are_refused_by_name(tmp_path, monkeypatch):
+    for path in (TABLE, "params.yaml"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / path, tmp_path / path)
+    git("init", "--quiet", folder=tmp_path)
+    git("add", "--all", folder=tmp_path)
+    git("commit", "--quiet", "--message", "all images", folder=tmp_path)
+    git("branch", "again", folder=tmp_path)
+    lines = (tmp_path / TABLE).read_text().splitlines(keepends=True)
+    (tmp_path / TABLE).write_text("".join(lines[:-1]))
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        EvaluationError, match=r"^seed validated on other images than HEAD: leave out what changed base"
+        EvaluationError, match=r"^workspace validated on other images than HEAD: leave out what changed base"
     ):
-        refuse_other_images({"HEAD": outcomes, "again": outcomes, "seed": fewer})
+        compare(monkeypatch, "HEAD", "again", "workspace")
 
 
 @pytest.mark.parametrize(
     ("low", "high", "starred"), [(-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False), (0.1, 0.2, True)]
 )
 def test_a_star_stands_where_the_interval_is_on_one_side_of_nothing(low, high, starred):
-    assert starred == change((low + high) / 2, low, high).endswith("*")
+    assert starred == _change((low + high) / 2, low, high).endswith("*")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from subprocess import PIPE
 
 import pytest
 from conftest import ROOT
-from studies.comparison_text import weights_text
 from training_data import (
     CIRCUMSTANCES,
     SAMPLE_TILES,
@@ -26,12 +26,13 @@ from studies import crossval, report
 from studies.baseline import run as baseline
 from studies.baseline.recipe import Recipe
 from studies.crossval import perform
-from studies.report import point_of
-from studies.runs import params_of, run_names
+from studies.own_recipe import shipped_model
+from studies.runs import honest_folders, params_of, point_of, run_names
 from tiles import DEFECT_TYPES
-from training.dataset import published as data_load
+from training.dataset import doubtful
 from training.dataset.doubtful import doubtful_images
-from training.errors import ArchiveError, EvaluationError, StudyError
+from training.dataset.published import write_dataset
+from training.errors import ArchiveError, DatasetError, EvaluationError, StudyError
 from training.evaluation.figures import measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.perturbations import PERTURBATIONS
@@ -67,12 +68,13 @@ def project(tmp_path_factory):
         patch.setattr(baseline, "RECIPE", replace(Recipe(), epochs=1))
         patch.setenv("MTD_ARCHIVE", str(write_zip(folder / "tiles.zip", members)))
         write_knobs(folder / "params.yaml", **KNOBS)
-        data_load.write_dataset(members, tile_ids, params_with(**KNOBS).data_load, folder / "data/tiles")
+        shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
+        write_dataset(members, tile_ids, params_with(**KNOBS).data_load, folder / "data/tiles")
         for name in run_names(load_params()):
             perform(name, load_params(), PACKAGES)
     (folder / "evaluation/plots/robustness").mkdir(parents=True)
-    for name, change in PERTURBATIONS.items():
-        row = f"{name},{change.neutral},0.75,0.5,0.9,0.1\n"
+    for name, perturbation in PERTURBATIONS.items():
+        row = f"{name},{perturbation.neutral},0.75,0.5,0.9,0.1\n"
         (folder / f"evaluation/plots/robustness/{name}.csv").write_text(f"{COLUMNS}\n{row}{row}")
     return folder
 
@@ -81,8 +83,8 @@ def project(tmp_path_factory):
 def in_the_project(project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     monkeypatch.setattr(report, "BOOTSTRAP_SAMPLES", 20)
-    monkeypatch.setattr(report, "DOUBTFUL_FILE", tmp_path / "doubtful.csv")
-    report.DOUBTFUL_FILE.write_text("image,reason\nexp1_num_262480,for the test\n")
+    monkeypatch.setattr(doubtful, "DOUBTFUL_FILE", tmp_path / "doubtful.csv")
+    doubtful.DOUBTFUL_FILE.write_text("image,reason\nexp1_num_262480,for the test\n")
 
 
 def images(path):
@@ -126,13 +128,13 @@ def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
 def test_a_run_that_another_process_does_is_refused_and_others_are_not(monkeypatch, capsys):
     monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
     holds = (
-        "from training.crossval import alone; stack = alone('honest-1'); stack.__enter__(); print(flush=True); input()"
+        "from studies.crossval import alone; stack = alone('honest-1'); stack.__enter__(); print(flush=True); input()"
     )
     command = [sys.executable, "-c", holds]
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=PIPE, stdout=PIPE) as other:
         other.stdout.readline()
         monkeypatch.setattr("sys.argv", ["crossval", "honest-0", "honest-1"])
-        with pytest.raises(StudyError, match="honest-1 is under way in another process"):
+        with pytest.raises(StudyError, match="honest-1 is running in another process"):
             crossval.main()
         other.communicate(b"\n")
     assert "honest-0: done before" in capsys.readouterr().out
@@ -149,7 +151,8 @@ def test_a_wrong_name_is_refused_before_any_run_is_done(monkeypatch, capsys):
 
 
 def test_an_unknown_run_is_refused_by_the_names_that_there_are():
-    with pytest.raises(StudyError, match="no run honest-3: choose of honest-0, honest-1, honest-2, random, baseline-1"):
+    names = "honest-0, honest-1, honest-2, random, baseline-1"
+    with pytest.raises(StudyError, match=f"no run honest-3: choose one of {names}"):
         params_of("honest-3", load_params())
     assert 2 == params_of("baseline-2", load_params()).data_split.test_fold
 
@@ -160,15 +163,15 @@ def pixels(results):
 
 @pytest.mark.parametrize("run", ["honest-0", "honest-1", "honest-2", "random", "baseline-1"])
 def test_every_run_counts_the_centre_crops_of_its_defective_test_images(project, run):
-    defective = {path.stem for kind in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{kind}").rglob("*.jpg")}
+    defective = {path.stem for name in DEFECT_TYPES for path in (SAMPLE_TILES / f"MT_{name}").rglob("*.jpg")}
     results = read_results(project / f"studies/tables/{run}/test_centre_crop.csv")
-    assert defective & set(images(project / f"studies/tables/{run}/test.csv")) == {result.image for result in results}
+    assert defective & set(images(project / f"studies/tables/{run}/test.csv")) == {result.name for result in results}
     assert {224**2} == pixels(results)
 
 
 def test_the_random_run_counts_all_its_test_images_stretched_to_one_size(project):
     results = read_results(project / "studies/tables/random/test_stretched.csv")
-    assert set(images(project / "studies/tables/random/test.csv")) == {result.image for result in results}
+    assert set(images(project / "studies/tables/random/test.csv")) == {result.name for result in results}
     assert {256**2} == pixels(results)
 
 
@@ -177,7 +180,7 @@ def test_the_baseline_is_counted_on_the_test_images_and_the_masks_of_the_honest_
         ours, theirs = (
             read_results(project / f"studies/tables/{run}/{table}.csv") for run in ("honest-1", "baseline-1")
         )
-        assert [(r.image, r.counts.defect.sum()) for r in ours] == [(r.image, r.counts.defect.sum()) for r in theirs]
+        assert [(r.name, r.counts.defect.sum()) for r in ours] == [(r.name, r.counts.defect.sum()) for r in theirs]
 
 
 def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_random(project):
@@ -194,12 +197,12 @@ def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_
 
 
 def test_the_report_wants_the_list_of_doubtful_images():
-    report.DOUBTFUL_FILE.unlink()
-    with pytest.raises(StudyError, match=r"doubtful\.csv is missing"):
+    doubtful.DOUBTFUL_FILE.unlink()
+    with pytest.raises(DatasetError, match=r"doubtful\.csv is missing"):
         report.main()
 
 
-def test_the_report_wants_the_robustness_and_draws_a_curve_of_each_change(project):
+def test_the_report_wants_the_robustness_and_draws_a_curve_of_each_perturbation(project):
     path = project / "evaluation/plots/robustness/blur.csv"
     path.rename(path.with_suffix(".away"))
     with pytest.raises(EvaluationError, match=r"blur\.csv is missing: run `dvc repro robustness`"):
@@ -207,8 +210,8 @@ def test_the_report_wants_the_robustness_and_draws_a_curve_of_each_change(projec
     path.with_suffix(".away").rename(path)
     report.main()
     text = report.REPORT_FILE.read_text()
-    assert len(CHANGES) == text.count("xychart-beta") == text.count("line [0.750, 0.750]")
-    assert text.count('x-axis ["unchanged", "unchanged"]') == len(CHANGES)
+    assert len(PERTURBATIONS) == text.count("xychart-beta") == text.count("line [0.750, 0.750]")
+    assert text.count('x-axis ["unchanged", "unchanged"]') == len(PERTURBATIONS)
 
 
 def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
@@ -221,13 +224,13 @@ def test_the_report_holds_the_figures_of_the_tables_and_every_fold(project):
     assert len(list(SAMPLE_TILES.rglob("*.jpg"))) - 1 == metrics["honest"]["without_doubtful"]["images"]["value"]
     low, high = metrics["honest"]["all"]["dice_pooled"]["interval"]
     assert 0 <= low <= high <= 1
-    text = (project / "docs/report.md").read_text()
+    text = (project / "studies/report.md").read_text()
     for words in ("honest-0", "honest-1", "honest-2", "Leaky", f"{metrics['leaky']['stretched']['dice']:.3f}"):
         assert words in text
     cropped = images(project / "studies/tables/random/test_centre_crop.csv")
     assert len(cropped) == metrics["leaky"]["centre_crop"]["images"]
-    doubtful = set(cropped) & set(doubtful_images())
-    assert len(cropped) - len(doubtful) == metrics["leaky"]["without_doubtful"]["centre_crop"]["images"]
+    doubted = set(cropped) & set(doubtful_images())
+    assert len(cropped) - len(doubted) == metrics["leaky"]["without_doubtful"]["centre_crop"]["images"]
     theirs, ours = (metrics["baseline"]["baseline-1"][name] for name in ("theirs", "ours"))
     assert metrics["honest"]["folds"]["honest-1"] == ours["native"]
     for found in (theirs, ours):
@@ -240,7 +243,7 @@ def copy_runs(project, folder, *names):
     shutil.copy(project / "params.yaml", folder)
     shutil.copytree(project / "evaluation", folder / "evaluation")
     for name in names:
-        shutil.copytree(project / "crossval" / name, folder / "crossval" / name)
+        shutil.copytree(project / "studies/tables" / name, folder / "studies/tables" / name)
 
 
 def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_path, monkeypatch):
@@ -248,32 +251,41 @@ def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_pat
     monkeypatch.chdir(tmp_path)
     report.main()
     counted = sum(len(images(project / f"studies/tables/honest-{fold}/test.csv")) for fold in (0, 2))
-    text = (tmp_path / "docs/report.md").read_text()
-    assert f"2 of 3 folds so far: honest-0, honest-2; {counted} images" in text
+    text = (tmp_path / "studies/report.md").read_text()
+    assert f"2 of 3 folds so far, {counted} images" in text
+    assert ["honest-0", "honest-2"] == re.findall(r"^\| (honest-\d)", text, re.MULTILINE)
     for name in ("honest-1", "random", "baseline-1"):
-        assert f"`python -m training.crossval {name}`" in text
+        assert f"`python -m studies.crossval {name}`" in text
 
 
 def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, tmp_path, monkeypatch):
     copy_runs(project, tmp_path, "honest-0", "baseline-1")
     monkeypatch.chdir(tmp_path)
     report.main()
-    assert "Ours is missing: it needs honest-1" in (tmp_path / "docs/report.md").read_text()
+    assert "Ours is missing: it needs honest-1" in (tmp_path / "studies/report.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("encoder", "said"),
-    [("tu-tf_efficientnet_lite0", "in place of `resnet34`"), ("resnet34", "began with ImageNet weights, as theirs")],
+    [("tu-tf_efficientnet_lite0", "instead of `resnet34`"), ("resnet34", "began with ImageNet weights, as theirs")],
 )
-def test_the_report_says_which_pretrained_encoder_the_baseline_began_with(encoder, said):
-    run = {"encoder": encoder, "encoder_weights": "imagenet", "weights_missing": "not to be had"}
-    assert said in weights_text(run | {"recipe": {"encoder": "resnet34"}})
+def test_the_report_says_which_pretrained_encoder_the_baseline_began_with(
+    project, tmp_path, monkeypatch, encoder, said
+):
+    copy_runs(project, tmp_path, "honest-0", "baseline-1")
+    path = tmp_path / "studies/tables/baseline-1/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"encoder": encoder, "encoder_weights": "imagenet"}))
+    monkeypatch.chdir(tmp_path)
+    report.main()
+    text = report.REPORT_FILE.read_text()
+    assert said in text
+    assert "random weights" not in text
 
 
 def test_no_honest_fold_makes_no_report(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(StudyError, match=r"no honest fold is there: run `python -m training\.crossval`"):
-        report.honest_folders()
+    with pytest.raises(StudyError, match=r"no honest fold has tables: run `python -m studies\.crossval`"):
+        honest_folders()
 
 
 @pytest.mark.parametrize("change", [{"seed": 21}, {"data_digest": "of others"}, {"split": {"folds": 4}}])
@@ -283,7 +295,7 @@ def test_folds_of_different_parameters_or_data_make_no_report(project, tmp_path,
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match="different parameters or data"):
-        report.honest_folders()
+        honest_folders()
 
 
 def test_classes_that_were_counted_at_another_operating_point_make_no_report(project, tmp_path, monkeypatch):
@@ -301,12 +313,12 @@ def test_classes_that_were_counted_at_another_operating_point_make_no_report(pro
 
 def test_the_pipelines_own_model_is_taken_for_a_run_of_the_very_key_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert crossval.shipped_model("abc") is None
+    assert shipped_model("abc") is None
     save_model(
         build_network(params_with(**KNOBS).train), {"train": params_with(**KNOBS).train.model_dump(), "run": "abc"}
     )
-    assert crossval.shipped_model("other") is None
-    assert "abc" == crossval.shipped_model("abc")[1]["run"]
+    assert shipped_model("other") is None
+    assert "abc" == shipped_model("abc")[1]["run"]
 
 
 def test_a_run_that_could_not_count_its_masks_is_refused_before_it_trains(monkeypatch):

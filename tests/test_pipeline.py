@@ -52,7 +52,7 @@ def make_small(folder: Path) -> None:
     params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
     images = sorted(file.stem for file in (ROOT / "samples/tiles").rglob("*.jpg"))
-    with (folder / "training/tile_ids.csv").open("w", newline="") as file:
+    with (folder / "training/dataset/tile_ids.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([["image", "tile"], *([image, image] for image in images)])
 
 
@@ -97,7 +97,7 @@ def test_an_unknown_parameter_stops_a_stage_and_is_named(pipeline: Path, tmp_pat
         file.write("\nquality: high\n")
 
     done = subprocess.run(
-        [sys.executable, "-m", "training.data_split"], cwd=copy, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "training.stages.data_split"], cwd=copy, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 1

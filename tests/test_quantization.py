@@ -11,7 +11,7 @@ from training.errors import ExportError
 from training.graphs.quantization import to_fp16, to_int8
 from training.graphs.session import open_session, run
 
-NAMES = [sample_names(kind)[0] for kind in ("Blowhole", "Crack", "Free")]
+NAMES = [sample_names(name)[0] for name in ("Blowhole", "Crack", "Free")]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def int8(source, folder, **knobs):
 
 
 def probability(path):
-    return run(open_session(path), real_sample(NAMES[1]).tile)[0].astype(int)
+    return run(open_session(path), real_sample(NAMES[1]).image)[0].astype(int)
 
 
 def weights(model):
@@ -41,7 +41,7 @@ def test_int8_answers_nearly_the_same_bytes(source, tmp_path, layout):
     _, target = int8(source, tmp_path, format=layout)
     difference = np.abs(probability(source) - probability(target))
     assert 0 < difference.max() <= 8
-    assert 50 < np.ptp(probability(source)), "the test's tile must be told apart"
+    assert 50 < np.ptp(probability(source)), "the test's image must be told apart"
 
 
 def test_int8_has_signed_weights_with_a_scale_for_each_channel_and_unsigned_activations(source, tmp_path):
@@ -52,7 +52,7 @@ def test_int8_has_signed_weights_with_a_scale_for_each_channel_and_unsigned_acti
 
 
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
-def test_the_methods_that_make_histograms_take_tiles_of_any_size(source, tmp_path, method):
+def test_the_methods_that_make_histograms_take_images_of_any_size(source, tmp_path, method):
     _, target = int8(source, tmp_path, calibration_method=method)
     assert 30 >= np.median(np.abs(probability(source) - probability(target)))
 

@@ -11,19 +11,20 @@ from training_data import params_with, sample_names, write_knobs, write_project
 
 from tiles import DEFECT_TYPES
 from training.errors import ExportError
-from training.graphs import precisions as quantize
-from training.graphs import repository
+from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_GRAPH_FILE, MODEL_FOLDER
+from training.graphs import precisions
 from training.graphs.signature import parse_config
 from training.network.segmenter import build_network
 from training.network.weights import save_model
+from training.stages import quantize
 
-KINDS = (*DEFECT_TYPES, "Free")
+TYPES = (*DEFECT_TYPES, "Free")
 PARTS = {
-    "train": [sample_names(kind)[0] for kind in KINDS],
-    "validation": [sample_names(kind)[1] for kind in ("Blowhole", "Crack", "Free")],
-    "test": [sample_names(kind)[2] for kind in ("Uneven", "Crack", "Free")],
+    "train": [sample_names(name)[0] for name in TYPES],
+    "validation": [sample_names(name)[1] for name in ("Blowhole", "Crack", "Free")],
+    "test": [sample_names(name)[2] for name in ("Uneven", "Crack", "Free")],
 }
-# The tiny graph finds hardly anything on real tiles, and what it computes is too little to gain time.
+# The tiny graph finds hardly anything on real images, and what it computes is too little to gain time.
 KNOBS = {
     "train__encoder_weights": None,
     "quantize__excluded_nodes": [],
@@ -66,8 +67,8 @@ def run(project, **knobs):
 
 
 def served_precision():
-    graph = onnx.load(repository.CPU_GRAPH_FILE)
-    config = parse_config(repository.CONFIG_FILE.read_text())
+    graph = onnx.load(CPU_GRAPH_FILE)
+    config = parse_config(CPU_CONFIG_FILE.read_text())
     told = config.parameters["model.precision"].string_value
     assert {"model.precision": told}.items() <= {e.key: e.value for e in graph.metadata_props}.items()
     return told
@@ -77,13 +78,13 @@ def test_int8_is_served_where_it_keeps_within_the_limits(project):
     found = run(project)
     assert {"cpu": "int8", "gpu": "fp16"} == found["served"]
     assert "int8" == served_precision()
-    assert (project / "export/int8.onnx").read_bytes() == repository.CPU_GRAPH_FILE.read_bytes()
-    assert (project / "export/fp16.onnx").read_bytes() == repository.GPU_GRAPH_FILE.read_bytes()
+    assert (project / "export/int8.onnx").read_bytes() == CPU_GRAPH_FILE.read_bytes()
+    assert (project / "export/fp16.onnx").read_bytes() == GPU_GRAPH_FILE.read_bytes()
 
 
 def test_each_precision_serves_its_own_operating_point(project):
     found = run(project)
-    config = parse_config(repository.CONFIG_FILE.read_text())
+    config = parse_config(CPU_CONFIG_FILE.read_text())
     point = found["int8"]["operating_point"]
     assert str(point["threshold"]) == config.parameters["model.threshold"].string_value
     assert str(point["alarm_score"]) == config.parameters["model.alarm_score"].string_value
@@ -98,7 +99,7 @@ def test_each_precision_serves_its_own_operating_point(project):
     ids=["too slow", "too far from fp32"],
 )
 def test_float32_is_served_with_the_reason_where_int8_goes_over_a_limit(project, capsys, monkeypatch, knobs, reason):
-    monkeypatch.setattr(quantize, "losses", lambda *_: {"all": 0.5, "Crack": 0.5})  # some loss, whatever the machine
+    monkeypatch.setattr(precisions, "losses", lambda *_: {"all": 0.5, "Crack": 0.5})  # some loss, whatever the machine
     found = run(project, **knobs)
     assert "fp32" == found["served"]["cpu"]
     assert "fp32" == served_precision()
@@ -115,10 +116,10 @@ def test_float32_is_served_where_params_say_so(project):
 
 def test_a_failure_leaves_the_repository_as_it_was(project):
     run(project)
-    before = {path: path.read_bytes() for path in repository.FOLDER.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in MODEL_FOLDER.rglob("*") if path.is_file()}
     with pytest.raises(ExportError):
         run(project, quantize__excluded_nodes=["nothing"])
-    assert before == {path: path.read_bytes() for path in repository.FOLDER.rglob("*") if path.is_file()}
+    assert before == {path: path.read_bytes() for path in MODEL_FOLDER.rglob("*") if path.is_file()}
     assert {"fp32.onnx", "int8.onnx", "fp16.onnx", "precisions.json"} == {
         path.name for path in (project / "export").iterdir()
     }

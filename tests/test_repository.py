@@ -10,7 +10,7 @@ from training_data import ROOT, an_entry
 
 from tiles import DEFECT_TYPES
 from training.errors import ExportError
-from training.graphs import repository
+from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_CONFIG_FILES, GPU_GRAPH_FILE, MODEL_FOLDER
 from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
 from training.graphs.signature import parse_config
 
@@ -76,7 +76,7 @@ def test_a_leaky_test_is_called_so():
     assert not [name for name in names if name.startswith("model.test.")]
 
 
-def test_gpus_are_served_their_own_graph_by_the_same_contract():
+def test_gpus_are_served_their_own_graph_with_the_same_signature():
     cpu = parse_config(render_config(PARAMETERS, 8))
     for config in gpu_configs().values():
         assert ("model.onnx", "model_gpu.onnx") == (cpu.default_model_filename, config.default_model_filename)
@@ -105,20 +105,20 @@ def test_publishing_writes_graphs_and_configurations(folder):
     cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx", layers=2)
     configs = render_gpu_configs(PARAMETERS, 8, entries())
     publish(cpu, render_config(PARAMETERS, 8), gpu, configs)
-    assert cpu.read_bytes() == repository.CPU_GRAPH_FILE.read_bytes()
-    assert gpu.read_bytes() == repository.GPU_GRAPH_FILE.read_bytes()
-    assert render_config(PARAMETERS, 8) == repository.CONFIG_FILE.read_text()
-    assert configs == {name: path.read_text() for name, path in repository.GPU_CONFIG_FILES.items()}
+    assert cpu.read_bytes() == CPU_GRAPH_FILE.read_bytes()
+    assert gpu.read_bytes() == GPU_GRAPH_FILE.read_bytes()
+    assert render_config(PARAMETERS, 8) == CPU_CONFIG_FILE.read_text()
+    assert configs == {name: path.read_text() for name, path in GPU_CONFIG_FILES.items()}
     assert not [*folder.rglob("*.new")]
 
 
-def test_nothing_is_replaced_where_one_of_them_breaks_the_contract(folder):
+def test_nothing_is_replaced_where_one_of_them_has_another_signature(folder):
     cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx")
     configs = render_gpu_configs(PARAMETERS, 8, entries())
     broken = configs | {"tensorrt": configs["tensorrt"].replace('"probability"', '"chance"')}
     with pytest.raises(ExportError, match="output chance"):
         publish(cpu, render_config(PARAMETERS, 8), gpu, broken)
-    assert not repository.FOLDER.exists()
+    assert not MODEL_FOLDER.exists()
 
 
 def test_a_label_replaces_what_the_metadata_said(folder):

@@ -1,4 +1,4 @@
-"""The published graph against config.pbtxt: each way to break the contract is told before Triton would find it."""
+"""The published graph against config.pbtxt: each difference is named before Triton would find it."""
 
 import onnx
 import pytest
@@ -7,7 +7,7 @@ from training_data import ROOT
 
 from training.errors import ExportError
 from training.graphs.repository import render_config
-from training.graphs.signature import parse_config, refuse_broken_contract
+from training.graphs.signature import parse_config, refuse_other_signature
 
 PARAMETERS = {"model.threshold": "128", "model.note": 'a "quoted" \\ word'}
 CONFIG = render_config(PARAMETERS, max_batch_size=8)
@@ -15,14 +15,14 @@ SIGNATURE = ["batch", 1, "height", "width"]
 
 
 def graph_with(**changes):
-    """A graph that keeps the contract, with some tensors changed: image={"shape": […]}, type=None."""
-    tensors = {name: {"name": name, "kind": TensorProto.UINT8, "shape": SIGNATURE} for name in CONTRACT} | {}
+    """A graph of the published signature, with some tensors changed: image={"shape": […]}, type=None."""
+    tensors = {name: {"name": name, "dtype": TensorProto.UINT8, "shape": SIGNATURE} for name in TENSORS}
     values = {}
     for name, tensor in tensors.items():
         change = changes.get(name, {})
         if change is not None:
             kept = tensor | change
-            values[name] = helper.make_tensor_value_info(kept["name"], kept["kind"], kept["shape"])
+            values[name] = helper.make_tensor_value_info(kept["name"], kept["dtype"], kept["shape"])
     image = values["image"].name
     outputs = [value for name, value in values.items() if name != "image"]
     nodes = [helper.make_node("Cast", [image], [o.name], to=o.type.tensor_type.elem_type) for o in outputs]
@@ -30,32 +30,32 @@ def graph_with(**changes):
     return helper.make_model(helper.make_graph(nodes, "tiny", [values["image"]], outputs), opset_imports=[opset])
 
 
-CONTRACT = ("image", "probability", "type")
+TENSORS = ("image", "probability", "type")
 
 
 def test_a_graph_of_the_stated_signature_passes():
     graph = graph_with()
     onnx.checker.check_model(graph, full_check=True)
-    refuse_broken_contract(graph, CONFIG)
+    refuse_other_signature(graph, CONFIG)
 
 
 def test_weights_listed_as_inputs_are_not_part_of_the_signature():
     graph = graph_with()
     graph.graph.initializer.append(helper.make_tensor("weight", TensorProto.FLOAT, [1], [0.5]))
     graph.graph.input.append(helper.make_tensor_value_info("weight", TensorProto.FLOAT, [1]))
-    refuse_broken_contract(graph, CONFIG)
+    refuse_other_signature(graph, CONFIG)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"image": {"name": "picture"}}, ["input image: expected", "input picture: expected None"]),
-        ({"image": {"kind": TensorProto.FLOAT}}, ["input image: .*uint8.*found .*float32"]),
+        ({"image": {"dtype": TensorProto.FLOAT}}, ["input image: .*uint8.*found .*float32"]),
         ({"image": {"shape": [2, 1, "height", "width"]}}, [r"input image: .*found .*\[2, 1, -1, -1\]"]),
         ({"image": {"shape": ["batch", 1, 256, "width"]}}, [r"input image: .*found .*\[-1, 1, 256, -1\]"]),
         ({"image": {"shape": ["batch", 3, "height", "width"]}}, [r"input image: .*found .*\[-1, 3, -1, -1\]"]),
         ({"image": {"shape": ["batch", "channels", "height", "width"]}}, [r"input image: .*\[-1, -1, -1, -1\]"]),
-        ({"type": {"kind": TensorProto.INT64}}, ["output type: .*uint8.*found .*int64"]),
+        ({"type": {"dtype": TensorProto.INT64}}, ["output type: .*uint8.*found .*int64"]),
         ({"type": {"shape": ["batch", "height", "width"]}}, [r"output type: .*found .*\[-1, -1, -1\]"]),
         ({"type": None}, ["output type: expected .*found None"]),
         ({"probability": {"shape": [2, 1, "height", "width"]}, "type": None}, ["output probability", "output type"]),
@@ -64,8 +64,8 @@ def test_weights_listed_as_inputs_are_not_part_of_the_signature():
 )
 def test_each_difference_is_named(changes, told):
     with pytest.raises(ExportError) as refusal:
-        refuse_broken_contract(graph_with(**changes), CONFIG)
-    said = str(refusal.value).removeprefix("the graph breaks the contract of config.pbtxt: ").split("; ")
+        refuse_other_signature(graph_with(**changes), CONFIG)
+    said = str(refusal.value).removeprefix("the graph does not match config.pbtxt: ").split("; ")
     assert len(told) == len(said), said
     for pattern, words in zip(told, said, strict=True):
         pytest.raises(ExportError, match=pattern).matches(ExportError(words))
@@ -75,14 +75,16 @@ def test_a_further_output_is_named():
     graph = graph_with()
     graph.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, SIGNATURE))
     with pytest.raises(ExportError, match=r"output logits: expected None"):
-        refuse_broken_contract(graph, CONFIG)
+        refuse_other_signature(graph, CONFIG)
 
 
 @pytest.mark.parametrize(
     "text", ["max_batch_sise: 8", 'max_batch_size: "8"', "input [ { name: 3 } ]", "backend", "input { dims: [ x ] }"]
 )
 def test_a_config_that_triton_could_not_read_is_refused_with_the_file_to_mend(text):
-    with pytest.raises(ExportError, match=r"does not fit Triton's schema: .*mend training/config\.pbtxt\.template"):
+    with pytest.raises(
+        ExportError, match=r"does not fit Triton's schema: .*mend training/graphs/config\.pbtxt\.template"
+    ):
         parse_config(CONFIG + "\n" + text)
 
 
@@ -97,4 +99,4 @@ def test_the_rendered_template_says_what_the_model_is():
 
 def test_the_template_is_not_what_triton_reads_by_itself():
     with pytest.raises(ExportError):
-        parse_config((ROOT / "training/config.pbtxt.template").read_text())
+        parse_config((ROOT / "training/graphs/config.pbtxt.template").read_text())

@@ -16,7 +16,7 @@ from training_data import write_project
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.workflow_tools import served
-from training.fitting import run as train
+from training.stages import train
 
 KNOBS = {
     "train__encoder_weights": None,
@@ -70,6 +70,7 @@ def project(tmp_path, monkeypatch):
     folder = tmp_path / "project"
     folder.mkdir()
     write_project(folder, PARTS, **KNOBS)
+    shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
     monkeypatch.chdir(folder)
     git("init", "--quiet")
     git("remote", "add", "origin", REMOTE)
@@ -156,7 +157,7 @@ def test_nobody_hears_of_a_run_without_a_token(project, monkeypatch):
 PIPELINE = """\
 stages:
   train:
-    cmd: python -m training.train
+    cmd: python -m training.stages.train
     params: [train]
     outs:
       - models/segmenter.json: {cache: false}

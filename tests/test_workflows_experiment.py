@@ -326,7 +326,7 @@ def merges(tmp_path: Path) -> Iterator[Merges]:
 
 
 @pytest.mark.parametrize(
-    ("path", "launched"), [("README.md", "false"), ("dvc.lock", "false"), ("training/train.py", "true")]
+    ("path", "launched"), [("README.md", "false"), ("dvc.lock", "false"), ("training/fitting/run.py", "true")]
 )
 def test_a_merge_launches_a_runner_only_if_it_touches_the_pipeline(merges: Merges, path: str, launched: str) -> None:
     merges.github.good_runs.append(git(merges.clone, "rev-parse", "HEAD"))

@@ -27,7 +27,7 @@ def _dependencies(stage: str, pipeline: Path) -> list[str]:
     stages = _read(pipeline).get("stages", {})
     if stage not in stages:
         raise ParamsError(f"{pipeline} has no stage {stage}: run from the repository root")
-    return list(stages[stage]["deps"])
+    return list(stages[stage].get("deps", []))
 
 
 def _python_files(dependencies: list[str], root: Path) -> Iterator[Path]:
