@@ -15,7 +15,7 @@ from host.machine import describe_machine
 from training.files import PACKAGES_LOCK
 
 # What a result is made of. DVC rewrites its own record of packages while it runs.
-SOURCES = ("training", "tiles", "requirements", "params.yaml", "dvc.yaml", ":!requirements/training.json")
+SOURCES = ("training", "tiles", "host", "requirements", "params.yaml", "dvc.yaml", ":!requirements/training.json")
 
 
 class RunRecord:
