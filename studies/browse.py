@@ -118,7 +118,7 @@ def choose(wanted: argparse.Namespace, point: OperatingPoint) -> Outcomes:
     raise EvaluationError(f"no image of the part {wanted.part} is what was asked for; {mend}")
 
 
-def predict_again(chosen: Outcomes) -> list[Prediction]:
+def _predict_again(chosen: Outcomes) -> list[Prediction]:
     """Predict the chosen images by the network that was measured, in their order.
 
     Raises: EvaluationError, when the data lacks one of them or the network is another one.
@@ -164,7 +164,7 @@ def main() -> None:
     figures = rows(chosen)
     print(tabulate(figures, COLUMNS, tablefmt="plain", disable_numparse=True))  # noqa: T201
     called = [f"{row[3]}, Dice {row[4]}, score {row[5]}" for row in figures]
-    pictures = [picture(p, point, found) for p, found in zip(predict_again(chosen), called, strict=True)]
+    pictures = [picture(p, point, found) for p, found in zip(_predict_again(chosen), called, strict=True)]
     stack(pictures).save(wanted.out)
     print(f"{wanted.out}: image, published mask (blue), contour of what is found (orange)")  # noqa: T201
 

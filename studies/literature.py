@@ -94,7 +94,7 @@ def with_mask(prediction: Prediction, mask: np.ndarray) -> Prediction:
 
 def _write_classes(predictions: Sequence[Prediction], point: OperatingPoint, path: Path) -> None:
     """Write the confusion of all pixels: a row for each true class, a column for each predicted one."""
-    confusion = sum(class_confusion(prediction, point) for prediction in predictions)
+    confusion = sum(_class_confusion(prediction, point) for prediction in predictions)
     rows = [
         {"actual": name, **dict(zip(CLASSES, row.tolist(), strict=True))}
         for name, row in zip(CLASSES, np.asarray(confusion), strict=True)
@@ -102,7 +102,7 @@ def _write_classes(predictions: Sequence[Prediction], point: OperatingPoint, pat
     write_table(path, rows)
 
 
-def class_confusion(prediction: Prediction, point: OperatingPoint) -> np.ndarray:
+def _class_confusion(prediction: Prediction, point: OperatingPoint) -> np.ndarray:
     """Count one image's pixels by class. Shape: (6, 6) int64, true class by predicted class, 0 is background."""
     actual = prediction.sample.mask * prediction.sample.type_number  # (H, W)
     predicted = point.mask(prediction.probability) * prediction.defect_type  # (H, W), 0 is background

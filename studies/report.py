@@ -143,7 +143,7 @@ def _scorings(folder: Path) -> dict[str, Any]:
     return {"centre_crop": _overlap(cropped), "native": measure(native)}
 
 
-def render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
+def _render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
     """Return the report. names: of all runs that it wants, honest ones first, then random and baseline."""
     return render(TEMPLATE, **report_values(metrics, names, read_curves()))
 
@@ -152,7 +152,7 @@ def main() -> None:
     """Measure all tables and write both files."""
     metrics = {"honest": honest(), "leaky": leaky(), "baseline": baselines()}
     write_whole(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    write_whole(REPORT_FILE, render_report(metrics, run_names(load_params())))
+    write_whole(REPORT_FILE, _render_report(metrics, run_names(load_params())))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def view(image: Scaled, recipe: Recipe, rng: np.random.Generator) -> tuple[Tenso
     angle = math.radians(_drawn(recipe.rotation, recipe.affine_share, rng))
     places = warped_places(angle, *(_drawn(recipe.warp, recipe.affine_share, rng) for _ in range(2)))
     crop = _sample(crop / 255, places, "bilinear")
-    return relight(crop, recipe, rng), _sample(mask, places, "nearest").long()
+    return _relight(crop, recipe, rng), _sample(mask, places, "nearest").long()
 
 
 def warped_places(angle: float, across: float, along: float) -> Tensor:
@@ -119,7 +119,7 @@ def _sample(plane: Tensor, places: Tensor, mode: str) -> Tensor:
     return taken[0, 0]
 
 
-def relight(crop: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
+def _relight(crop: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
     """Change brightness, then contrast, of the grey values' logits. Shape: (S, S) float32, 0–1."""
     brightness = 0.5 + _drawn(0.5 * recipe.lighting, recipe.lighting_share, rng)
     contrast = math.exp(_drawn(-math.log(1 - recipe.lighting), recipe.lighting_share, rng))

@@ -67,7 +67,7 @@ def baseline_key(fold_key: str, trainer: BaselineTrainer) -> str:
 
 
 @torch.inference_mode()
-def predict_centre(network: nn.Module, image: np.ndarray) -> np.ndarray:
+def _predict_centre(network: nn.Module, image: np.ndarray) -> np.ndarray:
     """Return P(defect) · 255 on the centre crop of the scaled image. Shapes: (H, W) uint8 → (224, 224) uint8."""
     network.eval()
     size = scaled_size(*image.shape)
@@ -93,7 +93,7 @@ def write_tables(network: nn.Module, samples: Mapping[str, list[Sample]], params
     masks = read_masks(params.data_load, above=0)
     native, cropped = [], []
     for sample in tqdm(samples["test"], desc="test", unit="image", leave=False):
-        centre = predict_centre(network, sample.image)
+        centre = _predict_centre(network, sample.image)
         whole = place_back(centre, *sample.image.shape)
         prediction = Prediction(sample, whole, np.zeros_like(whole))  # it knows no types
         native.append(result_of(prediction))

@@ -124,13 +124,13 @@ def measure(outcomes: Outcomes) -> dict[str, Any]:
         "dice_image_mean": float(dice_each(defective).mean()) if len(defective) else 1.0,
         "dice_by_type": types,
         "dice_type_mean": mean_of_types(types),
-        **type_figures(defective),
-        **image_level(outcomes),
+        **_type_figures(defective),
+        **_image_level(outcomes),
         "free": false_alarms(outcomes.take(outcomes.defect_type == FREE)),
     }
 
 
-def type_figures(defective: Outcomes) -> dict[str, float]:
+def _type_figures(defective: Outcomes) -> dict[str, float]:
     """Return how many defective images are found, and how right their types are. Macro-F1 is over the types present."""
     found = defective.take(defective.true_positive > 0)
     types = np.unique(found.defect_type)
@@ -143,7 +143,7 @@ def type_figures(defective: Outcomes) -> dict[str, float]:
     }
 
 
-def image_level(outcomes: Outcomes) -> dict[str, float]:
+def _image_level(outcomes: Outcomes) -> dict[str, float]:
     """Return area under the ROC curve and average precision of the scores; nothing unless both kinds of image exist."""
     if outcomes.defective.all() or not outcomes.defective.any():
         return {}

@@ -19,7 +19,7 @@ from training.params import load_params
 EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # (N, 1, H, W); a batch of 2, because the exporter takes 1 for a constant
 
 
-def write_graph(path: Path, opset: int) -> None:
+def _write_graph(path: Path, opset: int) -> None:
     """Write the graph, not yet tidied.
 
     Source: torch.onnx.export, the exporter on torch.export (dynamo=True).
@@ -42,7 +42,7 @@ def write_graph(path: Path, opset: int) -> None:
 
 def main() -> None:
     """Write the graph to the path on the command line."""
-    write_graph(Path(sys.argv[1]), load_params().export.opset)
+    _write_graph(Path(sys.argv[1]), load_params().export.opset)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         table=params.data_load.table,
         doubtful=len(doubtful),
         parts=PARTS,
-        images=data_rows(read_index(), read_split()),
+        images=_data_rows(read_index(), read_split()),
         split=configuration["split"],
         score_pixels=SCORE_PIXELS,
         point=read_operating_point(),
@@ -72,7 +72,7 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         robustness=robustness_rows(read_curves()),
         parity=json.loads(PARITY_FILE.read_text()),
         precisions=[name for name in precisions if name != "served"],
-        precision_rows=precision_rows(precisions, params),
+        precision_rows=_precision_rows(precisions, params),
         configuration=configuration,
     )
 
@@ -94,7 +94,7 @@ def multiply_adds(network: nn.Module) -> float:
     return float(counter.get_total_flops()) / 2 / MACS_SIDE**2  # a multiplication and an addition count as two
 
 
-def data_rows(entries: Sequence[Entry], parts: Mapping[str, str]) -> list[list[str]]:
+def _data_rows(entries: Sequence[Entry], parts: Mapping[str, str]) -> list[list[str]]:
     """Return how many images, and in brackets tiles, of each type are in all parts and in each."""
 
     def count(types: Sequence[str], chosen: Sequence[str]) -> str:
@@ -137,7 +137,7 @@ def misses(outcomes: Outcomes) -> dict[str, Any]:
     }
 
 
-def precision_rows(found: Mapping[str, Any], params: Params) -> list[list[str]]:
+def _precision_rows(found: Mapping[str, Any], params: Params) -> list[list[str]]:
     """Return what each precision finds on the test part and costs; found: export/precisions.json."""
     names = [name for name in found if name != "served"]
     served = {name: [processor for processor, chosen in found["served"].items() if chosen == name] for name in names}
