@@ -154,12 +154,12 @@ def test_the_headline_is_the_measured_one() -> None:
     rows = {row[0]: row[1:] for row in table_after(README, "by tests/test_readme.py -->")}
 
     assert {
-        "defects found": f"{found} of {defective} images, {found / defective:.0%} {bounds(found_interval(), '.0%')}",
+        "defective images found": f"{found} of {defective} images, {found / defective:.0%} {bounds(found_interval(), '.0%')}",
         "false alarms": f"{alarms} of {free} images, {alarms / free:.1%} {bounds(alarms_interval, '.1%')}",
         "Dice": f"{dice['value']:.3f} {bounds(dice['interval'], '.3f')}",
         "speed": f"{images_s:.0f} images/s on {cores} CPU cores",
     } == {name: measured for name, (measured, _) in rows.items()}
-    assert f"on the other {defective - found} images it misses the defect" == rows["defects found"][1]
+    assert f"on the other {defective - found} images it misses the defect" == rows["defective images found"][1]
     assert 5 < defective / (defective - found) < 6  # "more than one defective image in six"
 
 
