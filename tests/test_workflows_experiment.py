@@ -236,7 +236,7 @@ def test_the_shipped_results_make_a_comment_without_cml(tmp_path: Path) -> None:
     done = Step(tmp_path).run("comment", "--against", "unknown", cwd=repository)
 
     assert 0 == done.returncode, done.stderr
-    assert "the comment is on the run's page alone" in done.stderr
+    assert "the comment is only on the run's page" in done.stderr
     comment = (tmp_path / "summary").read_text()
     assert 2 == comment.count("xychart-beta")
     assert "| Dice of Uneven " in comment
