@@ -1,4 +1,4 @@
-"""The index of data/tiles, with one entry for each image, where every stage looks up files; and the content's digest."""
+"""The index of data/tiles, with one entry for each image, where every stage looks up files; the content's digest."""
 
 import csv
 import hashlib
