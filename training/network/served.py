@@ -23,7 +23,8 @@ class ServedSegmenter(nn.Module):
     """The served function of a network, whose modules it shares.
 
     At each position of half resolution the head gives four pixels' logits. What follows needs no neighbours, so it
-    is done there, and the resulting bytes are spread to full resolution last: a quarter of the memory traffic of floats.
+    is done there, and the resulting bytes are spread to full resolution last: a quarter of the memory traffic of
+    floats.
 
     Shapes: image (N, 1, H, W) uint8, 0–255, H and W multiples of 32 → probability (N, 1, H, W) uint8, P(defect) · 255
     rounded, and defect type (N, 1, H, W) uint8, from 1, the most likely type if there is a defect.
