@@ -23,7 +23,7 @@ NATIVE_FIGURES = ("dice_pooled", *(f"dice_by_type.{name}" for name in DEFECT_TYP
 
 
 def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curves) -> dict[str, Any]:
-    """Return what the template names. names: of all runs that the report wants."""
+    """Return the template's variables. names: of all runs that belong in the report."""
     *folds, random_name, baseline_name = names
     found, leaky = metrics["honest"], metrics["leaky"]
     return {
@@ -49,7 +49,7 @@ def _honest_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _with_interval(found: Mapping[str, Any] | None) -> str:
-    """Return a figure with its interval; a dash where the folds so far do not give it."""
+    """Return a figure with its interval; a dash if the folds so far do not have it."""
     if found is None:
         return "–"
     low, high = found["interval"]
@@ -92,7 +92,7 @@ def _baseline_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _native(scorings: Mapping[str, Any] | None, key: str) -> str:
-    """Return a figure by its nested name; a dash where it does not exist."""
+    """Return a figure by its nested name; a dash if it does not exist."""
     found: Any = scorings and scorings["native"]
     for name in key.split("."):
         found = found.get(name) if found else None
