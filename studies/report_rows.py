@@ -11,7 +11,7 @@ from training.reports.robustness import Curves, level_text
 PUBLISHED = {  # by protocol: who published what
     "centre_crop": "iterative/magnetic-tiles-defect: Dice 0.772, IoU 0.628; a later experiment 0.912 / 0.838",
     "stretched": "devvv27, EfficientNetV2-S U-Net, 29.6 M parameters: Dice 0.916, IoU 0.845",
-    "classes": "DeepLabV3+ (Xception, 55.9 M); DDRNet (5.7 M), by the ESNet paper, 2025: mIoU 77.1; 75.3",
+    "classes": "DeepLabV3+ (Xception, 55.9 M); DDRNet (5.7 M), reported in the ESNet paper, 2025: mIoU 77.1; 75.3",
 }
 PROTOCOLS = {
     "centre_crop": "(a) defective images, 224 centre crop, masks > 0",

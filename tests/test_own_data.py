@@ -124,10 +124,10 @@ FAULTS = {
         redrawn("Dent/0-0.mask.png", 100),
         r"the mask has no pixel brighter than 127 \(data_load\.mask_above",
     ),
-    "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask is \(7, 5\) pixels, its image"),
+    "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask has \(7, 5\) pixels, but its"),
     "a defect on a Free image": (
         change_row(26, image="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
-        r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* but its image is called Free: give the image a defect type, or",
+        r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* but its image is called Free: give",
     ),
     "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv cannot be read .* CSV file in UTF-8"),
     "no row": (lambda table: table.write_text("image,mask,type,casting\n"), "it names no image"),
