@@ -24,9 +24,21 @@ DEFAULT_ANSWER = JSON
 def main() -> None:
     """Measure, and write the record `analyze`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.analyze", description="Load on POST /analyze.")
-    parser.add_argument("--seconds", type=float, default=20, help="counted at each point; default: %(default)s")
-    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="closed loop; default: %(default)s")
-    parser.add_argument("--shares", type=float, nargs="*", default=SHARES, help="open loop; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds counted at each point; default: %(default)s")
+    parser.add_argument(
+        "--clients",
+        type=int,
+        nargs="+",
+        default=CLIENTS,
+        help="numbers of clients in closed loops; default: %(default)s",
+    )
+    parser.add_argument(
+        "--shares",
+        type=float,
+        nargs="*",
+        default=SHARES,
+        help="shares of the capacity in open loops; default: %(default)s",
+    )
     options = parser.parse_args()
     with service() as started:
         url = started.analyze_url
@@ -34,7 +46,7 @@ def main() -> None:
         closed = {answer: closed_loops(url, answer, options.clients, options.seconds) for answer in (PNG, JSON)}
         capacity = max(point["answered_s"] for point in closed[DEFAULT_ANSWER])
         if not capacity:
-            raise AnswerError("nothing was answered in time: give it more --seconds")
+            raise AnswerError("nothing was answered in time: raise --seconds")
         opened, left_out = open_loops(url, capacity, options.shares, options.seconds)
     figures = {"closed_loop": closed, "capacity_s": capacity, "open_loop": opened, "left_out": left_out}
     settings = {**vars(options), "open_loop_answer": DEFAULT_ANSWER, "tiles": len(jpeg_bodies(PNG))}
@@ -54,7 +66,7 @@ def closed_loops(url: str, answer: str, clients: list[int], seconds: float) -> l
 def open_loops(
     url: str, capacity: float, shares: list[float], seconds: float
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Measure at each share of the capacity (images a second). Also return which could not be made, and why."""
+    """Measure at each share of the capacity (images per second). Also return the shares that failed, and why."""
     points: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     for share in shares:

@@ -1,4 +1,4 @@
-"""Whether a server's masks are right: the speed of wrong answers means nothing."""
+"""The check that a server's masks are right: the speed of wrong answers means nothing."""
 
 import urllib.error
 import urllib.request

@@ -1,4 +1,4 @@
-"""The proxy's HTTP server without the proxy's work: aiohttp reads the upload and answers a mask's number of bytes.
+"""The proxy's HTTP server without the proxy's work: aiohttp reads the upload and answers as many bytes as a mask has.
 
 Run by benchmarks/proxy.py in the serving environment. Its processor time is aiohttp's share of the proxy's.
 """
@@ -15,7 +15,7 @@ ANSWER = bytes(300)  # about a sample's mask as PNG
 
 
 async def analyze(request: web.Request) -> web.Response:
-    """Read the body as the proxy does, in the pieces in which it comes."""
+    """Read the body as the proxy does, in pieces as they arrive."""
     async for _ in request.content.iter_any():
         pass
     return web.Response(body=ANSWER, content_type="image/png")

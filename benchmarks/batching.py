@@ -1,4 +1,4 @@
-"""`make bench-batching`: what the proxy's batcher gains and costs, against one image a request.
+"""`make bench-batching`: what the proxy's batcher gains and costs, compared with one image per request.
 
 It is measured with the real Triton on this machine's processor, and with a fake one whose time for a batch is nearly
 flat, as a GPU's is. Only images of one canvas size share a batch, so there are two kinds of traffic: the samples of
@@ -24,7 +24,7 @@ FLAT_CLIENTS = (1, 8, 16, 32)
 # NVIDIA publishes this gain of dynamic batching for a network on a GPU: 73 → 272 inferences a second (Triton's guide
 # to optimisation). The fake has half that speed, so that the proxy, on two cores with the load tool, is not the limit.
 FLAT_MS = {"a": 23.0, "b": 4.4}
-FLAT_RATE = 0.8  # of what it serves one by one: images often meet others, but there is no overload
+FLAT_RATE = 0.8  # of its rate without batches: images often wait together, but there is no overload
 
 Traffic = dict[str, list[Body]]
 
@@ -32,8 +32,8 @@ Traffic = dict[str, list[Body]]
 def main() -> None:
     """Measure, and write the record `batching`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batching", description="With the batcher and without.")
-    parser.add_argument("--seconds", type=float, default=12, help="counted at each point; default: %(default)s")
-    parser.add_argument("--graph", type=Path, default=GRAPH, help="for the real Triton; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=12, help="seconds counted at each point; default: %(default)s")
+    parser.add_argument("--graph", type=Path, default=GRAPH, help="graph for the real Triton; default: %(default)s")
     options = parser.parse_args()
     traffic = {"one size": jpeg_bodies(PNG, files_of_one_canvas_size()), "mixture": jpeg_bodies(PNG)}
     figures = {"cpu": on_cpu(options.graph, traffic, options.seconds), "flat": on_flat(traffic, options.seconds)}
@@ -89,7 +89,7 @@ def closed_loops(
 
 
 def with_load(point: dict[str, Any], load: Load, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    """Add the load's figures, and the mean size of the batches between two looks at the proxy's metrics."""
+    """Add the load's figures, and the mean batch size between two readings of the proxy's metrics."""
     batches, images = (after[name] - before[name] for name in ("proxy_batch_images_count", "proxy_batch_images_sum"))
     point["batch_mean"] = round(images / batches, 2) if batches else 0.0
     load.tell(", ".join(f"{name} {value}" for name, value in point.items()))

@@ -1,7 +1,7 @@
 """Lines and bars in one style, and a pair of charts as a small SVG file.
 
-The same values give the same bytes: no date, no random names. The colours are Okabe and Ito's, which most eyes can
-tell apart; lines also differ by their markers.
+The same values give the same bytes: no date, no random names. The colours are Okabe and Ito's, which most people can
+distinguish; lines also have different markers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ GROUP_WIDTH = 0.8  # of all bars at one place
 
 @contextmanager
 def two_charts(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Give the axes of two empty charts beside each other; write them as SVG at the end."""
+    """Yield the axes of two empty charts beside each other; write them as SVG at the end."""
     mpl.rcParams.update(STYLE)
     figure = Figure(figsize=INCHES, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -71,7 +71,7 @@ def lying_bars(axis: Any, x: str, values: Mapping[str, float], **look: Any) -> N
 
 
 def finish(axis: Any, x: str, y: str, *, powers: Sequence[int] = ()) -> None:
-    """Name the axes with their units, start y at zero; powers: these values of x stand at equal distances."""
+    """Name the axes with their units and start y at zero; powers: these values of x have equal distances."""
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     if powers:

@@ -3,7 +3,7 @@
 BenchmarkError
 ├── ToolMissingError    a program or an environment is not installed
 ├── ServerStartError    a server ended, or was not ready in time
-├── LoadError           a load tool failed, or could not make the load that was asked for
+├── LoadError           a load tool failed, or could not make the requested load
 └── AnswerError         a server answers wrongly, so its speed means nothing
 """
 

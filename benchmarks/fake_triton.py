@@ -1,8 +1,8 @@
 """A fake Triton: it is busy for as long as a cost model says, and answers with the samples' true masks.
 
-A batch of N images takes `batch_ms` + N · `image_ms`; 0 and 0 answer at once, so that only the proxy's own cost is
-left. Each instance runs one batch at a time. Canvases get the masks of the samples whose canvas has their shape, so
-that the proxy meets masks as they are; a shape that no sample has gets no defect. It checks nothing.
+A batch of N images takes `batch_ms` + N · `image_ms`; with 0 and 0 it answers at once, so that only the proxy's own
+cost is left. Each instance runs one batch at a time. The answer for a canvas has the masks of the samples whose canvas
+has the same shape, so that the proxy works on realistic masks; for other shapes it has no defect. It checks nothing.
 
 Source: the KServe v2 protocol with Triton's binary-data extension.
 """
@@ -31,7 +31,7 @@ Masks = Mapping[tuple[int, ...], Sequence[np.ndarray]]  # canvas shape (1, H32, 
 
 
 class FakeTriton:
-    """The model: what it answers, how long a batch takes, and how many run at once. Make it inside an event loop."""
+    """The model: what it answers, how long a batch takes, and how many run at once. Create it inside an event loop."""
 
     def __init__(
         self, masks: Masks, *, batch_ms: float = 0, image_ms: float = 0, instances: int = 2, max_batch_size: int = 8
@@ -44,7 +44,7 @@ class FakeTriton:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `/v2/models/<m>/config` answers."""
+        """The answer of `/v2/models/<m>/config`."""
         parameters = {"model.threshold": "32", "model.alarm_score": "0.5", "model.types": ",".join(tiles.DEFECT_TYPES)}
         return {
             "name": MODEL,
@@ -104,7 +104,7 @@ def make_app(triton: FakeTriton) -> web.Application:
 
 
 def true_masks() -> Masks:
-    """Return what a model that is always right says of the samples: probability and defect type."""
+    """Return the output of a model that is always right for the samples: probability and defect type."""
     masks: dict[tuple[int, ...], list[np.ndarray]] = {}
     for path in image_files():
         probability = tiles.pad(np.asarray(Image.open(path.with_suffix(".png")).convert("L")))  # it is anti-aliased

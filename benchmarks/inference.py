@@ -1,7 +1,7 @@
-"""`make bench-triton`: Triton alone, asked by perf_analyzer.
+"""`make bench-triton`: Triton alone, measured with perf_analyzer.
 
-It measures what an image costs at three sizes and with more and more requests at once. It also compares ways to share
-out a machine's cores: instances of the model, threads of each, and the largest batch.
+It measures the time of an image at three sizes and with more and more requests at once. It also compares ways to divide
+a machine's cores: instances of the model, threads of each instance, and the largest batch.
 """
 
 import argparse
@@ -27,7 +27,7 @@ ANALYSED_SIZE = "median"
 
 
 class Configuration(NamedTuple):
-    """How a machine is shared out: instances of the model, threads of each, and the most images in a batch."""
+    """How a machine's cores are divided: instances of the model, threads of each, and the most images in a batch."""
 
     instances: int
     threads: int
@@ -36,11 +36,11 @@ class Configuration(NamedTuple):
 
 def main() -> None:
     """Measure, and write the record `triton`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description="Triton, by perf_analyzer.")
-    parser.add_argument("--seconds", type=float, default=12, help="of each point; default: %(default)s")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description="Triton, with perf_analyzer.")
+    parser.add_argument("--seconds", type=float, default=12, help="seconds of each point; default: %(default)s")
     parser.add_argument("--concurrencies", type=int, nargs="+", default=CONCURRENCIES, help="default: %(default)s")
     parser.add_argument("--batch-sizes", type=int, nargs="*", default=BATCH_SIZES, help="default: %(default)s")
-    parser.add_argument("--graph", type=Path, default=GRAPH, help="that Triton serves; default: %(default)s")
+    parser.add_argument("--graph", type=Path, default=GRAPH, help="graph that Triton serves; default: %(default)s")
     options = parser.parse_args()
     perf_analyzer()  # if it is not installed, say so now rather than later
     inputs, cores = canvases_by_size(), usable_cores()

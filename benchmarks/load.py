@@ -1,4 +1,4 @@
-"""Load on one address by k6, and what came back, in numbers.
+"""Puts load on one address with k6, and returns figures of the answers.
 
 Closed loop: each client posts again as soon as it was answered; this finds the capacity. Open loop: arrivals form a
 Poisson process of a given rate, whatever the answers do, as independent clients do; this shows overload. Fixed work:
@@ -29,15 +29,15 @@ SPARE_DEVIATIONS = 5
 
 @dataclass(frozen=True)
 class Load:
-    """What came back of one load, within the seconds that were counted.
+    """The figures of one load, within the seconds that were counted.
 
     Attributes:
-        answered, refused, failed: requests answered 200, 503 and anything else. An open loop counts the requests that
-            arrived within these seconds, whenever they were answered.
-        answered_s: answers of 200 a second, by the time at which they came.
-        latency_ms: of requests answered 200: p50, p95, p99, mean and max; empty if there are none.
-        refusal_ms: the same of requests answered 503.
-        stages_ms: the same of the server's own stages, if it tells them by Server-Timing.
+        answered, refused, failed: requests answered with 200, 503 and anything else. An open loop counts the requests
+            that arrived within these seconds, whenever they were answered.
+        answered_s: answers with 200 per second, counted when they arrive.
+        latency_ms: of requests answered with 200: p50, p95, p99, mean and max; empty if there are none.
+        refusal_ms: the same for requests answered with 503.
+        stages_ms: the same for the server's own stages, if it sends Server-Timing.
     """
 
     answered: int
@@ -49,7 +49,7 @@ class Load:
     stages_ms: Mapping[str, Mapping[str, float]]
 
     def tell(self, what: str) -> None:
-        """Write to the terminal how it went."""
+        """Write the figures to the terminal."""
         latency = ", ".join(f"{name} {value:.0f} ms" for name, value in self.latency_ms.items())
         say(f"{what}: {self.answered_s:.1f}/s answered, {self.refused} refused, {self.failed} failed; {latency}")
 
@@ -63,7 +63,7 @@ def closed_loop(url: str, bodies: Sequence[Body], *, clients: int, seconds: floa
 
 
 def open_loop(url: str, bodies: Sequence[Body], *, rate: float, seconds: float) -> Load:
-    """Post at a mean rate of arrivals a second, after a warm-up.
+    """Post at a mean rate of arrivals per second, after a warm-up.
 
     Raises: LoadError, ToolMissingError.
     """
@@ -81,7 +81,7 @@ def _timed(url: str, bodies: Sequence[Body], seconds: float, warm_up_s: float, *
 def fixed_work(url: str, bodies: Sequence[Body], *, clients: int, cycles: int) -> Load:
     """Post every body `cycles` times, after one cycle that is not counted.
 
-    Raises: ToolMissingError; LoadError, also if a request is not answered 200.
+    Raises: ToolMissingError; LoadError, also if a request is not answered with 200.
     """
     warm_up = len(bodies)
     shape = {"VUS": str(clients), "REQUESTS": str(warm_up + cycles * len(bodies)), "WARM_UP": str(warm_up)}
@@ -105,13 +105,13 @@ def _run_k6(url: str, bodies: Sequence[Body], shape: Mapping[str, str], run_s: f
 
 
 def read_summary(metrics: Mapping[str, Any], seconds: float, *, count: str = "in_time") -> Load:
-    """Read the metrics that k6 gives to `handleSummary`; `count` is the one that was counted during these seconds.
+    """Read the metrics that k6 passes to `handleSummary`; `count` is the one that was counted during these seconds.
 
     Raises: LoadError, if k6 had too few clients to make an open loop's arrivals.
     """
     if dropped := _count(metrics, "dropped_iterations"):
-        raise LoadError(f"k6 left out {dropped} arrivals: it had too few clients or too little processor time. "
-                        "Ask for a lower rate")  # fmt: skip
+        raise LoadError(f"k6 could not send {dropped} requests in time: it had too few clients or too little processor "
+                        "time. Use a lower rate")  # fmt: skip
     answered, refused, failed = (_count(metrics, f"{outcome}_ms") for outcome in ("answered", "refused", "failed"))
     stages = {name[6:-3]: _trend(metrics, name) for name in metrics if name.startswith("stage_")}
     return Load(

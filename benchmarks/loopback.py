@@ -1,4 +1,4 @@
-"""An aiohttp application as a server on loopback, as the benchmarks' own servers run."""
+"""Runs an aiohttp application as a server on loopback, for the benchmarks' own servers."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from aiohttp import web
 
 
 async def serve(app: web.Application, **options: Any) -> None:
-    """Answer on loopback, at the port that PORT names, until SIGTERM or Ctrl-C; options: of aiohttp's server."""
+    """Answer on loopback, at the port that PORT names, until SIGTERM or Ctrl-C; options: those of aiohttp's server."""
     runner = web.AppRunner(app, handle_signals=True, **{"access_log": None, **options})
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"])).start()

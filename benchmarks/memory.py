@@ -22,10 +22,14 @@ ROLES = {  # words in a process's command line
 def main() -> None:
     """Measure, and write the record `memory`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description="Memory of the whole service.")
-    parser.add_argument("--images", type=int, default=10_000, help="answered in all; default: %(default)s")
-    parser.add_argument("--clients", type=int, default=8, help="that post at once; default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=30, help="between two measurements; default: %(default)s")
-    parser.add_argument("--minutes", type=float, default=11, help="after which it ends anyway; default: %(default)s")
+    parser.add_argument("--images", type=int, default=10_000, help="images to answer in all; default: %(default)s")
+    parser.add_argument("--clients", type=int, default=8, help="clients that post at once; default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="seconds between two measurements; default: %(default)s"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=11, help="minutes after which it ends in any case; default: %(default)s"
+    )
     options = parser.parse_args()
     deadline_s = time.monotonic() + 60 * options.minutes
     with service() as started:

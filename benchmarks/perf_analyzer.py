@@ -19,13 +19,13 @@ from benchmarks.tools import find_tool, run_tool
 
 ALONE, SATURATED = 1, 16  # requests at once: one client's latency, and as much as two cores can do
 WINDOWS = 3  # of equal length in one measurement; the tool wants three to call it stable
-# The tool repeats its windows until three agree this well, in percent. A measurement here lasts as long as was asked.
+# The tool repeats its windows until three agree this well, in percent. A measurement here has a fixed time.
 ANY_STABILITY = 999
 STRAGGLERS_S = 120
-TRIES = 3  # each twice as long: a window in which nothing was answered ends the tool
+TRIES = 3  # each twice as long: the tool fails if nothing was answered within a window
 INSTALL = (
     "`pip install perf-analyzer` works with glibc 2.38 or newer (Debian 13, Ubuntu 24.04), and NVIDIA's image "
-    "tritonserver:<release>-py3-sdk holds it"
+    "tritonserver:<release>-py3-sdk contains it"
 )
 STAGES = {  # of a request: our names and the CSV's columns, in microseconds
     "queue": "Server Queue",
@@ -46,7 +46,7 @@ class Measurement:
     stages_ms: Mapping[str, float]
 
     def tell(self, what: str) -> None:
-        """Write to the terminal how it went."""
+        """Write the figures to the terminal."""
         latency = ", ".join(f"{name} {value:.0f} ms" for name, value in self.latency_ms.items())
         say(f"{what}, {self.concurrency} at once: {self.images_s:.1f} images/s; {latency}")
 
@@ -95,7 +95,7 @@ def read_table(text: str) -> Measurement:
     """
     row = next(csv.DictReader(text.splitlines()), None)
     if row is None:
-        raise LoadError("perf_analyzer measured nothing: give it more --seconds")
+        raise LoadError("perf_analyzer measured nothing: raise --seconds")
     return Measurement(
         concurrency=int(row["Concurrency"]),
         images_s=round(float(row["Inferences/Second"]), 3),

@@ -1,4 +1,4 @@
-"""`make bench-report`, first half: the records' figures as docs/images/bench-<name>.svg. Nothing is measured here."""
+"""`make bench-report`, first half: draws the records' figures as docs/images/bench-<name>.svg; measures nothing."""
 
 import sys
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a process and all processes below it use: memory and processor time."""
+"""Memory and processor time of a process and all processes below it."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,8 +17,8 @@ def cpu_s(pid: int) -> float:
 def memory_mib(pid: int) -> dict[str, float]:
     """Return the memory of a process and all below it, in MiB.
 
-    `resident` counts shared pages once for each process, as `ps` does; `proportional` counts them once in all; `peak`
-    adds up the most that each process has ever had resident.
+    `resident` counts shared pages once for each process, as `ps` does; `proportional` counts them only once; `peak`
+    is the sum of each process's largest resident memory so far.
     """
     return _added(_tree(pid))
 

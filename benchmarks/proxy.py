@@ -1,8 +1,8 @@
 """`make bench-proxy`: how many requests one core of the proxy can serve, in front of a Triton that answers at once.
 
-The figure is requests a second *of the proxy's processor time*: user and system time of its process with all its
-threads, divided by the number of requests. So it does not depend on how many cores the load tool leaves it.
-proxy_stages.py says which step takes how much of it.
+The figure is requests per second *of the proxy's processor time*: user and system time of its process with all its
+threads, divided by the number of requests. So it does not depend on how many cores the load tool leaves to the
+proxy. proxy_stages.py measures each step's share of it.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from benchmarks.servers import Server, bare_aiohttp, fake_triton, metrics, proxy
 from benchmarks.tools import Command, run_tool, serving_python
 
 ANSWERS = {"png": PNG, "json": JSON}
-SHIPPED = {"LOG_LEVEL": "INFO"}  # a log line for each request is part of the cost
+SHIPPED = {"LOG_LEVEL": "INFO"}  # a log line for each request is part of the time
 WARM_UP_CYCLES = 10
 STAGES_S = 600
 BATCHES = ("proxy_batch_images_count", "proxy_batch_images_sum")
@@ -29,9 +29,13 @@ BATCHES = ("proxy_batch_images_count", "proxy_batch_images_sum")
 def main() -> None:
     """Measure, and write the record `proxy`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proxy", description="Requests that one core can serve.")
-    parser.add_argument("--clients", type=int, default=8, help="at once; default: %(default)s")
-    parser.add_argument("--cycles", type=int, default=50, help="over the samples, in a round; default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=5, help="whose median counts; default: %(default)s")
+    parser.add_argument("--clients", type=int, default=8, help="clients at once; default: %(default)s")
+    parser.add_argument(
+        "--cycles", type=int, default=50, help="cycles over the samples in a round; default: %(default)s"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds, of which the median counts; default: %(default)s"
+    )
     options = parser.parse_args()
     with fake_triton() as triton, proxy(triton.address, **SHIPPED) as started:
         figures = measure(started, options.clients, options.cycles, options.rounds)
@@ -56,7 +60,7 @@ def measure(started: Server, clients: int, cycles: int, rounds: int) -> dict[str
 def load_once(started: Server, accept: str, clients: int, cycles: int) -> dict[str, Any]:
     """Return one load's figures and the proxy's processor time for a request, in microseconds.
 
-    Raises: LoadError, if an answer is not 200.
+    Raises: LoadError, if a request is not answered with 200.
     """
     bodies = jpeg_bodies(accept)
     before_s = cpu_s(started.pid)
@@ -82,7 +86,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def stages_us(triton: Server, total_us: float, clients: int, cycles: int) -> dict[str, float]:
     """Return the processor time of each step of a request for a PNG; `rest` is middleware, metrics, logs and tasks.
 
-    The steps are measured one by one, with warm caches and one image a batch; the rest is the difference to the total.
+    The steps are measured one by one, with warm caches and one image per batch; the rest is what remains of the total.
     """
     command: Command = [serving_python(), "-m", "benchmarks.proxy_stages", triton.address]
     steps: dict[str, float] = json.loads(run_tool(command, timeout_s=STAGES_S))

@@ -1,6 +1,6 @@
-"""Where a request's processor time goes: each step of the proxy alone, over every sample, in one process.
+"""How a request's processor time divides into steps: each step of the proxy alone, over every sample, in one process.
 
-Run by benchmarks/proxy.py in the serving environment; prints {step: microseconds an image} as JSON. The time is the
+Run by benchmarks/proxy.py in the serving environment; prints {step: microseconds per image} as JSON. The time is the
 process's own, user and system, on all threads: a busy machine makes it longer only by cold caches.
 """
 
@@ -23,7 +23,7 @@ from proxy.telemetry import Telemetry
 
 ROUNDS = 25  # of which the median counts
 TIMEOUT_S = 20.0
-Step = Callable[[int], object]  # given a sample's number; what it returns may want to be awaited
+Step = Callable[[int], object]  # called with a sample's number; what it returns may have to be awaited
 
 
 async def measure(triton: str) -> dict[str, float]:
@@ -43,7 +43,7 @@ async def _at_once(canvases: np.ndarray) -> Segmentation:
 
 
 async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
-    """Return the steps; each gets what the step before it made of a sample."""
+    """Return the steps; each works on what the step before it returned for a sample."""
     model = await segmenter.read_model()
     clock = asyncio.get_running_loop().time
     files = [path.read_bytes() for path in image_files()]
@@ -69,7 +69,7 @@ async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
 
 
 async def _time(steps: Mapping[str, Step], samples: int) -> dict[str, float]:
-    """Let the steps take turns, so that other work on the machine slows all of them alike."""
+    """Let the steps take turns, so that other work on the machine slows them equally."""
     rounds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
         for name, step in steps.items():

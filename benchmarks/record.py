@@ -1,4 +1,4 @@
-"""One benchmark's result as a file: figures with the command, commit, machine and versions that they come from."""
+"""Writes a benchmark's result as a file: figures with the command, commit, machine and versions behind them."""
 
 import datetime as dt
 import importlib.metadata
@@ -43,7 +43,7 @@ def write_record(name: str, *, figures: Mapping[str, Any], settings: Mapping[str
 
 
 def _command(target: str) -> str:
-    """Return what a person types to measure it again with the running process's arguments."""
+    """Return the command that measures again with the running process's arguments."""
     arguments = shlex.join(sys.argv[1:])
     return target + (f" ARGS={shlex.quote(arguments)}" if arguments else "")
 

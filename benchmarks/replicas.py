@@ -1,6 +1,6 @@
-"""How many replicas a load needs, by one formula.
+"""The number of replicas that a load needs, by one formula.
 
-    replicas = arrivals a second × seconds of a core per image ÷ (cores of a replica × target utilisation)
+    replicas = arrivals per second × seconds of a core per image ÷ (cores of a replica × target utilisation)
 
 It assumes that twice the cores serve twice the images, that arrivals are those of the busiest hour, and that they are
 spread evenly over the replicas. Cores and target are those of deploy/kubernetes.
@@ -12,11 +12,11 @@ from typing import Any
 
 CORES = {"triton": 2, "proxy": 1}  # of one replica
 TARGET_UTILISATION = 0.6  # above it, images wait for each other: see the latencies under "Overload"
-FEWEST = 2  # of either, so that one can fail
+FEWEST = 2  # of Triton and of the proxy, so that one can fail
 
 
 def replicas(arrivals_s: float, core_s: float, cores: int) -> int:
-    """Return the replicas for so many images a second, each of which takes `core_s` seconds of a core."""
+    """Return the replicas for so many images per second, each of which takes `core_s` seconds of a core."""
     return max(FEWEST, math.ceil(arrivals_s * core_s / (cores * TARGET_UTILISATION)))
 
 

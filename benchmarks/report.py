@@ -1,6 +1,6 @@
 """`make bench-report`, second half: the records → docs/performance.md.
 
-The words and tables stand in performance.md.j2. No figure is typed there: each is read from a record or computed here.
+performance.md.j2 has the words and tables. No figure is typed there: each is read from a record or computed here.
 """
 
 import re
@@ -61,14 +61,14 @@ def table(lines: str) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a time with tenths below 10, a dash if it is missing."""
+    """Return a time, with tenths below 10, or a dash if it is missing."""
     if value is None:
         return "–"
     return f"{value:.1f}" if value < 10 else f"{value:.0f}"  # noqa: PLR2004
 
 
 def rate(value: float) -> str:
-    """Return images a second with tenths below 100."""
+    """Return images per second, with tenths below 100."""
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
 
 

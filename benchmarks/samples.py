@@ -1,4 +1,4 @@
-"""The requests: the repository's sample images as JPEG files, or padded and packed as Triton takes them.
+"""The requests: the repository's sample images as JPEG files, or padded and packed for Triton.
 
 Source of the packing: Triton's binary tensor data extension of the KServe v2 protocol.
 """
@@ -72,7 +72,7 @@ def kserve_bodies(folder: Path, inputs: Sequence[np.ndarray]) -> list[Body]:
         headers = {
             "Content-Type": "application/octet-stream",
             "Inference-Header-Content-Length": str(len(header)),
-            "Accept-Encoding": "identity",  # k6 asks for gzip, and Triton spends 4 ms an image on it
+            "Accept-Encoding": "identity",  # k6 asks for gzip, and Triton would spend 4 ms on each image
         }
         bodies.append(Body(path, headers))
     return bodies

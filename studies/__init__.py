@@ -1,11 +1,11 @@
-"""What stands beside the pipeline: it measures or explains `training`, and the pipeline never needs it.
+"""Programs that measure or explain `training`; the pipeline does not need them.
 
-    crossval, report    every protocol's runs (tables/), and their report with intervals
+    crossval, report    the runs of every protocol (tables/), and the report on them with intervals
     literature          the published ways to score
     baseline/           the first public project's recipe on our folds
-    compare             experiments against each other; better, or lucky?
-    browse              images, masks and what is found, drawn
-    audit/              which labels contradict the photographs of the same tile
+    compare             is an experiment really better, or only by chance?
+    browse              draws images, their masks and what is found
+    audit/              finds labels that contradict the photographs of the same tile
 
-Takes what the stages wrote; gives tables and Markdown beside itself. `training` must not import it.
+They read what the stages wrote, and write tables and Markdown into this folder. `training` must not import them.
 """

@@ -1,7 +1,7 @@
 """Look at images: `python -m studies.browse --type Crack --missed` draws them, their masks and what is found.
 
-The images are chosen by the tables that the stage evaluate wrote; the network that it measured predicts the chosen ones
-anew, for the picture. Nothing but the sheet is written.
+The images are chosen from the tables that the stage evaluate wrote. The network that it measured predicts the chosen
+images again, for the picture. Only the sheet is written.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.params import load_params
 
-PARTS = {"test": TEST_RESULTS_FILE, "validation": VALIDATION_RESULTS_FILE}  # what was trained on has no figures
+PARTS = {"test": TEST_RESULTS_FILE, "validation": VALIDATION_RESULTS_FILE}  # training images have no figures
 SAME_SCORE = 0.01  # between machines a probability may differ by a grey level, 0.004
 COLUMNS = ("image", "tile", "type", "found", "Dice", "score", "true px", "missed px", "false px")
 
@@ -44,19 +44,31 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     types = (*load_params().data_load.types, FREE)
     parser = argparse.ArgumentParser(prog="python -m studies.browse", description=__doc__)
-    parser.add_argument("--part", choices=PARTS, default="test", help="of the split; default: %(default)s")
-    parser.add_argument("--type", choices=types, nargs="+", help="of these types alone")
-    parser.add_argument("--tile", nargs="+", metavar="NAME", help="the exposures of these physical tiles alone")
-    parser.add_argument("--image", nargs="+", metavar="NAME", help="these images alone")
+    parser.add_argument("--part", choices=PARTS, default="test", help="part of the split; default: %(default)s")
+    parser.add_argument("--type", choices=types, nargs="+", help="only images of these types")
+    parser.add_argument("--tile", nargs="+", metavar="NAME", help="only the exposures of these tiles")
+    parser.add_argument("--image", nargs="+", metavar="NAME", help="only these images")
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
-        "--missed", action="store_const", dest="only", const="missed", help="defects without a found pixel"
+        "--missed",
+        action="store_const",
+        dest="only",
+        const="missed",
+        help="only defective images in which no defective pixel is found",
     )
     only.add_argument(
-        "--false-alarms", action="store_const", dest="only", const="false_alarms", help="Free images with a found pixel"
+        "--false-alarms",
+        action="store_const",
+        dest="only",
+        const="false_alarms",
+        help="only Free images with a found pixel",
     )
     only.add_argument(
-        "--wrong-type", action="store_const", dest="only", const="wrong_type", help="found, and taken for another type"
+        "--wrong-type",
+        action="store_const",
+        dest="only",
+        const="wrong_type",
+        help="only found images whose found type is wrong",
     )
     parser.add_argument(
         "--sort", choices=("worst", "best"), default="worst", help="by Dice; default: %(default)s first"
@@ -68,20 +80,20 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _positive(word: str) -> int:
     if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word}: give a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{word}: give a whole number of 1 or more")
     return int(word)
 
 
 def _png(word: str) -> Path:
     if Path(word).suffix != ".png":
-        raise argparse.ArgumentTypeError(f"{word}: name a file that ends in .png")
+        raise argparse.ArgumentTypeError(f"{word}: give a file name that ends in .png")
     return Path(word)
 
 
 def matching(outcomes: Outcomes, wanted: argparse.Namespace) -> np.ndarray:
-    """Return the indices of the images that every filter lets pass, in the order that is wanted.
+    """Return the indices of the images that match every filter, in the order of --sort.
 
-    Where no type, tile or image is named, images on which nothing is and nothing was found are left out.
+    Unless a type, a tile or an image is named, images without a defect and without a found pixel are left out.
     """
     chosen = np.ones(len(outcomes), bool)
     named = [(outcomes.defect_type, wanted.type), (outcomes.tile, wanted.tile), (outcomes.name, wanted.image)]
@@ -99,29 +111,29 @@ def matching(outcomes: Outcomes, wanted: argparse.Namespace) -> np.ndarray:
 
 
 def choose(wanted: argparse.Namespace, point: OperatingPoint) -> Outcomes:
-    """Return what the tables say of the chosen images.
+    """Return what the tables say about the chosen images.
 
-    Raises: EvaluationError, when there is none; it says where there would be some.
+    Raises: EvaluationError, when no image matches; its message says whether the other part has some.
     """
     outcomes = {part: outcomes_at(read_results(PARTS[part]), point) for part in PARTS}
     chosen = matching(outcomes[wanted.part], wanted)
     if len(chosen):
-        print(f"{min(wanted.count, len(chosen))} of {len(chosen)} images of the part {wanted.part}")  # noqa: T201
+        print(f"{min(wanted.count, len(chosen))} of {len(chosen)} images of the {wanted.part} part")  # noqa: T201
         return outcomes[wanted.part].take(chosen[: wanted.count])
     (other,) = {*PARTS} - {wanted.part}
     there = len(matching(outcomes[other], wanted))
-    mend = (
-        f"{there} of the part {other} would be: add --part {other}"
+    advice = (
+        f"{there} of the {other} part do: add --part {other}"
         if there
-        else ("leave a filter out; names stand in evaluation/results_*.csv, and what was trained on has no figures")
+        else "leave a filter out; evaluation/results_*.csv lists the names, and training images have no figures"
     )
-    raise EvaluationError(f"no image of the part {wanted.part} is what was asked for; {mend}")
+    raise EvaluationError(f"no image of the {wanted.part} part matches your filters; {advice}")
 
 
 def _predict_again(chosen: Outcomes) -> list[Prediction]:
-    """Predict the chosen images by the network that was measured, in their order.
+    """Predict the chosen images with the network that was measured, in their order.
 
-    Raises: EvaluationError, when the data lacks one of them or the network is another one.
+    Raises: EvaluationError, when the data lacks one of them or the weights have changed.
     """
     parts = defaultdict(str, dict.fromkeys(chosen.name, "chosen"))
     samples = {sample.entry.name: sample for sample in load_part("chosen", load_params(), parts)}
@@ -135,7 +147,7 @@ def _predict_again(chosen: Outcomes) -> list[Prediction]:
     for prediction, score in zip(predictions, chosen.score, strict=True):
         if abs(result_of(prediction).score - score) > SAME_SCORE:
             raise EvaluationError(
-                f"{WEIGHTS_FILE} is not the network that was measured for {EVALUATION_FOLDER}: run `dvc repro evaluate`"
+                f"the weights in {WEIGHTS_FILE} changed after {EVALUATION_FOLDER} was written: run `dvc repro evaluate`"
             )
     return predictions
 
@@ -157,7 +169,7 @@ def rows(chosen: Outcomes) -> list[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Choose, print, draw."""
+    """Choose images, print their figures and draw them."""
     wanted = arguments()
     point = read_operating_point()
     chosen = choose(wanted, point)

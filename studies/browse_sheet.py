@@ -1,4 +1,4 @@
-"""The sheet that `browse` draws: image, published mask and the found one's contour, a row each.
+"""The sheet that `browse` draws: one row for each image, with image, published mask and contour of the found mask.
 
 It does not know how the images were chosen.
 """
@@ -10,7 +10,7 @@ from tiles.operating_point import OperatingPoint
 from tiles.pictures import side_by_side
 from training.evaluation.predict import Prediction
 
-LINE = 2  # pixels: seen on a sheet that a screen shows at half its size
+LINE = 2  # pixels: visible when a screen shows the sheet at half its size
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
@@ -23,7 +23,7 @@ def contour(mask: np.ndarray) -> np.ndarray:
 
 
 def picture(prediction: Prediction, point: OperatingPoint, found: str) -> Image.Image:
-    """Draw one row. found: what the prediction is called."""
+    """Draw one row. found: the prediction's caption."""
     sample = prediction.sample
     truth = f"published: {sample.entry.defect_type}, {int(sample.mask.sum())} px"
     captions = [f"{sample.entry.name}, tile {sample.entry.tile}", truth, f"found: {found}"]

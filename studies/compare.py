@@ -1,8 +1,8 @@
-"""Is an experiment better, or lucky? `python -m studies.compare main grid-1 grid-2` compares them with the first.
+"""Is an experiment really better, or only by chance? `python -m studies.compare main grid-1 grid-2` tells.
 
-Each revision (an experiment, a branch, a commit, or `workspace`) has its table of the validation images in git. Its
-operating point is chosen there by the rule of the stage evaluate, so the figures are equally optimistic for all. The
-test part is left alone: it is for the one that was chosen.
+Each revision is compared with the first. A revision (an experiment, a branch, a commit, or `workspace`) has its table
+of the validation images in git. Its operating point is chosen on this table by the rule of the stage evaluate, so the
+figures are equally optimistic for all. The test part is not read: it is for the experiment that is chosen in the end.
 """
 
 import argparse
@@ -21,10 +21,11 @@ from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.files import VALIDATION_RESULTS_FILE
 from training.params import load_params
+from training.reports.figure_words import SHORT
 
 TABLE = VALIDATION_RESULTS_FILE
 WORKSPACE = "workspace"
-FIGURES = {"dice_pooled": "Dice, pooled", "dice_type_mean": "mean of types", "auroc": "AUROC"}
+FIGURES = {name: SHORT[name] for name in ("dice_pooled", "dice_type_mean", "auroc")}
 SAMPLES, SEED = 500, 20
 Draws = list[dict[str, Any]]  # measurements of sets of tiles, as evaluation.figures.bootstrap draws them
 
@@ -38,7 +39,7 @@ def _read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
     text = TABLE.read_text() if revision == WORKSPACE else commit and git("show", f"{commit}:{TABLE}")
     if not text:
         raise EvaluationError(
-            f"{revision} has no {TABLE}: name what `dvc exp show` lists, a branch, a commit or {WORKSPACE}"
+            f"{revision} has no {TABLE}: name an experiment of `dvc exp show`, a branch, a commit or {WORKSPACE}"
         )
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
         file.write(text)
@@ -48,23 +49,23 @@ def _read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
 
 
 def _commit_of(revision: str) -> str:
-    """Return the commit of a branch, a tag or an experiment, of this name's newest; empty where there is none."""
+    """Return the commit of a branch, a tag or the newest experiment of this name; empty if there is none."""
     found = git("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
     newest = ("--sort=-committerdate", "--count=1", "--format=%(objectname)")
     return found or git("for-each-ref", *newest, f"refs/exps/*/*/{revision}")
 
 
 def _refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
-    """Check that all validated on the same images.
+    """Check that all revisions were validated on the same images.
 
-    Raises: EvaluationError, naming those that did not.
+    Raises: EvaluationError, naming those that were not.
     """
     reference, *others = outcomes
     images = set(outcomes[reference].name)
     if other := [revision for revision in others if set(outcomes[revision].name) != images]:
         raise EvaluationError(
-            f"{', '.join(other)} validated on other images than {reference}: leave out what changed base.seed, "
-            "data_load or data_split"
+            f"{', '.join(other)}: the validation images differ from those of {reference}. Leave out experiments that "
+            "changed base.seed, data_load or data_split"
         )
 
 
@@ -75,7 +76,7 @@ def _differences(ours: Draws, theirs: Draws) -> dict[str, tuple[float, float]]:
 
 
 def rows(outcomes: Mapping[str, Outcomes]) -> list[list[str]]:
-    """Return a row for each revision: its figures, and how far from the first one's they may lie."""
+    """Return a row for each revision: its figures, and the differences from the first revision's with intervals."""
     figures = {revision: measure(found) for revision, found in outcomes.items()}
     draws = {revision: bootstrap(found, samples=SAMPLES, seed=SEED) for revision, found in outcomes.items()}
     reference, *others = outcomes
@@ -91,16 +92,14 @@ def rows(outcomes: Mapping[str, Outcomes]) -> list[list[str]]:
 
 
 def _change(difference: float, low: float, high: float) -> str:
-    """Return a difference with its interval; a star where it is on one side of nothing."""
+    """Return a difference with its interval; a star if the interval does not contain 0."""
     return f"{difference:+.3f} ({low:+.3f} to {high:+.3f}){'*' * (low > 0 or high < 0)}"
 
 
 def arguments(words: Sequence[str] | None = None) -> list[str]:
     """Read the revisions from the command line."""
     parser = argparse.ArgumentParser(prog="python -m studies.compare", description=__doc__)
-    parser.add_argument(
-        "revisions", nargs="+", metavar="REVISION", help="the first is what the others are compared with"
-    )
+    parser.add_argument("revisions", nargs="+", metavar="REVISION", help="the others are compared with the first")
     revisions: list[str] = parser.parse_args(words).revisions
     return list(dict.fromkeys(revisions))
 

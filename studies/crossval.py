@@ -1,10 +1,10 @@
 """Train and test every protocol of the report, and write its results as tables in studies/tables/<run>/.
 
     python -m studies.crossval              every run that has no tables yet, one after another
-    python -m studies.crossval honest-3     this one
+    python -m studies.crossval honest-3     only this run
 
-The runs are listed in `runs`. An interrupted run continues after its last whole epoch. Tables appear whole or not at
-all. Processes may do different runs at the same time; the second one to begin the same run is refused.
+`runs` lists the runs. An interrupted run continues after its last complete epoch. A run's tables are written completely
+or not at all. Processes may do different runs at the same time; the second one to begin the same run is refused.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ LOCK_FOLDER = Path(".run/crossval")
 
 
 def perform(name: str, base: Params, packages: dict[str, str]) -> None:
-    """Do one run; its folder appears whole or not at all."""
+    """Do one run; its folder is written completely or not at all."""
     params = params_of(name, base)
-    find_archive(params.data_load.url)  # its masks are counted after the training: miss it now, not then
+    find_archive(params.data_load.url)  # the masks are read after the training: fail now if there is no archive
     split = assign_parts(read_index(), params.data_split, params.base.seed)
     samples = {part: load_part(part, params, split) for part in PARTS}
     protocol: Any = baseline if name.startswith(BASELINE) else own_recipe
@@ -54,21 +54,21 @@ def alone(name: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StudyError(f"{name} is running in another process: wait for its end, or name another run") from None
+            raise StudyError(f"{name} is running in another process: wait until it ends, or name another run") from None
         yield
 
 
 def main() -> None:
-    """Do the runs that the command line names, or all, except for those that are done."""
+    """Do the runs that the command line names, or all of them, except those that have tables."""
     packages, params = check_packages(), load_params()
     if params.data_load.table:
         raise StudyError(
-            "the protocols are the literature's, on the published dataset: set data_load.table to null; for your own "
-            "images change data_split.test_fold and run `dvc repro`"
+            "cross-validation works only on the published dataset: set data_load.table to null; for your own images, "
+            "change data_split.test_fold and run `dvc repro`"
         )
     names = sys.argv[1:] or run_names(params)
     for name in names:
-        params_of(name, params)  # a wrong one is refused before the others take their hours
+        params_of(name, params)  # refuse a wrong name before the others take hours
     for name in names:
         with alone(name):
             if (TABLES_FOLDER / name).is_dir():

@@ -1,6 +1,6 @@
-"""The literature's ways to score, applied to predictions at native size; the report says where they still differ.
+"""The literature's ways to score, applied to predictions at native size; the report says how they still differ.
 
-Each frame turns a prediction into one of the size on which a publication counted pixels.
+`centre_crop` and `stretched` convert a prediction to the size at which a publication counted pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def _with(prediction: Prediction, probability: np.ndarray, defect_type: np.ndarr
 
 
 def write_centre_crop(predictions: Sequence[Prediction], params: DataLoadParams, folder: Path) -> None:
-    """Write test_centre_crop.csv: defective images alone, masks > 0."""
+    """Write test_centre_crop.csv: only defective images, masks > 0."""
     masks = read_masks(params, above=0)
     defective = [with_mask(p, masks[p.sample.entry.name]) for p in predictions if p.sample.entry.defect_type != FREE]
     write_results([result_of(centre_crop(prediction)) for prediction in defective], folder / "test_centre_crop.csv")
@@ -81,14 +81,14 @@ def write_literature_tables(predictions: Sequence[Prediction], point: OperatingP
 
 
 def read_masks(params: DataLoadParams, *, above: int) -> Mapping[str, np.ndarray]:
-    """Return {image: (H, W) bool} of the archive, by another rule than the one that data_load applied."""
+    """Return {image: (H, W) bool} of the archive, with another mask threshold than data_load's."""
     members = read_archive(params).items()
     masks = {PurePosixPath(name).stem: content for name, content in members if name.endswith(".png")}
     return {image: decode_mask(content, above=above, max_pixels=params.max_pixels) for image, content in masks.items()}
 
 
 def with_mask(prediction: Prediction, mask: np.ndarray) -> Prediction:
-    """Return the prediction with another truth. Shape: mask (H, W) bool."""
+    """Return the prediction with another true mask. Shape: mask (H, W) bool."""
     return replace(prediction, sample=replace(prediction.sample, mask=mask))
 
 
@@ -113,7 +113,7 @@ def _class_confusion(prediction: Prediction, point: OperatingPoint) -> np.ndarra
 def mean_iou(confusion: np.ndarray, *, with_background: bool) -> float:
     """Return the mean over classes of TP / (TP + FP + FN), pixels pooled over all images.
 
-    Shape: confusion (6, 6), as of `class_confusion`, summed.
+    Shape: confusion (6, 6), the sum of what `class_confusion` returns.
     """
     right = np.diag(confusion)
     each = right / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1) - right, 1)

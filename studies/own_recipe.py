@@ -23,7 +23,7 @@ from training.params import Params
 
 
 def shipped_model(key: str) -> tuple[Segmenter, dict[str, Any]] | None:
-    """Return the pipeline's own model and configuration where they are of this run, so that it is not trained twice."""
+    """Return the pipeline's own model and configuration if they belong to this run, so that it is not trained twice."""
     found = read_configuration()
     return load_model() if found and found["run"] == key else None
 
@@ -31,7 +31,7 @@ def shipped_model(key: str) -> tuple[Segmenter, dict[str, Any]] | None:
 def train_model(
     params: Params, packages: dict[str, str], split: dict[str, str], samples: dict[str, list[Sample]]
 ) -> tuple[Segmenter, dict[str, Any]]:
-    """Train, continue where an interrupted run ended, or take the pipeline's own model where it is of this run."""
+    """Train, continue an interrupted run, or return the pipeline's own model if it belongs to this run."""
     key = run_key(params, packages, split)
     if shipped := shipped_model(key):
         return shipped

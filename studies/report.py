@@ -1,6 +1,6 @@
 """`python -m studies.report`: the tables of all runs → studies/tables/metrics.json and studies/report.md.
 
-Every figure is computed here or by `training.evaluation`; the words stand in the template report.md.j2.
+Every figure is computed here or by `training.evaluation`; the template report.md.j2 has the words.
 """
 
 import csv
@@ -44,7 +44,7 @@ SEED = 20
 
 
 def honest() -> dict[str, Any]:
-    """Return the headline: every image predicted by a model that did not see its tile, at a point not chosen on it."""
+    """Return the main figures: a model that did not see the tile predicts each image, at a point chosen elsewhere."""
     folders = honest_folders()
     points = {folder.name: point_of(folder) for folder in folders}
     folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
@@ -58,12 +58,12 @@ def honest() -> dict[str, Any]:
 
 
 def _certain(outcomes: Outcomes) -> Outcomes:
-    """Leave out the images of doubtful labels."""
+    """Leave out the images with doubtful labels."""
     return outcomes.take(~np.isin(outcomes.name, doubtful_images()))
 
 
 def _with_intervals(outcomes: Outcomes) -> dict[str, Any]:
-    """Measure, and give each figure's 95 % interval by bootstrap over tiles."""
+    """Measure, and return each figure with its 95 % interval by bootstrap over tiles."""
     figures = flat(measure(outcomes))
     draws = [flat(draw) for draw in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED)]
     return {
@@ -73,7 +73,7 @@ def _with_intervals(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def leaky() -> dict[str, Any] | None:
-    """Return the literature's scores of the random run at its own operating point; None where it was not done."""
+    """Return the random run's figures, scored as publications do; None if the run was not done."""
     folder = TABLES_FOLDER / RANDOM
     if not (folder / "run.json").is_file():
         return None
@@ -84,7 +84,7 @@ def leaky() -> dict[str, Any] | None:
     )
     confusion = _class_confusion(folder, native, point)
     scored = {
-        "centre_crop": cropped,  # with those whose defect the crop loses: the publication counted them, too
+        "centre_crop": cropped,  # also images whose defect the crop loses: the publication counted them
         "stretched": stretched,
         "native_with_free": native,
     }
@@ -120,7 +120,7 @@ def _overlap(outcomes: Outcomes) -> dict[str, float]:
 
 
 def baselines() -> dict[str, Any]:
-    """Return {run: its figures and, where they exist, those of our own run on the same fold}."""
+    """Return {run: its figures and, if they exist, those of our own run on the same fold}."""
     found = {}
     for path in sorted(TABLES_FOLDER.glob(f"{BASELINE}*/run.json")):
         ours = TABLES_FOLDER / f"{HONEST}{path.parent.name.removeprefix(BASELINE)}"
@@ -135,7 +135,7 @@ def baselines() -> dict[str, Any]:
 
 
 def _scorings(folder: Path) -> dict[str, Any]:
-    """Score a run as the first public project scores, and as we do."""
+    """Score a run in the first public project's way and in ours."""
     point = point_of(folder)
     native, cropped = (
         outcomes_at(read_results(folder / f"{name}.csv"), point) for name in ("test", "test_centre_crop")
@@ -144,7 +144,7 @@ def _scorings(folder: Path) -> dict[str, Any]:
 
 
 def _render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
-    """Return the report. names: of all runs that it wants, honest ones first, then random and baseline."""
+    """Return the report. names: of all runs that belong in it, honest ones first, then random and baseline."""
     return render(TEMPLATE, **report_values(metrics, names, read_curves()))
 
 

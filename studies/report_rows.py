@@ -11,7 +11,7 @@ from training.reports.robustness import Curves, level_text
 PUBLISHED = {  # by protocol: who published what
     "centre_crop": "iterative/magnetic-tiles-defect: Dice 0.772, IoU 0.628; a later experiment 0.912 / 0.838",
     "stretched": "devvv27, EfficientNetV2-S U-Net, 29.6 M parameters: Dice 0.916, IoU 0.845",
-    "classes": "DeepLabV3+ (Xception, 55.9 M); DDRNet (5.7 M), by the ESNet paper, 2025: mIoU 77.1; 75.3",
+    "classes": "DeepLabV3+ (Xception, 55.9 M); DDRNet (5.7 M), reported in the ESNet paper, 2025: mIoU 77.1; 75.3",
 }
 PROTOCOLS = {
     "centre_crop": "(a) defective images, 224 centre crop, masks > 0",
@@ -23,7 +23,7 @@ NATIVE_FIGURES = ("dice_pooled", *(f"dice_by_type.{name}" for name in DEFECT_TYP
 
 
 def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curves) -> dict[str, Any]:
-    """Return what the template names. names: of all runs that the report wants."""
+    """Return the template's variables. names: of all runs that belong in the report."""
     *folds, random_name, baseline_name = names
     found, leaky = metrics["honest"], metrics["leaky"]
     return {
@@ -49,7 +49,7 @@ def _honest_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _with_interval(found: Mapping[str, Any] | None) -> str:
-    """Return a figure with its interval; a dash where the folds so far do not give it."""
+    """Return a figure with its interval; a dash if the folds so far do not have it."""
     if found is None:
         return "–"
     low, high = found["interval"]
@@ -92,7 +92,7 @@ def _baseline_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _native(scorings: Mapping[str, Any] | None, key: str) -> str:
-    """Return a figure by its nested name; a dash where it does not exist."""
+    """Return a figure by its nested name; a dash if it does not exist."""
     found: Any = scorings and scorings["native"]
     for name in key.split("."):
         found = found.get(name) if found else None

@@ -1,8 +1,8 @@
-"""The runs of the cross-validation: their names, their parameters, and where their tables stand.
+"""The runs of the cross-validation: their names, their parameters and the folders of their tables.
 
 honest-<k>    five folds by tile: fold k tests, another one validates, the rest trains
-random        the literature's leaky random split, where it pays to train half as long again
-baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own
+random        the literature's leaky random split, trained half as long again
+baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own test fold
 """
 
 import json
@@ -18,11 +18,11 @@ from training.params import Params, load_params
 
 TABLES_FOLDER = Path("studies/tables")
 HONEST, RANDOM, BASELINE = "honest-", "random", "baseline-"
-RANDOM_EPOCHS = 1.5  # times params.yaml's: it pays to remember tiles where their siblings are tested
+RANDOM_EPOCHS = 1.5  # times params.yaml's: remembering tiles improves the figures if their siblings are tested
 
 
 def run_names(params: Params) -> list[str]:
-    """Return the names of the runs that the report wants."""
+    """Return the names of the runs that belong in the report."""
     honest = [f"{HONEST}{fold}" for fold in range(params.data_split.folds)]
     return [*honest, RANDOM, f"{BASELINE}{params.data_split.test_fold}"]
 
@@ -47,7 +47,7 @@ def params_of(name: str, params: Params) -> Params:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read what a run was: configuration, commit, machine, seconds.
+    """Read the record of a run: configuration, commit, machine, seconds.
 
     Raises: StudyError, when it is missing.
     """
@@ -68,14 +68,14 @@ def point_of(folder: Path) -> OperatingPoint:
 def honest_folders() -> list[Path]:
     """Return the folders of the honest runs that exist.
 
-    Raises: StudyError, when there is none or two folds were trained in different ways.
+    Raises: StudyError, when there is none, or when folds were trained with different parameters or data.
     """
     folders = sorted(path.parent for path in TABLES_FOLDER.glob(f"{HONEST}*/run.json"))
     if not folders:
         raise StudyError("no honest fold has tables: run `python -m studies.crossval`")
     if len({json.dumps(_shared(read_run(folder)), sort_keys=True) for folder in folders}) > 1:
         raise StudyError(
-            f"the honest folds are of different parameters or data: delete the outdated ones in {TABLES_FOLDER}"
+            f"the honest folds were trained with different parameters or data: delete outdated ones in {TABLES_FOLDER}"
         )
     return folders
 

@@ -134,10 +134,10 @@ def broken_archive():
         f"{CRACK}.jpg": "neither a JPEG nor a PNG",
         f"{FREE}.jpg": "truncated",
         f"{BREAK}.png": "neither a JPEG nor a PNG",
-        "MT_Uneven/Imgs/exp1_num_109232.png": f"the mask is (20, 10) pixels, its image {size}",
+        "MT_Uneven/Imgs/exp1_num_109232.png": f"the mask has (20, 10) pixels, but its image has {size}",
         "MT_Fray/Imgs/exp1_num_331149.jpg": "its mask MT_Fray/Imgs/exp1_num_331149.png is missing",
         "MT_Blowhole/Imgs/exp1_num_262480.png": "its image MT_Blowhole/Imgs/exp1_num_262480.jpg is missing",
-        "MT_Scratch/Imgs/exp9_num_2.jpg": "the folder's type Scratch is none of Blowhole, ",
+        "MT_Scratch/Imgs/exp9_num_2.jpg": "the folder's type Scratch is not one of Blowhole, ",
         "MT_Free/Imgs/exp9_num_1.jpg": "tile_ids.csv does not name the tile that it shows",
     }
     return members, faults
@@ -169,7 +169,7 @@ def test_one_image_name_in_two_types_is_refused(tmp_path):
 
 
 def test_an_archive_without_images_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="there are none"):
+    with pytest.raises(DatasetError, match="the archive has problems:\n  it holds no image"):
         write_dataset({}, read_tile_ids(), PARAMS, tmp_path)
 
 

@@ -180,7 +180,7 @@ def test_what_is_no_table_of_results_is_refused_by_its_name(tmp_path, content):
     (tmp_path / "results.csv").write_text(content)
     with pytest.raises(DatasetError, match=r"results\.csv is not a table of results"):
         read_results(tmp_path / "results.csv")
-    with pytest.raises(DatasetError, match="is missing"):
+    with pytest.raises(DatasetError, match="is missing: `dvc repro evaluate` writes"):
         read_results(tmp_path / "none.csv")
 
 

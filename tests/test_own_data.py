@@ -119,15 +119,15 @@ FAULTS = {
     ),
     "no group": (change_row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
     "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
-    "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is called Dent-0-1, too"),
+    "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is also called Dent-0-1"),
     "a grey mask": (
         redrawn("Dent/0-0.mask.png", 100),
         r"the mask has no pixel brighter than 127 \(data_load\.mask_above",
     ),
-    "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask is \(7, 5\) pixels, its image"),
+    "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask has \(7, 5\) pixels, but its"),
     "a defect on a Free image": (
         change_row(26, image="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
-        r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* its image is Free: name its type",
+        r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* but its image is called Free: give",
     ),
     "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv cannot be read .* CSV file in UTF-8"),
     "no row": (lambda table: table.write_text("image,mask,type,casting\n"), "it names no image"),
@@ -151,7 +151,7 @@ def test_the_documented_snippet_writes_the_table_of_a_folder_a_type(table: Path)
 
 
 def test_a_type_of_the_parameters_that_no_image_has_is_named(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no image is of the type Scratch: take it out of"):
+    with pytest.raises(DatasetError, match="no image has the type Scratch: remove it from"):
         load(table, tmp_path / "tiles", types=(*TYPES, "Scratch"))
 
 

@@ -158,7 +158,7 @@ def test_a_branch_whose_pipeline_changed_meanwhile_is_left_as_it_is(branch: Bran
     done = branch.run("publish")
 
     assert 1 == done.returncode
-    assert "did not take the commit" in done.stderr
+    assert "was refused: either a newer push changed the pipeline" in done.stderr
     assert theirs == branch.git("rev-parse", BRANCH, folder=branch.bare)
 
 
@@ -185,7 +185,7 @@ def test_what_is_up_to_date_makes_no_commit(branch: Branch) -> None:
     done = branch.run("publish")
 
     assert 0 == done.returncode, done.stderr
-    assert "the branch holds these results already" in done.stderr
+    assert "the branch already has these results" in done.stderr
     assert before == branch.git("rev-parse", BRANCH, folder=branch.bare)
 
 
@@ -236,7 +236,7 @@ def test_the_shipped_results_make_a_comment_without_cml(tmp_path: Path) -> None:
     done = Step(tmp_path).run("comment", "--against", "unknown", cwd=repository)
 
     assert 0 == done.returncode, done.stderr
-    assert "the comment is on the run's page alone" in done.stderr
+    assert "the comment is only on the run's page" in done.stderr
     comment = (tmp_path / "summary").read_text()
     assert 2 == comment.count("xychart-beta")
     assert "| Dice of Uneven " in comment

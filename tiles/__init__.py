@@ -1,7 +1,7 @@
-"""What an image is in this project: bytes ↔ image ↔ canvas, mask ↔ bytes.
+"""Decoding, padding, masks, and the rule that turns probabilities into a mask: bytes ↔ image ↔ canvas, mask ↔ bytes.
 
-Training, evaluation and the proxy all read and write pixels through this package, so the network sees in
-production what it saw in training. It stands on Pillow and numpy alone and knows neither torch nor aiohttp.
+Training, evaluation and the proxy all read and write pixels with this package, so the network sees in
+production what it saw in training. It uses only Pillow and numpy and knows neither torch nor aiohttp.
 
 Words (docs/glossary.md has the rest):
     tile    the physical object; it is photographed several times

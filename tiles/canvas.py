@@ -1,4 +1,4 @@
-"""Image ↔ canvas: pad to what the network can take, and the exact inverse."""
+"""Image ↔ canvas: pad to a size that the network accepts, and the exact inverse."""
 
 import numpy as np
 

@@ -5,8 +5,8 @@ The file may come from a stranger, so its format and its size are checked before
     DecodeError
     ├── NotAnImageError       neither JPEG nor PNG
     ├── ImageTooLargeError    more pixels than the caller allows
-    ├── UnsupportedModeError  pixels that are not 8 or 16 bits a channel
-    └── TruncatedImageError   it starts well and then breaks off
+    ├── UnsupportedModeError  pixels that are not 8 or 16 bits per channel
+    └── TruncatedImageError   the header is an image's, the rest is missing or damaged
 """
 
 import io
@@ -20,7 +20,7 @@ SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})  # Pillow opens a
 
 
 class DecodeError(ValueError):
-    """These bytes are not an image that is read; the message says why and what would be one."""
+    """These bytes cannot be read as an image; the message says why and what to send."""
 
 
 class NotAnImageError(DecodeError):
@@ -46,7 +46,7 @@ def decode_image(data: bytes, *, max_pixels: int) -> np.ndarray:
     orientation is not applied: the image keeps the stored width and height.
 
     Shapes: (H, W) uint8, 0–255.
-    Raises: DecodeError, as drawn at the top of this file.
+    Raises: DecodeError, one of those at the top of this file.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -65,7 +65,7 @@ def decode_image(data: bytes, *, max_pixels: int) -> np.ndarray:
 def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageTooLargeError(
-            f"the image has {width} x {height} = {width * height} pixels, at most {max_pixels} are taken: "
+            f"the image has {width} x {height} = {width * height} pixels, but at most {max_pixels} are allowed: "
             "crop it to the tile or send a smaller one"
         )
 
@@ -76,5 +76,5 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     if image.mode in SIXTEEN_BIT_MODES:
         return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
     if image.mode not in EIGHT_BIT_MODES:
-        raise UnsupportedModeError(f"pixels of mode {image.mode} are not read: send 8-bit grey or RGB")
+        raise UnsupportedModeError(f"pixels of mode {image.mode} are not supported: send 8-bit grey or RGB")
     return np.asarray(image.convert("L"))

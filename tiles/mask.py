@@ -9,10 +9,10 @@ from tiles.decode import decode_image
 
 
 def decode_mask(data: bytes, *, above: int, max_pixels: int) -> np.ndarray:
-    """Decode a labelled mask file: a pixel is defective where its grey value is greater than `above`.
+    """Decode a labelled mask file: a pixel is defective if its grey value is greater than `above`.
 
-    The published masks are anti-aliased, so the rule matters: `above=127` keeps what is mostly covered, `above=0`
-    everything touched.
+    The published masks are anti-aliased, so the rule matters: `above=127` keeps pixels that are mostly covered,
+    `above=0` all that the defect touches.
 
     Shapes: (H, W) bool.
     Raises: DecodeError, as `decode_image` does.

@@ -1,10 +1,10 @@
-"""From probabilities to a mask, by the two numbers that come with a model; training and serving share it."""
+"""The rule that turns probabilities into a mask, with the two numbers that come with a model."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-SCORE_PIXELS = 32  # of 1, 8, 16, 32, 64, 128 and 256 the number that separates validation images best
+SCORE_PIXELS = 32  # the best of 1, 8, 16, 32, 64, 128 and 256 at separating validation images
 
 
 @dataclass(frozen=True)
@@ -12,8 +12,8 @@ class OperatingPoint:
     """When an image is defective, and where.
 
     Attributes:
-        threshold: grey level 1–255; a pixel of a defective image is defective where its probability is at least this.
-        alarm_score: 0–1; an image is defective where its score is at least this, and has no defective pixel otherwise.
+        threshold: grey level 1–255; a pixel of a defective image is defective if its probability is at least this.
+        alarm_score: 0–1; an image is defective if its score is at least this; otherwise it has no defective pixel.
     """
 
     threshold: int
@@ -37,10 +37,10 @@ def score(probability: np.ndarray) -> float:
 
 
 def _highest(probability: np.ndarray) -> np.ndarray:
-    """Return the SCORE_PIXELS highest values, in any order; all values where there are fewer.
+    """Return the SCORE_PIXELS highest values, in any order; all values if there are fewer.
 
     A partition of all pixels would take three times as long. The maxima of the columns give a lower bound: at least
-    SCORE_PIXELS pixels reach the SCORE_PIXELS-th highest maximum, so no highest pixel lies below it.
+    SCORE_PIXELS pixels reach the SCORE_PIXELS-th highest maximum, so none of the highest pixels is below it.
 
     Shapes: (H, W) → (SCORE_PIXELS,), both uint8.
     """
@@ -49,6 +49,6 @@ def _highest(probability: np.ndarray) -> np.ndarray:
     else:
         maxima = probability.max(axis=tuple(range(probability.ndim - 1)))  # (W,)
         bound = max(1, np.partition(maxima, -SCORE_PIXELS)[-SCORE_PIXELS])  # 1 leaves out the zeros: most of an image
-        zeros = np.zeros(SCORE_PIXELS, np.uint8)  # fill up where fewer pixels are above 0
+        zeros = np.zeros(SCORE_PIXELS, np.uint8)  # in case fewer pixels are above 0
         levels = np.concatenate([probability[probability >= bound], zeros])
     return np.partition(levels, -SCORE_PIXELS)[-SCORE_PIXELS:] if levels.size > SCORE_PIXELS else levels

@@ -1,14 +1,14 @@
 """The pipeline: archive → index → split → weights → figures → model repository.
 
-    params, errors, files, packages, pipeline    the ground: what every folder below may use
+    params, errors, files, packages, pipeline    what every folder below may use
     dataset/      the archive or your own table → images, masks, index, split, samples
     network/      the network, its losses, the function that is served, its weights on disk
     evaluation/   predictions → counts → figures, operating point, plots, robustness
-    fitting/      crops → a training run that can be resumed
+    fitting/      crops → a training run, which can be interrupted and continued
     graphs/       the network → ONNX graphs in three precisions → Triton's model repository
     reports/      what the others wrote → the model card
     stages/       one main() for each DVC stage: python -m training.stages.<stage>
 
 Each folder uses only those above it (fitting and graphs do not use each other), and nobody imports a stage. Only this
-package and `studies` import torch; neither knows the proxy.
+package, `studies` and one benchmark import torch; none of them knows the proxy.
 """

@@ -1,9 +1,9 @@
-"""What can go wrong in the pipeline, as one tree; a stage prints the message and exits with 1.
+"""The pipeline's errors, in one hierarchy; a stage prints the message and exits with 1.
 
 PipelineError
-├── ParamsError       params.yaml or dvc.yaml holds something unknown
+├── ParamsError       params.yaml or dvc.yaml has an unknown key or a wrong value
 ├── PackagesError     the environment differs from the lock
-├── ArchiveError      the archive is missing or damaged, or is another one
+├── ArchiveError      the archive is missing or damaged, or has other content
 ├── DatasetError      images, masks or splits do not fit together
 ├── TrainingError     the training cannot continue
 ├── EvaluationError   a measurement is missing
@@ -19,19 +19,19 @@ from host.allocator import keep_all_freed_memory
 
 
 class PipelineError(Exception):
-    """A user can mend this; the message says how."""
+    """A user can correct this; the message says how."""
 
 
 class ParamsError(PipelineError):
-    """params.yaml or dvc.yaml holds something unknown."""
+    """params.yaml or dvc.yaml has an unknown key or a wrong value."""
 
 
 class PackagesError(PipelineError):
-    """The environment differs from the lock in what changes results."""
+    """A package that changes results differs from the lock."""
 
 
 class ArchiveError(PipelineError):
-    """The archive is missing or damaged, or is another one."""
+    """The archive is missing or damaged, or has other content."""
 
 
 class DatasetError(PipelineError):
@@ -57,8 +57,8 @@ class ExportError(PipelineError):
 def exit_status(main: Callable[[], None]) -> int:
     """Run a main() and return the process's exit status.
 
-    A PipelineError is printed as one message. So is an OSError, such as a full or read-only disk: it names its file.
-    SIGTERM ends the process as SIGINT does, so that half-written files are removed.
+    A PipelineError is printed as one message. So is an OSError, such as a full or read-only disk: its message names the
+    file. SIGTERM ends the process as SIGINT does, so that half-written files are removed.
     """
     keep_all_freed_memory()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -71,6 +71,6 @@ def exit_status(main: Callable[[], None]) -> int:
 
 
 def _command(main: Callable[[], None]) -> str:
-    """Return the module as it was started: `__main__` stands for its name in sys.modules."""
+    """Return the name by which the module was started; sys.modules has it as `__main__`."""
     spec = sys.modules[main.__module__].__spec__
     return spec.name if spec else main.__module__

@@ -1,6 +1,6 @@
-"""Where everything lies that more than one module reads or writes, from the repository root.
+"""The path of every file that more than one module reads or writes, relative to the repository root.
 
-dvc.yaml and git name the same paths. How files are replaced whole: `host.files`.
+dvc.yaml and git name the same paths. `host.files` replaces files completely or not at all.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Does the environment hold what the lock says, of the packages that change results? Every stage asks this first."""
+"""The check that the installed packages that change results match the lock file. Every stage makes it first."""
 
 import platform
 import sys
@@ -23,7 +23,7 @@ DECISIVE = (
 def locked_versions(lock: Path = PACKAGES_LOCK) -> dict[str, str]:
     """Return {package: version} of the decisive packages, as the lock pins them for this interpreter.
 
-    Raises: PackagesError, when the lock is missing, does not pin one of them or has a line that is no pin.
+    Raises: PackagesError, when the lock is missing, does not pin one of them or has a line that pins nothing.
     """
     if not lock.is_file():
         raise PackagesError(f"{lock} is missing: run from the repository root, or make it with `make lock`")
@@ -51,10 +51,10 @@ def _pin(text: str, lock: Path) -> tuple[str, str, Marker | None]:
 
 
 def installed_version(package: str) -> str | None:
-    """Return the installed public version (a `+cpu` build counts as its release), or None where it is missing."""
+    """Return the installed public version (a `+cpu` build counts as its release), or None if there is none."""
     try:
         return Version(version(package) or "").public
-    except (PackageNotFoundError, InvalidVersion):  # no version: an installation that broke off
+    except (PackageNotFoundError, InvalidVersion):  # no version: an incomplete installation
         return None
 
 

@@ -37,7 +37,7 @@ Degrees = Annotated[list[Annotated[float, Field(ge=-180, le=180)]], AfterValidat
 Qualities = Annotated[list[Annotated[int, Field(ge=1, le=95)]], AfterValidator(_ascending)]
 
 
-# As the proxy takes them from the model's configuration, where commas part them.
+# The model's configuration separates the names with commas, and the proxy reads them from there.
 TypeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 _-]*$")]
 
 
@@ -76,7 +76,7 @@ class DataLoadParams(_Section):
 
 
 class DataSplitParams(_Section):
-    """Which images are trained on, validated on and tested on."""
+    """Which images train, validate and test."""
 
     method: Literal["by_tile", "random"]
     folds: Annotated[int, Field(ge=3)]
@@ -92,7 +92,7 @@ class DataSplitParams(_Section):
 
 
 class TrainParams(_Section):
-    """The network, its crops and its schedule; units stand in params.yaml."""
+    """The network, its crops and its schedule; params.yaml gives the units."""
 
     encoder: str
     encoder_weights: Literal["imagenet"] | None
@@ -126,7 +126,7 @@ class TrainParams(_Section):
 
 
 class RobustnessParams(_Section):
-    """The levels of each change of the test images; units stand in params.yaml."""
+    """The levels of each change of the test images; params.yaml gives the units."""
 
     gamma: Factors
     gain: Factors
@@ -137,7 +137,7 @@ class RobustnessParams(_Section):
 
 
 class EvaluateParams(_Section):
-    """What the operating point must keep to, and what the evaluation shows beside its figures."""
+    """The limit for the operating point, and what the evaluation shows in addition to its figures."""
 
     false_alarm_rate: Share
     gallery_images: Positive
@@ -145,7 +145,7 @@ class EvaluateParams(_Section):
 
 
 class ExportParams(_Section):
-    """The ONNX graph, and how far it may be from torch."""
+    """The ONNX graph, and how far its output may differ from torch's."""
 
     opset: Annotated[int, Field(ge=18)]
     max_batch_size: Positive
@@ -156,7 +156,7 @@ class ExportParams(_Section):
 
 
 class QuantizeParams(_Section):
-    """Which precision the model repository serves, how int8 is made, and what it may cost."""
+    """Which precision the model repository serves, how int8 is made, and how much accuracy it may lose."""
 
     serve: Literal["int8", "fp32"]
     format: Literal["QDQ", "QOperator"]

@@ -1,4 +1,4 @@
-"""What dvc.yaml and dvc.lock say of a stage: dvc.yaml is the one list of what each stage depends on."""
+"""What dvc.yaml and dvc.lock say about a stage: dvc.yaml is the only list of what each stage depends on."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from training.files import PIPELINE_FILE, PIPELINE_LOCK
 
 
 def code_digest(stage: str, pipeline: Path = PIPELINE_FILE) -> str:
-    """Return the sha256 over the Python files among a stage's dependencies: names and bytes.
+    """Return the sha256 over names and bytes of the Python files that a stage depends on.
 
     Raises: ParamsError, when dvc.yaml has no such stage.
     """
@@ -40,12 +40,12 @@ def _python_files(dependencies: list[str], root: Path) -> Iterator[Path]:
 def lock_digest(stage: str, lock: Path = PIPELINE_LOCK) -> str:
     """Return the sha256 of a stage's entry in dvc.lock: command, dependencies, parameters and outputs.
 
-    Empty when DVC did not run the stage.
+    Empty if DVC did not run the stage.
     """
     entry = _read(lock).get("stages", {}).get(stage)
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest() if entry else ""
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a YAML file as DVC itself does; empty where there is none."""
+    """Read a YAML file as DVC itself does; empty if there is none."""
     return YAML(typ="safe").load(path) or {} if path.is_file() else {}

@@ -8,6 +8,6 @@
     deploy      that image on Heroku, tested there, rolled back if it fails
     smoke       real images to POST /analyze
 
-Each outside program or service has one module: cml, registry (skopeo), github, heroku. Nothing imports this package;
-it knows neither torch nor the proxy.
+Each outside program or service has one module: cml, registry (skopeo), github, heroku. Nothing imports this package. It
+imports neither torch nor the proxy; of training, only the words for figures.
 """

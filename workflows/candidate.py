@@ -1,8 +1,8 @@
 """The container image of HEAD's sources: built once, pushed, and recorded as a release that names it.
 
-A digest over the paths that the Dockerfile copies names the release (`image-…`), whose note holds the image's own
-digest. So a commit that reaches `main`, by any kind of merge, finds the image that was tested on `dev`, or none:
-nothing is built or trained again. The variables are listed in workflows/image.py.
+The release is named after a digest over the paths that the Dockerfile copies (`image-…`), and its note contains the
+image's own digest. So a commit that reaches `main`, with any kind of merge, finds the image that was tested on `dev`,
+or none: nothing is built or trained again. workflows/image.py lists the variables.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from workflows import github, registry
 from workflows.commands import run, say
 from workflows.errors import ImageError, setting
 
-SOURCES = (  # what the Dockerfile copies, and itself
+SOURCES = (  # what the Dockerfile copies, and the Dockerfile itself
     ".dockerignore",
     "Dockerfile",
     "deploy/slim.sh",
@@ -34,17 +34,17 @@ REFERENCE = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
 
 
 def log_in() -> None:
-    """Log in to the registry that keeps the images."""
+    """Log in to the registry that has the images."""
     registry.log_in(repository().split("/")[0], setting("GITHUB_ACTOR"), setting("GITHUB_TOKEN"))
 
 
 def repository() -> str:
-    """Return where images are pushed; registries take lower case only."""
+    """Return the address to which images are pushed; registries accept only lower case."""
     return setting("IMAGE_REPOSITORY", f"ghcr.io/{setting('GITHUB_REPOSITORY')}").lower()
 
 
 def tag() -> str:
-    """Return the release tag of the image of HEAD's sources, made of a digest over their paths and contents."""
+    """Return the release tag of the image of HEAD's sources, made from a digest over their paths and contents."""
     return f"image-{hashlib.sha256(run('git', 'ls-tree', 'HEAD', '--', *SOURCES).encode()).hexdigest()[:12]}"
 
 
@@ -59,7 +59,7 @@ def recorded() -> str | None:
     if found := REFERENCE.search(release["body"] or ""):
         return found.group()
     raise ImageError(
-        f"the note of release {tag()} holds no name@sha256:…: delete the release and its tag, and build again"
+        f"the note of release {tag()} has no name@sha256:…: delete the release and its tag, and build again"
     )
 
 
@@ -77,12 +77,12 @@ def promoted() -> str:
 
 
 def build(commit: str) -> str:
-    """Build and push the image, labelled by its commit, and return name@digest.
+    """Build and push the image, labelled with its commit, and return name@digest.
 
     Raises: ImageError, if a source differs from HEAD.
     """
     if changed := run("git", "status", "--porcelain", "--", *SOURCES):
-        raise ImageError(f"commit these sources first, an image is built of committed sources only:\n{changed}")
+        raise ImageError(f"commit these sources first; an image is built only from committed sources:\n{changed}")
     address = f"{setting('GITHUB_SERVER_URL', 'https://github.com')}/{setting('GITHUB_REPOSITORY')}"
     run("docker", "build", f"--build-arg=REVISION={commit}", f"--build-arg=SOURCE={address}", "--tag", NAME, ".")
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,7 @@ def build(commit: str) -> str:
 
 @contextlib.contextmanager
 def running(reference: str) -> Iterator[str]:
-    """Run an image on this machine until the end of the `with` block; give its address."""
+    """Run an image on this machine until the end of the `with` block; yield its address."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         registry.fetch(reference, archive, NAME)

@@ -8,14 +8,14 @@ import shutil
 
 from workflows.commands import run
 
-IDLE_S = 600  # after so long without a job, the runner ends by itself
+IDLE_S = 600  # after so long without a job, the runner ends itself
 
 
 def launch_runner(*, name: str, region: str, machine: str, disk_gb: int, tags: dict[str, str], startup: str) -> None:
-    """Launch a spot instance that registers as a runner labelled by its name, and ends after one job.
+    """Launch a spot instance that registers as a runner labelled with its name, and ends after one job.
 
-    REPO_TOKEN must hold a token that may register runners, and the environment AWS's credentials. If AWS takes the
-    instance back, the run is not repeated: a person decides whether it is worth its price.
+    REPO_TOKEN must be a token that may register runners, and the environment must have AWS's credentials. If AWS takes
+    the instance back, the run is not repeated: a person decides whether it is worth its price.
     """
     run(
         "cml",

@@ -13,7 +13,7 @@ from workflows.errors import CommandError
 def run(*words: str, stdin: str | None = None, **env: str) -> str:
     """Run a program and return its standard output; its standard error goes to ours.
 
-    Give secrets by `stdin` or `env`: they are not logged.
+    Pass secrets in `stdin` or `env`: they are not logged.
 
     Raises: CommandError.
     """
@@ -28,9 +28,9 @@ def run(*words: str, stdin: str | None = None, **env: str) -> str:
 
 
 def succeeds(*words: str, **env: str) -> bool:
-    """Whether a program that answers a question exits with 0. Give secrets by `env`: it is not logged.
+    """Return True if the program exits with 0, False if with 1. Pass secrets in `env`: it is not logged.
 
-    Raises: CommandError, if it answers neither yes (0) nor no (1).
+    Raises: CommandError, if it exits with another status.
     """
     done = subprocess.run(words, env=os.environ | env, stdout=subprocess.DEVNULL, check=False)
     if done.returncode not in (0, 1):
@@ -52,7 +52,7 @@ def is_commit(name: str) -> bool:
 
 
 def output(**values: str) -> None:
-    """Hand values to later steps and jobs by the file that GITHUB_OUTPUT names; without one, print them."""
+    """Pass values to later steps and jobs in the file that GITHUB_OUTPUT names; without one, print them."""
     lines = "".join(f"{name.replace('_', '-')}={value}\n" for name, value in values.items())
     if path := os.environ.get("GITHUB_OUTPUT"):
         with Path(path).open("a") as file:
@@ -62,7 +62,7 @@ def output(**values: str) -> None:
 
 
 def summarise(markdown: str) -> None:
-    """Show a text on the run's page by the file that GITHUB_STEP_SUMMARY names; without one, print it."""
+    """Show a text on the run's page through the file that GITHUB_STEP_SUMMARY names; without one, print it."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a") as file:
             file.write(f"{markdown.rstrip()}\n\n")

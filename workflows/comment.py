@@ -1,7 +1,8 @@
 """`python -m workflows.comment [--against COMMIT]`: the results of HEAD, as Markdown, on the pull request and run page.
 
 It compares what the pipeline wrote at HEAD and at another commit; nothing is measured here. CML posts it on the pull
-request; without CML, it is on the run's own page alone. The words stand in comment.md.j2.
+request; without CML, it is only on the run's own page. The words are in comment.md.j2, those of the figures in
+training/reports/figure_words.py.
 
 | variable                              |                                                      |
 |---------------------------------------|------------------------------------------------------|
@@ -22,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tabulate import tabulate
 
 from host.commit import git
+from training.reports.figure_words import COUNTS, flat, headline
 from workflows import cml
 from workflows.commands import head_commit, is_commit, run, say, summarise
 from workflows.errors import exit_status, setting
@@ -40,27 +42,27 @@ GALLERY = {
     "median": "Images in the middle",
     "best": "The best images",
 }
-FIGURES = {  # keys of the test measurement, and what they are called
-    "dice_pooled": "Dice, pooled over the defective images",
-    "dice_image_mean": "Dice, mean over the defective images",
-    "dice_type_mean": "Dice, mean over the defect types",
-    "dice_by_type": "Dice of",
-    "found_images": "defective images in which a defect is found",
-    "auroc": "defective or not, AUROC",
-    "average_precision": "defective or not, average precision",
-    "free": "Free images with a false alarm",
-}
+FIGURES = (  # of the test measurement, in this order; figure_words has their words
+    "dice_pooled",
+    "dice_image_mean",
+    "dice_type_mean",
+    "dice_by_type",
+    "found_images",
+    "auroc",
+    "average_precision",
+    "free.any_pixel",
+)
 
 
 def main() -> None:
-    """Write the comment, and show it where people look."""
+    """Write the comment, and show it on the run's page and the pull request."""
     parser = argparse.ArgumentParser(prog="python -m workflows.comment", description="The results of HEAD.")
     parser.add_argument("--against", default="origin/dev", help="a commit or branch; default: %(default)s")
     comment = render(parser.parse_args().against)
     COMMENT_FILE.write_text(comment)
     summarise(comment)
     if not cml.comment(str(COMMENT_FILE)):
-        say("CML is not installed: the comment is on the run's page alone")
+        say("CML is not installed: the comment is only on the run's page")
 
 
 def render(against: str) -> str:
@@ -90,35 +92,28 @@ def render(against: str) -> str:
 
 
 def json_here(path: Path) -> dict[str, Any]:
-    """Read a file that the pipeline wrote; empty if it is not there."""
+    """Read a JSON file that the pipeline wrote; empty if there is none."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return found
 
 
 def json_at(commit: str, path: Path) -> dict[str, Any]:
-    """Read the same of another commit."""
+    """Read the same file of another commit."""
     found: dict[str, Any] = json.loads(git("show", f"{commit}:{path}") or "{}")
     return found
 
 
 def measurement(metrics: dict[str, Any]) -> str:
-    """Return the key of the test figures; those of a random split are called leaky."""
+    """Return the key under which metrics.json holds the test figures; those of a random split are called leaky."""
     return "test" if "test" in metrics else "test_leaky"
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:
     """Return {what it is called: figure} of the test measurement."""
     measured = metrics.get(measurement(metrics), {})
-    found: dict[str, float] = {}
-    for key, label in FIGURES.items():
-        value = measured.get(key)
-        if key == "free" and value:
-            found[label] = value["any_pixel"]
-        elif isinstance(value, dict):
-            found |= {f"{label} {defect_type}": figure for defect_type, figure in value.items()}
-        elif value is not None:
-            found[label] = value
-    return found
+    words, found = COUNTS | headline(list(measured.get("dice_by_type", {}))), flat(measured)
+    chosen = [name for key in FIGURES for name in found if name == key or name.startswith(f"{key}.")]
+    return {words[name]: found[name] for name in chosen}
 
 
 def compared(here: dict[str, float], there: dict[str, float]) -> list[list[str]]:
@@ -139,7 +134,7 @@ def shown(figure: float | None) -> str:
 
 
 def curve(path: Path) -> list[tuple[float, float]]:
-    """Read steps and values of a DVCLive plot; empty if it is not there."""
+    """Read steps and values of a DVCLive plot; empty if there is none."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:

@@ -1,16 +1,16 @@
 """`python -m workflows.deploy`: deploy the recorded image of HEAD's sources to a Heroku app; roll back if it fails.
 
 The image first runs here and must pass the smoke test. Then the app gets the same image and must pass the same test.
-If it does not, the app goes back to the release that it had, and the step fails.
+If it does not pass, the app goes back to its earlier release, and the step fails.
 
 | variable           | default              |                                                           |
 |--------------------|----------------------|-----------------------------------------------------------|
 | HEROKU_APP         |                      | the app's name                                            |
-| APP_URL            |                      | where it answers                                          |
+| APP_URL            |                      | its address                                               |
 | HEROKU_API_KEY     |                      | may release the app and read its log                      |
 | HEROKU_REGISTRY    | registry.heroku.com  |                                                           |
 
-The variables of workflows/image.py and workflows/github.py are needed, too.
+It also needs the variables of workflows/image.py and workflows/github.py.
 """
 
 import sys
@@ -22,7 +22,7 @@ from workflows.heroku import Heroku, Release
 
 
 def main() -> None:
-    """Try the image here, deploy it, and try it there."""
+    """Test the image here, deploy it, and test it in the app."""
     app, url = Heroku(setting("HEROKU_APP")), setting("APP_URL")
     candidate.log_in()
     reference = candidate.promoted()
@@ -61,7 +61,7 @@ def roll_back(app: Heroku, before: Release, url: str) -> None:
         smoke_test.check(url, model_commit=None)
     except Exception as error:
         by_hand = f"heroku releases:rollback v{before.version} --app {app.app}"
-        raise WorkflowError(f"the rollback failed, too: {error}. By hand: {by_hand}") from error
+        raise WorkflowError(f"the rollback also failed: {error}. By hand: {by_hand}") from error
     summarise(f"{app.app} is back on v{before.version} and passes the smoke test")
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong in a workflow, as one tree; a step prints the message and exits with 1.
+"""The errors of the workflows, in one hierarchy; a step prints the message and exits with 1.
 
 WorkflowError
 ├── SettingsError   a variable is missing or has a wrong value

@@ -28,7 +28,7 @@ def find_release(tag: str) -> dict[str, Any] | None:
 
 
 def create_release(*, tag: str, commit: str, name: str, note: str) -> None:
-    """Tag a commit and write a release note, as a prerelease: GitHub shows none as the latest version."""
+    """Tag a commit and write a release note, as a prerelease: GitHub never shows those as the latest version."""
     _call(
         "POST",
         "releases",

@@ -1,4 +1,4 @@
-"""A Heroku app whose web process is a container: release an image, wait for it, go back, read its log.
+"""A Heroku app whose web process is a container: release an image, wait for it, roll back, read the log.
 
 Source: Heroku's Platform API, https://devcenter.heroku.com/articles/platform-api-reference, and "Container Registry &
 Runtime" there for releasing an image.
@@ -19,7 +19,7 @@ from workflows.service import call
 
 ACCEPT = "application/vnd.heroku+json; version=3"
 ACCEPT_DOCKER = f"{ACCEPT}.docker-releases"
-START_S = 300  # within which a dyno must be up: a large image is pulled first
+START_S = 300  # a dyno must be up within this time, which includes pulling a large image
 POLL_S = 3
 LOG_LINES = 100
 
@@ -41,18 +41,18 @@ class Heroku:
         self._key = setting("HEROKU_API_KEY")
 
     def current_release(self) -> Release:
-        """Return what the app runs.
+        """Return the release that the app runs.
 
-        Raises: ServiceError, if it runs nothing.
+        Raises: ServiceError, if there is none.
         """
         found = self._call("GET", "/releases", Range="version ..; order=desc,max=50")
         for release in found:
             if release.get("current"):
                 return Release(release["id"], release["version"])
-        raise ServiceError(f"none of the last {len(found)} releases of {self.app} is the current one")
+        raise ServiceError(f"found no current release of {self.app} among its last {len(found)}: deploy once by hand")
 
     def release_image(self, image_id: str) -> None:
-        """Let the web process run an image that the app's registry holds."""
+        """Let the web process run an image from the app's registry."""
         updates = {"updates": [{"type": "web", "docker_image": image_id}]}
         self._call("PATCH", "/formation", updates, Accept=ACCEPT_DOCKER)
 
@@ -78,7 +78,7 @@ class Heroku:
             time.sleep(POLL_S)
 
     def log(self) -> str:
-        """Return the last lines of the app's log, which include Heroku's own about the dynos."""
+        """Return the last lines of the app's log, including Heroku's own about the dynos."""
         session = self._call("POST", "/log-sessions", {"lines": LOG_LINES, "tail": False})
         return call("GET", session["logplex_url"], {}).decode(errors="replace")
 

@@ -1,13 +1,11 @@
 """`python -m workflows.image`: build the container image of HEAD once, and record it as a release of its sources.
 
-A digest over the paths that the Dockerfile copies names the release (`image-…`), whose note holds the image's own
-digest. So a commit that reaches `main`, by any kind of merge, finds the image that was tested on `dev`, or none:
-nothing is built or trained again.
+How a commit on `main` finds the image that was tested on `dev`: workflows/candidate.py.
 
 | variable          | default                      |                                                       |
 |-------------------|------------------------------|-------------------------------------------------------|
 | IMAGE_REPOSITORY  | ghcr.io/GITHUB_REPOSITORY    | the repository that images are pushed to              |
-| GITHUB_ACTOR      |                              | logs in there, with GITHUB_TOKEN                      |
+| GITHUB_ACTOR      |                              | the user that logs in there, with GITHUB_TOKEN        |
 """
 
 import json
@@ -24,7 +22,7 @@ The container image of commit {commit}:
 
     {reference}
 
-It was built from these sources alone, and deployed to the development app. The production app gets the same digest
+It was built only from these sources, and deployed to the development app. The production app gets the same digest
 when the same sources reach `main`.
 """
 

@@ -1,11 +1,10 @@
 """`python -m workflows.publish`: push data to DVC's remote, then one commit of the files that git keeps to the branch.
 
-The data goes first, so that no commit names data that the remote lacks. The push is never forced. If the branch got
-new commits meanwhile, the results are put on top of them, unless these changed the pipeline: then the results are
-dropped.
+The data is pushed first, so that no commit names data that the remote lacks. The push is never forced. If the branch
+has new commits, the results are put on top of them, unless these changed the pipeline: then the results are dropped.
 
-A push with the workflow's own GITHUB_TOKEN starts no workflow. As a second guard, the workflows skip a commit with the
-title that `title` makes.
+A push with the workflow's own GITHUB_TOKEN starts no workflow. In addition, the workflows skip a commit with the title
+that `title` returns.
 
 | variable        |                                                                         |
 |-----------------|-------------------------------------------------------------------------|
@@ -38,12 +37,12 @@ BOT = {
 
 
 def main() -> None:
-    """Publish, and tell later jobs the commit that holds the results."""
+    """Publish, and pass the commit with the results to later jobs."""
     branch = setting("GITHUB_REF_NAME")
     run("dvc", "push")
     run("git", "add", "--all", "--", LOCK_FILE, *kept_by_git(outputs()))
     if succeeds("git", "diff", "--cached", "--quiet"):
-        say("the branch holds these results already")
+        say("the branch already has these results")
     else:
         run("git", "commit", "--quiet", "--message", title(branch, setting("GITHUB_RUN_ID", "by hand")), **BOT)
         push(branch)
@@ -62,12 +61,12 @@ def outputs() -> list[str]:
 
 
 def kept_by_git(paths: list[str]) -> list[str]:
-    """Leave out what git ignores: DVC's cache holds it."""
+    """Leave out the paths that git ignores: they are in DVC's cache."""
     return [path for path in paths if not succeeds("git", "check-ignore", "--quiet", path)]
 
 
 def push(branch: str) -> None:
-    """Push HEAD to the branch, on top of newer commits if these do not change the pipeline.
+    """Push HEAD to the branch, on top of newer commits unless these change the pipeline.
 
     Raises: PublishError, if they do or the branch may not be written.
     """
@@ -81,13 +80,13 @@ def push(branch: str) -> None:
         run(*command, **credentials())
     except CommandError as error:
         raise PublishError(
-            f"{branch} did not take the commit: either a newer push changed the pipeline and trains again, or this "
+            f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or this "
             f"token may not write to the branch: {error}"
         ) from error
 
 
 def credentials() -> dict[str, str]:
-    """Return git's configuration for GITHUB_TOKEN as variables, so that no command line and no file holds it."""
+    """Return git's configuration for GITHUB_TOKEN as variables, so that it is on no command line and in no file."""
     token = os.environ.get("GITHUB_TOKEN")
     if not token:
         return {}

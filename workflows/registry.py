@@ -1,4 +1,4 @@
-"""Container registries, by skopeo: it copies an image from one to another with its digest unchanged.
+"""Container registries, through skopeo: it copies an image from one to another with its digest unchanged.
 
 Source: skopeo-copy(1), skopeo-inspect(1), skopeo-login(1)
 """
@@ -16,9 +16,9 @@ def log_in(registry: str, user: str, password: str) -> None:
 
 
 def push(archive: Path, target: str) -> str:
-    """Push a file that `docker save` wrote, and return the digest that the registry gave it.
+    """Push a file that `docker save` wrote, and return the digest that the registry reports.
 
-    The format is Docker's own, schema 2: Heroku's registry takes no other.
+    The format is Docker's own, schema 2: Heroku's registry accepts no other.
     """
     with tempfile.TemporaryDirectory() as folder:
         digest = Path(folder) / "digest"

@@ -7,7 +7,7 @@ from workflows.errors import exit_status
 
 
 def main() -> None:
-    """Pull and reproduce; a stage makes what the remote lacks."""
+    """Pull and reproduce; the stages make the data that the remote lacks."""
     run("dvc", "pull", "--allow-missing")
     run("dvc", "repro")
 

@@ -1,12 +1,12 @@
 """The machine that trains: `python -m workflows.runner launch [--since-success-of WORKFLOW]` and `… terminate`.
 
-CML terminates its instance after its job, but not once the role's hour is over, nor if the runner never came up. So
+CML terminates its instance after its job, but not after the role's hour is over, nor if the runner never started. So
 the workflow always runs `terminate`, and the instance powers itself off in the end.
 
 | variable          | default      |                                                                    |
 |-------------------|--------------|--------------------------------------------------------------------|
-| GITHUB_RUN_ID     |              | the instance's tag, by which it is found again                     |
-| AWS_REGION        |              | the region that it runs in                                         |
+| GITHUB_RUN_ID     |              | the instance's tag, with which `terminate` finds it                |
+| AWS_REGION        |              | the region in which the instance runs                              |
 | RUNNER_MACHINE    | g4dn.xlarge  | EC2 instance type; one NVIDIA T4                                   |
 | RUNNER_DISK_GB    | 64           | its disk; torch and the data take about 20                         |
 | REPO_TOKEN        |              | may register runners in this repository                            |
@@ -52,7 +52,7 @@ def main() -> None:
 def pipeline_changed(workflow: str) -> bool:
     """Whether a file of the pipeline changed since the workflow last succeeded on this branch.
 
-    The commit before the push would be wrong: its run may have failed, or been replaced by this one while it waited.
+    Comparing with the commit before the push would be wrong: its run may have failed, or this run may have replaced it.
     """
     since = github.last_success(workflow, setting("GITHUB_REF_NAME"))
     if since is None or not is_commit(since):
@@ -64,7 +64,7 @@ def pipeline_changed(workflow: str) -> bool:
 
 
 def launch() -> None:
-    """Launch an instance and tell later jobs the label of its runner."""
+    """Launch an instance and pass the label of its runner to later jobs."""
     run_id = setting("GITHUB_RUN_ID")
     name = f"tiles-{run_id}-{setting('GITHUB_RUN_ATTEMPT', '1')}"
     cml.launch_runner(

@@ -1,4 +1,4 @@
-"""HTTP to GitHub, to Heroku and to our own service: JSON bodies, and failures as ServiceError."""
+"""HTTP requests to GitHub, to Heroku and to our own service, with JSON bodies; failures become ServiceError."""
 
 import json
 import urllib.error

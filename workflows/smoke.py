@@ -10,7 +10,7 @@ from workflows.smoke_test import check, expected_model
 def main() -> None:
     """Check the service at an address."""
     parser = argparse.ArgumentParser(prog="python -m workflows.smoke", description="Real images to POST /analyze.")
-    parser.add_argument("url", help="of the service, such as http://127.0.0.1:8080")
+    parser.add_argument("url", help="address of the service, such as http://127.0.0.1:8080")
     check(parser.parse_args().url, expected_model())
 
 

@@ -1,4 +1,4 @@
-"""Does a service find the defects in the sample images, with the model of HEAD?
+"""Check that a service finds the defects in the sample images, with the model of HEAD.
 
 It posts each sample to /analyze, one after another, as a client would.
 """
@@ -31,7 +31,7 @@ def expected_model() -> str:
     """
     if found := MODEL_COMMIT.search(CONFIGURATION.read_text()):
         return found.group(1)
-    raise SmokeError(f"{CONFIGURATION} has no parameter model.commit: `dvc repro` writes it")
+    raise SmokeError(f"{CONFIGURATION} has no parameter model.commit: run `dvc repro`, which writes it")
 
 
 def check(url: str, model_commit: str | None) -> None:
@@ -47,7 +47,7 @@ def check(url: str, model_commit: str | None) -> None:
         found = analyse(url, sample, model_commit)
         truth = decode_mask(sample.with_suffix(".png").read_bytes(), above=ABOVE, max_pixels=MAX_PIXELS)
         if found.shape != truth.shape:
-            raise SmokeError(f"{sample}: the mask has the shape {found.shape}, the image {truth.shape}")
+            raise SmokeError(f"{sample}: the mask has the shape {found.shape}, but the image has {truth.shape}")
         common, total = common + int((found & truth).sum()), total + int(found.sum()) + int(truth.sum())
     dice = 2 * common / total
     if dice < LEAST_DICE:
@@ -74,7 +74,7 @@ def wait_until_ready(url: str) -> None:
 
 
 def analyse(url: str, sample: Path, model_commit: str | None) -> np.ndarray:
-    """Return the mask that POST /analyze gives: (H, W) bool.
+    """Return the mask that POST /analyze answers: (H, W) bool.
 
     Raises: SmokeError.
     """
@@ -83,7 +83,7 @@ def analyse(url: str, sample: Path, model_commit: str | None) -> np.ndarray:
         answer: dict[str, Any] = json.loads(said)
         served, mask = answer["model"]["commit"], np.array(answer["pred"], dtype=bool)
     except (ServiceError, ValueError, KeyError, TypeError) as error:
-        raise SmokeError(f"{sample}: the answer holds no mask: {error}") from error
+        raise SmokeError(f"{sample}: the answer to this sample has no mask: {error}") from error
     if model_commit not in (None, served):
         raise SmokeError(f"the service answers with the model of commit {served} instead of {model_commit}")
     return mask

@@ -1,6 +1,6 @@
 """`make bench-peers`: the same graph on the same cores, served by this project and by others, in the same run.
 
-The result is a ratio within a round: to ONNX Runtime alone, which is the limit, and to the best peer.
+The results are ratios within a round: to ONNX Runtime alone, which is the limit, and to the best peer.
 """
 
 import argparse
@@ -26,11 +26,19 @@ CLIENTS = (4, 8)
 def main() -> None:
     """Measure, and write the record `peers`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="The same graph, served by others.")
-    parser.add_argument("--seconds", type=float, default=5, help="of a measurement, about; default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="to choose from; default: %(default)s")
-    parser.add_argument("--graph", type=Path, default=GRAPH, help="that all serve; default: %(default)s")
-    parser.add_argument("--only", nargs="+", help="contenders by name; default: all")
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="approximate seconds of a measurement; default: %(default)s"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds to measure; default: %(default)s")
+    parser.add_argument(
+        "--clients",
+        type=int,
+        nargs="+",
+        default=CLIENTS,
+        help="numbers of clients to choose from; default: %(default)s",
+    )
+    parser.add_argument("--graph", type=Path, default=GRAPH, help="graph that all serve; default: %(default)s")
+    parser.add_argument("--only", nargs="+", help="names of the contenders; default: all")
     options = parser.parse_args()
     cores, left_out = usable_cores(), dict[str, str]()
     asked = {each.name: each for each in contenders(options.graph, cores) if each.name in (options.only or [each.name])}

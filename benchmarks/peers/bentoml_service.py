@@ -1,6 +1,6 @@
 """BentoML: a service of PEER_WORKERS processes, one inference at a time in each.
 
-Its adaptive batching takes and returns lists, while a request here holds one image; on a CPU it would not help either.
+Its adaptive batching accepts and returns lists, but a request here has one image; on a CPU it would not help either.
 """
 
 from typing import Annotated

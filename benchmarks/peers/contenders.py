@@ -1,7 +1,7 @@
-"""Who is compared, and with which settings.
+"""The contenders, and the settings with which each is tried.
 
-Triton and this project run as they are published. The others get n processes or threads for n cores, and LitServe its
-batching; rounds.py measures which is better before the rounds.
+Triton and this project run as they are published. The others run n processes or threads on n cores, LitServe also with
+its batching; rounds.py measures before the rounds which is better.
 """
 
 import json
@@ -25,7 +25,7 @@ Variant = Mapping[str, int]  # settings that a contender can be started with
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement; latency_ms is empty if nothing was asked over a network."""
+    """One measurement; latency_ms is empty without requests over a network."""
 
     images_s: float
     latency_ms: Mapping[str, float] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Running:
-    """A contender that is ready. url: where it answers images, None for a runtime alone and for Triton."""
+    """A contender that is ready. url: its address for images, None for a runtime alone and for Triton."""
 
     measure: Callable[[int, int], Result]  # with so many clients, so many cycles over the samples
     url: str | None = None
@@ -56,10 +56,10 @@ class Contender:
 
 
 def contenders(graph: Path, cores: int) -> list[Contender]:
-    """Return all of them, for so many cores."""
+    """Return all contenders, for so many cores."""
     spread, joined = {"workers": cores, "threads": 1}, {"workers": 1, "threads": cores}
     both = [spread, joined] if cores > 1 else [spread]
-    # Either processes, or one process whose threads infer at the same time: ONNX Runtime lets the others run.
+    # Either processes, or one process whose threads infer at the same time: ONNX Runtime releases Python's lock.
     processes = [{"processes": cores, "workers": 1, "threads": 1}, {"processes": 1, "workers": cores, "threads": 1}]
     png, as_json = jpeg_bodies(PNG), jpeg_bodies(JSON)
     alone = {name: partial(_runtime, name, graph) for name in ("onnxruntime", "openvino")}

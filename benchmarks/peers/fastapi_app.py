@@ -1,4 +1,4 @@
-"""FastAPI with ONNX Runtime in the process: the usual way to put a network behind a URL.
+"""FastAPI with ONNX Runtime in the process: the usual way to serve a network over HTTP.
 
 uvicorn starts the processes; in each, PEER_WORKERS threads decode, infer and encode, and the event loop does the rest.
 """

@@ -1,7 +1,7 @@
-"""No server: a runtime on the sample canvases, ready in memory. Nothing that serves the graph can be faster.
+"""No server: a runtime on the sample canvases in memory. Nothing that serves the graph can be faster.
 
-`python -m benchmarks.peers.in_process onnxruntime --workers 2 --threads 1` prints the images a second as JSON. It
-is a process of its own, so that no thread of another runtime is left.
+`python -m benchmarks.peers.in_process onnxruntime --workers 2 --threads 1` prints the images per second as JSON.
+Each runtime has a process of its own, so that no thread of another runtime is left.
 """
 
 import argparse
@@ -23,7 +23,7 @@ InferAll = Callable[[Sequence[np.ndarray]], list[np.ndarray]]  # canvases (1, H,
 
 
 def onnxruntime_on(graph: Path, workers: int, threads: int) -> InferAll:
-    """Make so many sessions of so many threads each, one for each worker."""
+    """Create a session with so many threads for each worker."""
     free = [LocalSegmenter(graph, threads) for _ in range(workers)]
     pool = ThreadPoolExecutor(workers)
 
@@ -41,7 +41,7 @@ def onnxruntime_on(graph: Path, workers: int, threads: int) -> InferAll:
 def openvino_on(graph: Path, workers: int, threads: int) -> InferAll:
     """Compile for so many streams of so many threads each, in float32.
 
-    By default it uses bfloat16 if the processor has it, and then finds other masks.
+    By default OpenVINO uses bfloat16 if the processor has it, and then the masks differ.
     """
     streams = {"NUM_STREAMS": str(workers), "INFERENCE_NUM_THREADS": str(workers * threads)}
     compiled = openvino.Core().compile_model(str(graph), "CPU", {**streams, "INFERENCE_PRECISION_HINT": "f32"})
@@ -62,7 +62,7 @@ def openvino_on(graph: Path, workers: int, threads: int) -> InferAll:
 
 
 def images_s(infer_all: InferAll, inputs: Sequence[np.ndarray], cycles: int) -> float:
-    """Return the images a second over so many cycles, after one that warms up."""
+    """Return the images per second over so many cycles, after one warm-up cycle."""
     infer_all(inputs)
     started_s = time.perf_counter()
     infer_all([canvas for _ in range(cycles) for canvas in inputs])
@@ -75,8 +75,8 @@ def main() -> int:
     parser.add_argument("runtime", choices=["onnxruntime", "openvino"])
     parser.add_argument("--graph", type=Path, default=GRAPH)
     parser.add_argument("--workers", type=int, default=1, help="sessions or streams at once; default: %(default)s")
-    parser.add_argument("--threads", type=int, default=1, help="of each; default: %(default)s")
-    parser.add_argument("--cycles", type=int, default=1, help="over the samples; default: %(default)s")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each; default: %(default)s")
+    parser.add_argument("--cycles", type=int, default=1, help="cycles over the samples; default: %(default)s")
     options = parser.parse_args()
     load = {"onnxruntime": onnxruntime_on, "openvino": openvino_on}[options.runtime]
     infer_all = load(options.graph, options.workers, options.threads)

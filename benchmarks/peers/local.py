@@ -1,8 +1,8 @@
-"""One image through the network inside the running process, as the Python peers do it; `tiles` handles the pixels.
+"""Segments one image inside the running process, as the Python peers do; `tiles` handles the pixels.
 
 PEER_GRAPH     the ONNX graph; default the served one
 PEER_WORKERS   processes, or threads that infer at the same time: the peer says which
-PEER_THREADS   of each ONNX Runtime session
+PEER_THREADS   threads of each ONNX Runtime session
 PEER_BATCH     images in one batch, if the peer can make one
 """
 

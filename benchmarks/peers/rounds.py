@@ -1,7 +1,7 @@
-"""Each contender's best settings, then rounds in which each is started, measured and ended.
+"""Finds each contender's best settings, then runs rounds in which each contender is started, measured and ended.
 
-The order rotates, so that a machine that gets slower meanwhile is unfair to nobody. Who fails is left out from then
-on, with the reason.
+The order rotates, so that no contender has a disadvantage if the machine becomes slower. A contender that fails is left
+out of the rest, with the reason.
 """
 
 import statistics
@@ -31,7 +31,7 @@ class Choice(NamedTuple):
 def choose_all(
     asked: Sequence[Contender], graph: Path, clients: Sequence[int], left_out: dict[str, str]
 ) -> dict[str, Choice]:
-    """Return each contender's best settings; note who fails in `left_out`."""
+    """Return each contender's best settings; record in `left_out` why a contender failed."""
     segmenter = LocalSegmenter(graph, usable_cores())
     expected = [segmenter.mask(path.read_bytes()) for path in image_files()]
     chosen: dict[str, Choice] = {}
@@ -44,7 +44,7 @@ def choose_all(
 
 
 def _choose(contender: Contender, clients: Sequence[int], expected: Sequence[np.ndarray]) -> Choice:
-    """Try each variant with each number of clients, and compare the masks that it answers."""
+    """Try each variant with each number of clients, and compare its masks with ONNX Runtime's."""
     tried = []
     for variant in contender.variants:
         with contender.start(variant) as running:
@@ -59,7 +59,7 @@ def _choose(contender: Contender, clients: Sequence[int], expected: Sequence[np.
 def run_rounds(
     asked: Sequence[Contender], chosen: Mapping[str, Choice], rounds: int, cycles: int, left_out: dict[str, str]
 ) -> dict[str, list[Result]]:
-    """Measure every chosen contender once a round; return those who never failed, and note the others."""
+    """Measure every chosen contender once in each round; return those that never failed; record why the others did."""
     results: dict[str, list[Result]] = {name: [] for name in chosen}
     racing = [contender for contender in asked if contender.name in chosen]
     for number in range(rounds):
@@ -79,7 +79,7 @@ def run_rounds(
 
 
 def _leave_out(contender: Contender, error: BenchmarkError, left_out: dict[str, str]) -> None:
-    """Note the reason, without this machine's paths."""
+    """Record the reason, without this machine's paths."""
     left_out[contender.name] = str(error).replace(f"{Path.cwd()}/", "")
     say(f"{contender.name} is left out: {error}")
 
@@ -87,7 +87,7 @@ def _leave_out(contender: Contender, error: BenchmarkError, left_out: dict[str, 
 def latency_alone(limit: Contender, ours: Contender, *, rounds: int, cycles: int) -> dict[str, Any]:
     """Compare the latency of one client that waits for each answer with that of the network alone.
 
-    Return each one's milliseconds an image, round by round, and the spread of their ratios.
+    Return the milliseconds per image of both, for each round, and the spread of their ratios.
     """
     one_session = {"workers": 1, "threads": 1}  # one client's image is in one instance, which has one thread
     network, served = [], []
@@ -101,7 +101,7 @@ def latency_alone(limit: Contender, ours: Contender, *, rounds: int, cycles: int
 
 
 def spread(values: Sequence[float], limits: Sequence[float]) -> dict[str, float]:
-    """Return median, least and greatest of the ratios of two lists, round by round."""
+    """Return median, least and greatest ratio of two lists, with one ratio for each round."""
     ratios = [value / limit for value, limit in zip(values, limits, strict=True)]
     figures = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
     return {name: round(value, 4) for name, value in figures.items()}

@@ -1,7 +1,7 @@
 """`python -m studies.audit`: data/tiles → studies/label_audit.md, doubtful_images.csv and tile_ids.csv.
 
-Not a stage of the pipeline: the labels are published and do not change. The images that it doubts stay in every figure
-except the second line of the scores. Run it again when a rule changes.
+It is not a stage of the pipeline, because the labels are published and do not change. The doubtful images count in
+every figure except the second column of scores. Run the audit again when a rule changes.
 """
 
 import sys
@@ -23,7 +23,7 @@ REPORT_FILE = Path("studies/label_audit.md")
 
 
 def tile_ids(tiles: Sequence[Sequence[Sample]]) -> list[tuple[str, int]]:
-    """Return image and tile of every image, by the frame counter; a tile's number is its first frame's."""
+    """Return (image, tile) of every image, ordered by the frame counter; a tile has the number of its first frame."""
     rows = [(sample.entry.name, frame(tile[0].entry.name)) for tile in tiles for sample in tile]
     return sorted(rows, key=lambda row: frame(row[0]))
 

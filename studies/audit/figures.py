@@ -1,6 +1,6 @@
 """All figures of the label audit: the rules applied to the dataset, tile by tile.
 
-It stands between the rules and the report: what is measured is decided here, how it is worded in `report`.
+This module decides what is measured; `report` decides how it is worded.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ from studies.audit.tile_recovery import Difference, Pair, agreement, joined, par
 from training.dataset.index import FREE, Entry
 from training.dataset.samples import Sample
 
-SAMPLED_PAIRS = 300  # of one tile, and of two
+SAMPLED_PAIRS = 300  # of images of the same tile, and as many of images of different tiles
 SEED = 20
-GOOD_ENOUGH = 0.6  # correlation: no turn is looked for beyond; a turn by half a degree costs more
+GOOD_ENOUGH = 0.6  # correlation: above it the search over rotations ends; each half degree takes more time
 
 
 @dataclass(frozen=True)
 class Correlations:
-    """What a measure finds where it should fire and where it should not."""
+    """Correlations of pairs that should match and of pairs that should not."""
 
     alike: list[float]
     unlike: list[float]
@@ -44,9 +44,17 @@ class Correlations:
 class Audit:
     """All figures of the report.
 
-    tiles: as recovered; rand_index, joined, parted: against tile_ids.csv; plain, registered: of pairs of images, before
-    streaks are removed and turns tried, and after; defects: of defect regions; votes: of every image of the defective
-    tiles; votes_of_labelled: of those alone that label a defect.
+    Attributes:
+        tiles: the images of each recovered tile.
+        rand_index, joined, parted: how the recovered tiles differ from tile_ids.csv.
+        plain, registered: correlations of pairs of images; plain with streaks and without rotation, registered without
+            streaks and with the best rotation.
+        empty: images filed under a defect type with a nearly empty mask.
+        missing: images without a label on tiles whose other images have one.
+        defects: correlations in the regions of defects.
+        votes: of every image of the defective tiles.
+        votes_of_labelled: only of the images that label a defect.
+        types: the tiles that are filed under two types.
     """
 
     tiles: list[list[Sample]]
@@ -64,7 +72,7 @@ class Audit:
 
     @property
     def doubtful(self) -> dict[str, str]:
-        """{image: reason}, ordered by image: what the second line of the scores leaves out."""
+        """{image: reason}, ordered by image: the images that the 'without doubtful' column leaves out."""
         reasons = {entry.name: f"filed as {entry.defect_type} with {_pixels(entry)}" for entry in self.empty}
         unlabelled = [shown.entry.name for shown in self.missing if shown.entry.defect_type == FREE and shown.fires]
         reasons |= dict.fromkeys(unlabelled, "filed as Free but shows the defect that its siblings label")
@@ -80,7 +88,7 @@ def _pixels(entry: Entry) -> str:
 def examine(samples: dict[str, Sample]) -> Audit:
     """Apply every rule.
 
-    Raises: DatasetError, when an image's name holds no exposure and frame.
+    Raises: DatasetError, when an image's name lacks exposure or frame.
     """
     samples = dict(sorted(samples.items()))  # the pairs that are drawn depend on the order
     entries = [sample.entry for sample in samples.values()]
@@ -113,7 +121,7 @@ def _correlations(pairs: tuple[list[Pair], list[Pair]], align: Align) -> Correla
 
 
 def _defect_correlations(tiles: Sequence[Sequence[Sample]], samples: Sequence[Sample], align: Align) -> Correlations:
-    """Measure defect regions of labelled siblings, and of one labelled image a tile and another tile's of its size."""
+    """Measure defect regions in pairs of labelled siblings, and in pairs of similar size of different tiles."""
     pairs = [pair for tile in tiles for pair in labelled_pairs(tile)]
     chance = [(_nearest_in_size(tile, samples), next(filter(labels_a_defect, tile))) for tile in tiles]
     return Correlations(*(_in_defect_regions(chosen, align) for chosen in (pairs, chance)))

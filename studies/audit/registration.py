@@ -1,11 +1,11 @@
-"""Registration: by how much must one photograph of a tile be rotated and shifted to lie on another of the same tile?
+"""Registration: finds the rotation and shift that lay one photograph of a tile onto another of the same tile.
 
 The photographs of one tile differ in light, in crop and by up to three degrees. Light and grinding leave vertical
-streaks that different tiles share, so registration compares what is left without them: the detail, at half scale,
-where half a degree does no harm. It knows neither files nor labels; the label audit stands on it.
+streaks that different tiles share, so registration removes them and compares the rest (the detail) at half scale,
+where half a degree does no harm. It knows neither files nor labels; the label audit uses it.
 
 Words:
-    reference, other   two photographs; `other` is brought onto `reference`
+    reference, other   two photographs; `other` is laid onto `reference`
     correlation        Pearson's, −1 to 1, over the pixels where both have detail
 """
 
@@ -17,18 +17,18 @@ import numpy as np
 from PIL import Image
 
 SCALE = 2
-FINE_RADIUS = 6  # pixels at half scale: what is larger than 13 of them is light, not surface
-STREAK_RADIUS = 16  # pixels at half scale: what lasts for 33 rows is a streak
-CLIP = 3.0  # times the median magnitude: a bright edge would else outweigh the whole surface
+FINE_RADIUS = 6  # pixels at half scale: anything larger than 13 of them is light, not surface
+STREAK_RADIUS = 16  # pixels at half scale: anything that continues for 33 rows is a streak
+CLIP = 3.0  # times the median magnitude: otherwise a bright edge would outweigh the whole surface
 DEGREES = (0.0, *(sign * half / 2 for half in range(1, 7) for sign in (1, -1)))
-LEAST_OVERLAP = 0.5  # of the smaller photograph's area; at a corner's overlap, chance correlates
-CANVAS_MARGIN = 1.25  # of the largest photograph: so that a shift and its alias round the canvas differ
+LEAST_OVERLAP = 0.5  # of the smaller photograph's area; small overlaps correlate by chance
+CANVAS_MARGIN = 1.25  # of the largest photograph: so that a shift and its alias around the canvas differ
 CACHED = 512  # details with their spectra, 0.7 MB each
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How `other` lies on the reference: turned about its centre, then moved.
+    """How `other` lies on the reference: rotated about its centre, then shifted.
 
     degrees: counter-clockwise; rows, columns: pixels of the full scale, down and to the right.
     """
@@ -60,7 +60,7 @@ def high_pass(values: np.ndarray, radius: int) -> np.ndarray:
 
 
 def detail(image: np.ndarray, *, streaks: bool = False) -> np.ndarray:
-    """Return what distinguishes tiles: the high-pass, clipped, without vertical streaks unless these are wanted.
+    """Return what distinguishes tiles: the clipped high-pass image, without vertical streaks unless `streaks` is true.
 
     Shapes: image (H, W) uint8 → (H // 2, W // 2) float32, mean 0.
     """
@@ -87,7 +87,7 @@ def turn(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Pearson's correlation of two arrays of one shape; 0 where they are empty or one is constant."""
+    """Return Pearson's correlation of two arrays of one shape; 0 if they are empty or one is constant."""
     if not first.size:
         return 0.0
     first, second = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (first, second))
@@ -96,7 +96,7 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def project(picture: np.ndarray, alignment: Alignment, shape: tuple[int, int]) -> np.ndarray:
-    """Lay the image or the mask of `other` onto the reference's frame; where it does not reach is 0.
+    """Lay the image or the mask of `other` onto the reference's frame; uncovered pixels are 0.
 
     Shapes: picture (H, W) uint8 or bool → `shape`, same dtype.
     """
@@ -121,7 +121,8 @@ def _windows(
 def _shifts(reference: int, other: int, canvas: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the shift that each index of a circular correlation stands for, and the pixels that overlap there.
 
-    An index means two shifts, a canvas apart; the one with more overlap is taken. Shapes: (canvas,) int64 each.
+    An index means two shifts that differ by the canvas; the one with more overlap is chosen.
+    Shapes: (canvas,) int64 each.
     """
     ahead = np.arange(canvas)
     both = np.stack([ahead, ahead - canvas])
@@ -131,7 +132,7 @@ def _shifts(reference: int, other: int, canvas: int) -> tuple[np.ndarray, np.nda
 
 
 class Registrar:
-    """Aligns photographs by name. images: {name: (H, W) uint8}; streaks: compare these, too."""
+    """Aligns photographs by name. images: {name: (H, W) uint8}; streaks: whether to compare the streaks as well."""
 
     def __init__(self, images: Mapping[str, np.ndarray], *, streaks: bool = False) -> None:
         self._images = images

@@ -1,4 +1,4 @@
-"""The label audit's report: its figures as rows for the template label_audit.md.j2. It decides nothing."""
+"""The label audit's report: turns the figures into rows for the template label_audit.md.j2."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""The rules of the label audit: which masks are empty, missing, or unlike those of the same tile's other photographs.
+"""The rules of the label audit: which masks are empty, missing, or differ from those of the tile's other photographs.
 
-A tile's photographs are registered, so a mask can be laid onto its siblings. Every rule takes photographs and returns
-rows of figures; the report words them.
+A tile's photographs are registered, so a mask can be laid onto the siblings of its image. Every rule takes photographs
+and returns figures; the report puts them into words.
 """
 
 import itertools
@@ -15,11 +15,11 @@ from training.dataset.index import FREE, Entry
 from training.dataset.samples import Sample
 
 LEAST_PIXELS = 4  # a mask of fewer shows nothing; the smallest of the others has 26
-SHOWN = 0.6  # correlation in the defect's region; studies/label_audit.md shows what lies above and below it
-AGREEMENT = 0.5  # Dice; below, a mask shares fewer pixels with its siblings' majority than it has otherwise
-CONTRAST_RADIUS = 15  # pixels: a defect is seen against its surroundings of 31
+SHOWN = 0.6  # correlation in the defect's region; studies/label_audit.md shows which pairs are above and below it
+AGREEMENT = 0.5  # Dice; below it, mask and majority differ in more than twice as many pixels as they share
+CONTRAST_RADIUS = 15  # pixels: a defect is compared with its surroundings of 31 × 31
 REGION_MARGIN = 4  # pixels around a mask, so that the defect's outline counts
-SLACK = range(-2, 3)  # pixels: registration at half scale is that exact
+SLACK = range(-2, 3)  # pixels: how exact registration at half scale is
 
 Align = Callable[[str, str], Alignment]  # (reference, other)
 
@@ -28,8 +28,10 @@ Align = Callable[[str, str], Alignment]  # (reference, other)
 class Shown:
     """Whether an image shows the defect that its siblings label.
 
-    siblings: how many label one; inside: the share of their mask within the image's frame, the median over them;
-    correlation: in the defect's region, the median over them, None where the frame leaves it out.
+    Attributes:
+        siblings: how many siblings label a defect.
+        inside: the share of a sibling's mask that is within the image's frame, the median over these siblings.
+        correlation: in the defect's region, the median over these siblings; None if the region is outside the frame.
     """
 
     entry: Entry
@@ -39,13 +41,13 @@ class Shown:
 
     @property
     def fires(self) -> bool:
-        """Whether the defect is there to see."""
+        """Whether the image shows the defect."""
         return self.correlation is not None and self.correlation >= SHOWN
 
 
 @dataclass(frozen=True)
 class Vote:
-    """An image's mask against the majority of its siblings' masks, in pixels that a sibling shows, too."""
+    """An image's mask against the majority of its siblings' masks, in pixels that a sibling shows as well."""
 
     entry: Entry
     siblings: int
@@ -55,7 +57,7 @@ class Vote:
 
     @property
     def dice(self) -> float:
-        """2 · common / (mask + majority); 1 where both are empty."""
+        """2 · common / (mask + majority); 1 if both are empty."""
         return dice_pooled([self])
 
 
@@ -68,17 +70,17 @@ class Types:
 
 
 def labels_a_defect(sample: Sample) -> bool:
-    """Whether the mask holds enough to be seen."""
+    """Whether the mask has at least LEAST_PIXELS defective pixels."""
     return sample.entry.defect_pixels >= LEAST_PIXELS
 
 
 def nearly_empty(samples: Sequence[Sample]) -> list[Entry]:
-    """Return the images of a defect folder whose mask holds fewer than LEAST_PIXELS."""
+    """Return the images filed under a defect type whose mask has fewer than LEAST_PIXELS defective pixels."""
     return [sample.entry for sample in samples if sample.entry.defect_type != FREE and not labels_a_defect(sample)]
 
 
 def missing_labels(tile: Sequence[Sample], align: Align) -> list[Shown]:
-    """Measure each image without a label of a tile whose other images have one."""
+    """Measure each image without a label on a tile whose other images have one."""
     labelled = [sample for sample in tile if labels_a_defect(sample)]
     return [_shown(sample, labelled, align) for sample in tile if labelled and not labels_a_defect(sample)]
 
@@ -96,7 +98,7 @@ def _shown(sample: Sample, labelled: Sequence[Sample], align: Align) -> Shown:
 
 
 def pixels_inside(sample: Sample, labelled: Sample, alignment: Alignment) -> int:
-    """Count the pixels of the labelled one's mask that lie within the other's frame."""
+    """Count the pixels of the labelled image's mask that are within the other image's frame."""
     return int(project(labelled.mask, alignment, _shape(sample)).sum())
 
 
@@ -105,9 +107,9 @@ def _shape(sample: Sample) -> tuple[int, int]:
 
 
 def defect_correlation(sample: Sample, labelled: Sample, alignment: Alignment) -> float:
-    """Compare two photographs in the region of the labelled one's defect: its mask and REGION_MARGIN around it.
+    """Compare two photographs in the region of the labelled defect: its mask and REGION_MARGIN around it.
 
-    The correlation is that of the high-pass grey values, the best over shifts by SLACK pixels.
+    Returns the correlation of the high-pass grey values, the best over shifts by SLACK pixels.
     """
     shape = _shape(sample)
     region = _widened(project(labelled.mask, alignment, shape))
@@ -127,7 +129,7 @@ def _widened(mask: np.ndarray) -> np.ndarray:
 
 
 def labelled_pairs(tile: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    """Return each labelled image with the next one: what the rule finds where a defect is there for certain."""
+    """Return each labelled image with the next one: pairs that certainly show the same defect."""
     return list(itertools.pairwise(sample for sample in tile if labels_a_defect(sample)))
 
 
@@ -150,13 +152,13 @@ def _vote(sample: Sample, siblings: Sequence[Sample], align: Align) -> Vote:
 
 
 def dice_pooled(found: Sequence[Vote]) -> float:
-    """Return the Dice of all images' pixels together; 1 where there are none."""
+    """Return the Dice of all images' pixels together; 1 if there are none."""
     pixels = sum(vote.mask + vote.majority for vote in found)
     return 2 * sum(vote.common for vote in found) / pixels if pixels else 1.0
 
 
 def two_types(tile: Sequence[Sample], align: Align) -> Types | None:
-    """Return a tile's images by type and how its types' masks agree, or None where it is of one defect type."""
+    """Return a tile's images by type and how well the types' masks agree, or None if it has fewer than two types."""
     defective = [sample for sample in tile if sample.entry.defect_type != FREE]
     images: Mapping[str, list[str]] = {sample.entry.defect_type: [] for sample in defective}
     if len(images) < 2:  # noqa: PLR2004 - two types

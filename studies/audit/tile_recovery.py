@@ -1,8 +1,9 @@
-"""Which photographs show one tile? Recovered from file names, sizes and registration alone, for tile_ids.csv.
+"""Finds the photographs that show one tile, from file names, sizes and registration only, for tile_ids.csv.
 
-A tile's photographs follow one another in the frame counter, exposure by exposure, so neighbours in that order are
-compared first; then the groups' middle photographs, turned as well: neighbours, which may be exposures of a tile that
-was touched in between, and those of about one size anywhere, which may be a tile that was photographed again.
+A tile's photographs follow one another in the frame counter, exposure by exposure. So neighbours in that order are
+compared first. Then the middle photographs of the groups are compared at several rotations: those of neighbouring
+groups, which may show a tile that was moved in between, and those of similar size anywhere, which may show a tile that
+was photographed again.
 """
 
 import itertools
@@ -18,22 +19,25 @@ from studies.audit.registration import DEGREES, Registrar
 from training.dataset.index import Entry
 from training.errors import DatasetError
 
-SAME_TILE = 0.3  # correlation; studies/label_audit.md shows how far above and below it the pairs are
+SAME_TILE = 0.3  # correlation; studies/label_audit.md shows how far pairs are above and below it
 FILE_NAME = re.compile(r"exp(\d+)_num_(\d+)")
-NEIGHBOURS = 7  # images before it in the counter: a tile has up to seven exposures and neighbours may interleave
+NEIGHBOURS = 7  # images before an image in the counter: a tile has up to seven exposures and neighbours may interleave
 NEIGHBOUR_GROUPS = 2
 SIZE_TOLERANCE = (25, 20)  # pixels of width and height between crops of a tile that was photographed again
-TURNS = (*DEGREES, *(180 + degrees for degrees in DEGREES))  # it may lie the other way round then
-EQUAL_SIZE = 10  # pixels, in a sampled pair of two tiles
+TURNS = (*DEGREES, *(180 + degrees for degrees in DEGREES))  # the tile may then lie the other way round
+EQUAL_SIZE = 10  # pixels, between the images of a sampled pair of different tiles
 
 Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A tile of the table that was recovered otherwise.
+    """A tile of the table that differs from the recovered ones.
 
-    tiles: the table's; groups: the recovered images of each; correlation: between the middle images of the closest two.
+    Attributes:
+        tiles: the table's tiles that are joined, or the one that is divided.
+        groups: the images of each of these tiles, or of each recovered tile.
+        correlation: between the middle images of the two closest groups.
     """
 
     tiles: tuple[str, ...]
@@ -60,7 +64,7 @@ def _numbers(image: str) -> tuple[int, int]:
 def recover_tiles(entries: Sequence[Entry], registrar: Registrar) -> list[list[str]]:
     """Return the images of each tile, both ordered by the frame counter.
 
-    Raises: DatasetError, when a name holds no exposure and frame.
+    Raises: DatasetError, when a name lacks exposure or frame.
     """
     order = sorted((entry.name for entry in entries), key=frame)
     group = {image: [image] for image in order}
@@ -71,7 +75,7 @@ def recover_tiles(entries: Sequence[Entry], registrar: Registrar) -> list[list[s
 
 
 def _join(group: dict[str, list[str]], pairs: Sequence[Pair], registrar: Registrar, degrees: Sequence[float]) -> None:
-    """Join the groups of every pair that registers; `group` names each image's group, one list for all its images."""
+    """Join the groups of every pair that registers. group: {image: its group}, one list for all images of a group."""
     for angle, (first, second) in itertools.product(degrees, pairs):
         if group[first] is group[second]:
             continue
@@ -88,7 +92,7 @@ def _distinct(group: dict[str, list[str]]) -> list[list[str]]:
 
 
 def middle(images: Sequence[str]) -> str:
-    """Return the image that stands for a group: a middle exposure shows most."""
+    """Return the image that represents a group: a middle exposure shows most."""
     return images[len(images) // 2]
 
 
@@ -107,13 +111,13 @@ def _alike(first: Entry, second: Entry, width: int, height: int) -> bool:
 
 
 def agreement(entries: Sequence[Entry], groups: Sequence[Sequence[str]]) -> float:
-    """Return the adjusted Rand index (Hubert and Arabie, 1985) between the table and the groups; 1 is equal."""
+    """Return the adjusted Rand index (Hubert and Arabie, 1985) between the table and the groups; 1 means equal."""
     number = {image: place for place, images in enumerate(groups) for image in images}
     return float(adjusted_rand_score([entry.tile for entry in entries], [number[entry.name] for entry in entries]))
 
 
 def joined(entries: Sequence[Entry], groups: Sequence[Sequence[str]], registrar: Registrar) -> list[Difference]:
-    """Return the groups that the table spreads over several tiles."""
+    """Return the groups that belong to several tiles of the table."""
     tile = {entry.name: entry.tile for entry in entries}
     parts = [_parts(images, tile) for images in groups]
     return [
@@ -124,7 +128,7 @@ def joined(entries: Sequence[Entry], groups: Sequence[Sequence[str]], registrar:
 
 
 def parted(entries: Sequence[Entry], groups: Sequence[Sequence[str]], registrar: Registrar) -> list[Difference]:
-    """Return the tiles of the table that are several groups."""
+    """Return the tiles of the table that were divided into several groups."""
     number = {image: str(place) for place, images in enumerate(groups) for image in images}
     tiles = _parts([entry.name for entry in entries], {entry.name: entry.tile for entry in entries})
     parts = {tile: _parts(sorted(images, key=frame), number) for tile, images in tiles.items()}
@@ -148,7 +152,10 @@ def _closest(groups: Sequence[Sequence[str]], registrar: Registrar) -> float:
 
 
 def sample_pairs(entries: Sequence[Entry], count: int, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Draw pairs of images of one tile of the table, and pairs of equal size of two tiles, at most `count` of each."""
+    """Draw pairs of images of the same tile, and pairs of equally large images of different tiles.
+
+    Returns at most `count` of each.
+    """
     pairs = list(itertools.combinations(entries, 2))
     inside = [(a.name, b.name) for a, b in pairs if a.tile == b.tile]
     between = [(a.name, b.name) for a, b in pairs if a.tile != b.tile and _alike(a, b, EQUAL_SIZE, EQUAL_SIZE)]

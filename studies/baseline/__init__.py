@@ -1,1 +1,1 @@
-"""The first public project's recipe on our honest folds: `python -m studies.crossval baseline-4` does it."""
+"""The first public project's recipe on our honest folds; `python -m studies.crossval baseline-4` runs it."""

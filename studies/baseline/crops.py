@@ -1,6 +1,6 @@
-"""What the baseline is shown: 224 × 224 crops of scaled defective images, distorted as fastai does it by default.
+"""The baseline's training crops: 224 × 224 pixels of scaled defective images, distorted as fastai does by default.
 
-Crop number i of epoch e depends on the seed, e and i alone, so that a resumed run sees what an uninterrupted one sees.
+Crop number i of epoch e depends only on the seed, e and i, so that a resumed run sees what an uninterrupted one sees.
 """
 
 import math
@@ -20,7 +20,7 @@ from training.dataset.samples import Sample
 from training.errors import DatasetError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, 0–1
-SMALLEST_GREY = 1e-6  # keeps black and white finite where brightness and contrast change the logit
+SMALLEST_GREY = 1e-6  # keeps black and white finite when brightness and contrast change the logit
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Scaled:
 
 
 def scale(image: np.ndarray, mask: np.ndarray) -> Scaled:
-    """Scale an image, smoothly, and its mask, by the nearest pixel. Shapes: (H, W) uint8, (H, W) bool."""
+    """Scale an image smoothly, and its mask to the nearest pixel. Shapes: (H, W) uint8, (H, W) bool."""
     size = scaled_size(*image.shape)
     return Scaled(resize(image, *size), resize(mask.astype(np.uint8), *size, Image.Resampling.NEAREST))
 
 
 def normalise(crop: Tensor) -> Tensor:
-    """Give the encoder three channels of ImageNet's scale. Shapes: (N, S, S) float32, 0–1 → (N, 3, S, S) float32."""
+    """Return three channels on ImageNet's scale. Shapes: (N, S, S) float32, 0–1 → (N, 3, S, S) float32."""
     mean, std = (torch.tensor(values, device=crop.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     return (crop.unsqueeze(1) - mean) / std
 
@@ -98,7 +98,7 @@ def warped_places(angle: float, across: float, along: float) -> Tensor:
     angle: radians; across, along: of the corners, share of half the side.
     """
     turn = [[math.cos(angle), math.sin(angle), 0], [-math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
-    # A tilt makes a trapezoid of the square: one side longer by this share, the opposite one shorter.
+    # A tilt turns the square into a trapezoid: one side is longer by this share, the opposite one shorter.
     tilt_across = [[1 - across**2, 0, 0], [0, 1, across], [0, across, 1]]
     tilt_along = [[1, 0, along], [0, 1 - along**2, 0], [along, 0, 1]]
     matrix = torch.tensor(np.array(tilt_along) @ np.array(tilt_across) @ np.array(turn), dtype=torch.float32)
@@ -109,7 +109,7 @@ def warped_places(angle: float, across: float, along: float) -> Tensor:
 
 
 def _drawn(largest: float, share: float, rng: np.random.Generator) -> float:
-    """Draw from -largest to largest for this share of the calls, and 0 for the rest."""
+    """Return a random number from -largest to largest in this share of the calls, and 0 in the others."""
     value = largest * rng.uniform(-1, 1)
     return float(value) if rng.random() < share else 0.0
 

@@ -1,7 +1,7 @@
-"""The first public project's recipe, as facts; nothing here trains.
+"""The first public project's recipe as constants; nothing here trains.
 
 Source: https://github.com/iterative/magnetic-tiles-defect, params.yaml at commit 08bc034, src/utils/train_utils.py at
-37b7a32 and src/utils/eval_utils.py at 657014c; what they leave open is fastai 2's default (callback/schedule.py,
+37b7a32 and src/utils/eval_utils.py at 657014c; what they do not set is fastai 2's default (callback/schedule.py,
 vision/learner.py, vision/augment.py, optimizer.py, learner.py).
 """
 
@@ -21,7 +21,7 @@ class Phase:
     Attributes:
         peaks: learning rates of the encoder's first layers, its last ones, and the decoder.
         rise: share of the steps until the peak; start_divisor: the peak is so many times the first learning rate.
-        frozen: whether the encoder learns nothing but its batch normalisation.
+        frozen: whether only the encoder's batch normalisation learns, and none of its other layers.
     """
 
     epochs: int
@@ -36,14 +36,14 @@ class Recipe:
     """The published choices.
 
     Attributes:
-        encoder: of the U-Net; other_encoder: ours, instead of it where its ImageNet weights cannot be downloaded.
+        encoder: of the U-Net; other_encoder: ours, used if the encoder's ImageNet weights cannot be downloaded.
         loss: cross-entropy of two classes, unweighted (fastai's for masks).
-        base_rate: that of fine_tune itself. Their params.yaml says 0.01 (elsewhere 0.001), but hands it to
+        base_rate: that of fine_tune itself. Their params.yaml says 0.01 (elsewhere 0.001), but it goes to
             unet_learner, and fine_tune never reads it there.
         rate_range: how many times the decoder's learning rate is that of the first layers, once all learn.
         rotation: degrees either way; warp: of a corner, share of half the side; lighting: share, of brightness and
             contrast; each for a share `affine_share` or `lighting_share` of the crops. No mirrors, no zoom.
-        threshold: the served probability (0–255) that the larger of two classes means.
+        threshold: the served probability (0–255) from which the defect is the larger of two classes.
     """
 
     encoder: str = "resnet34"
@@ -65,7 +65,7 @@ class Recipe:
         """Return fine_tune's two phases.
 
         Without pretrained weights there is nothing to preserve: no layer is frozen and all learn at the decoder's rate,
-        so that the recipe is not held back by what it takes for granted.
+        so that missing weights harm the recipe as little as possible.
         """
         first, then = self.base_rate, self.base_rate / 2
         if pretrained:

@@ -1,10 +1,10 @@
 """The first public project's recipe (recipe.py), trained and tested on one of our honest folds.
 
-Where this differs from the original: segmentation-models-pytorch's U-Net stands for fastai's DynamicUnet. Both have the
-ResNet-34 encoder; theirs has two more convolutions at its bottom, upsamples by learned pixel shuffle, has wider decoder
-blocks, and a residual block at full resolution that sees the image itself once more. It trains on the fold's train part
-(theirs: 80 % of the images, of which a tenth only monitored the training). Where ResNet-34's ImageNet weights cannot be
-had, our encoder takes its place; run.json says which.
+Differences from the original: we use segmentation-models-pytorch's U-Net instead of fastai's DynamicUnet. Both have
+the ResNet-34 encoder; theirs has two more convolutions at its bottom, upsamples with learned pixel shuffle, has wider
+decoder blocks, and a residual block at full resolution that sees the image itself once more. Ours trains on the fold's
+train part (theirs: 80 % of the images, of which a tenth only monitored the training). If ResNet-34's ImageNet weights
+are not available, our encoder replaces it; run.json says which one was used.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ RUN_FOLDER = Path(".run/baseline")
 def train_model(
     params: Params, packages: dict[str, str], split: dict[str, str], samples: Mapping[str, list[Sample]]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Train, or continue where an interrupted run ended; return the network and what run.json says of it."""
+    """Train, or continue an interrupted run; return the network and what run.json says about it."""
     crops = BaselineCrops(samples["train"], read_masks(params.data_load, above=0), RECIPE, params.base.seed)
     trainer = BaselineTrainer(RECIPE, params.base.seed, crops)
     key = baseline_key(run_key(params, packages, split), trainer)
@@ -59,7 +59,10 @@ def train_model(
 
 
 def baseline_key(fold_key: str, trainer: BaselineTrainer) -> str:
-    """Return a digest of everything that the weights depend on, except the machine. fold_key: of the same data."""
+    """Return a digest of everything that the weights depend on, except the machine.
+
+    fold_key: our own run's key on the same data.
+    """
     digest = hashlib.sha256(json.dumps([fold_key, asdict(trainer.recipe), trainer.encoder]).encode())
     for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(literature.__file__)):
         digest.update(path.read_bytes())
@@ -95,7 +98,7 @@ def write_tables(network: nn.Module, samples: Mapping[str, list[Sample]], params
     for sample in tqdm(samples["test"], desc="test", unit="image", leave=False):
         centre = _predict_centre(network, sample.image)
         whole = place_back(centre, *sample.image.shape)
-        prediction = Prediction(sample, whole, np.zeros_like(whole))  # it knows no types
+        prediction = Prediction(sample, whole, np.zeros_like(whole))  # the recipe has no types
         native.append(result_of(prediction))
         if sample.entry.defect_type != FREE:
             frame = centre_crop(with_mask(prediction, masks[sample.entry.name]))

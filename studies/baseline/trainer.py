@@ -20,10 +20,10 @@ from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 
 
 def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
-    """Return the U-Net, and what run.json says of its encoder: which, its first weights, why not the recipe's own.
+    """Return the U-Net, and what run.json says about its encoder: its name, its first weights, and why it was replaced.
 
-    Where the weights of the recipe's encoder cannot be downloaded, our encoder with ImageNet weights takes its place.
-    Where those cannot be downloaded either, the recipe's own encoder begins with random weights.
+    If the weights of the recipe's encoder cannot be downloaded, our encoder with ImageNet weights replaces it. If those
+    cannot be downloaded either, the recipe's own encoder begins with random weights.
     Shapes: (N, 3, H, W) float32 → logits (N, 2, H, W), background and defect.
     """
     reason = None
@@ -31,8 +31,8 @@ def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
         imagenet: Any = True if encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
         try:
             network = smp.Unet(encoder, encoder_weights=imagenet, classes=2)
-        except OSError as error:  # of the model hub: no network, no cache
-            reason = reason or f"not to be had from the model hub: {str(error).splitlines()[0].split('. ')[0]}"
+        except OSError as error:  # from the model hub: no network, no cache
+            reason = reason or f"not available from the model hub: {str(error).splitlines()[0].split('. ')[0]}"
         else:
             return network, {"encoder": encoder, "encoder_weights": "imagenet", "weights_missing": reason}
     network = smp.Unet(recipe.encoder, encoder_weights=None, classes=2)
@@ -66,7 +66,7 @@ class BaselineTrainer:
         self.optimizer = torch.optim.AdamW(groups, betas=(MOMENTUM[1], SQUARE_DECAY), eps=EPSILON)
 
     def train(self, state: RunState) -> dict[str, Any]:
-        """Train from the saved state, if any, to the last epoch.
+        """Train from the saved state, if there is one, to the last epoch.
 
         Returns: {"losses": of each epoch, "schedule": the optimizer's, …: what `RunRecord.so_far` returns}
         Raises: TrainingError, when a loss is not finite.
@@ -87,7 +87,7 @@ class BaselineTrainer:
         return meta
 
     def begin(self, phase: Phase, saved: dict[str, Any] | None) -> OneCycleLR:
-        """Freeze what the phase freezes and return its schedule, from where it was saved."""
+        """Freeze what the phase freezes and return its schedule, continued from `saved`."""
         encoder: Any = self.network.encoder
         for module in encoder.modules():
             for parameter in module.parameters(recurse=False):
@@ -120,7 +120,10 @@ class BaselineTrainer:
             loss = nnf.cross_entropy(logits.float(), mask.to(self.device))
             losses.append(float(loss.detach()))
             if not math.isfinite(losses[-1]):
-                raise TrainingError(f"the baseline's loss is {losses[-1]} at epoch {epoch + 1}: change base.seed")
+                raise TrainingError(
+                    f"the baseline's loss became {losses[-1]} at epoch {epoch + 1}: try another base.seed (this "
+                    "also changes the split)"
+                )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()

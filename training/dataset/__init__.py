@@ -1,5 +1,5 @@
-"""The images that are learned from, and their truth.
+"""The images that are learned from, and their true masks.
 
-Takes the published archive or a table of your own; gives data/tiles, its index, the split and, in memory, samples.
-It must not know torch, nor what a network makes of an image.
+Reads the published archive or your own table; writes data/tiles, its index and the split; loads samples into memory.
+It must not know torch, nor what a network predicts.
 """

@@ -17,7 +17,7 @@ from training.params import DataLoadParams
 
 ENVIRONMENT_VARIABLE = "MTD_ARCHIVE"
 RETRIES = 4
-TIMEOUT_S = 60  # without a byte
+TIMEOUT_S = 60  # without receiving a byte
 
 # What zipfile and its decompressors raise for a damaged file or one that is no zip.
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, NotImplementedError)
@@ -48,7 +48,7 @@ def find_archive(url: str, download_folder: Path = DOWNLOAD_FOLDER) -> Path:
 
 
 def _download(url: str, folder: Path) -> Path:
-    """Download whole or not at all, with retries; a file that is already there is taken as it is."""
+    """Download completely or not at all, with retries; an earlier download is used as it is."""
     name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.zip"  # another URL is another file
     downloads = pooch.create(folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
     try:
@@ -63,7 +63,7 @@ def _download(url: str, folder: Path) -> Path:
 def read_members(archive: Path) -> dict[str, bytes]:
     """Return the archive's images and masks as {"MT_<type>/Imgs/<name>": bytes}, whatever its root folder is called.
 
-    Raises: ArchiveError, for a damaged zip, one without images, a member that leaves the folder or is encrypted.
+    Raises: ArchiveError, for a damaged zip, one without images, or a member that is encrypted or outside the folder.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -79,18 +79,20 @@ def _images(zipped: zipfile.ZipFile) -> dict[str, str]:
     """Return {"MT_<type>/Imgs/<name>": the member's name}."""
     names = [name for name in zipped.namelist() if not name.endswith("/")]
     if outside := [name for name in names if _leaves_the_folder(name)]:
-        raise ArchiveError(f"{zipped.filename}: refused, members leave the folder: {', '.join(outside[:5])}")
+        raise ArchiveError(
+            f"{zipped.filename}: the zip has paths outside its own folder ({', '.join(outside[:5])}); download it again"
+        )
     images: dict[str, str] = {}
     for name in filter(_is_image, names):
         published = "/".join(PurePosixPath(name).parts[-3:])
         if published in images:
             raise ArchiveError(
-                f"{zipped.filename} holds one image twice, {images[published]} and {name}: keep one and zip it again"
+                f"{zipped.filename} has one image twice, {images[published]} and {name}: keep one and zip it again"
             )
         images[published] = name
     if not images:
         raise ArchiveError(
-            f"{zipped.filename} holds no MT_<type>/Imgs/<name>.jpg or .png: name the dataset's zip in "
+            f"{zipped.filename} has no MT_<type>/Imgs/<name>.jpg or .png: name the dataset's zip in "
             f"{ENVIRONMENT_VARIABLE}, or its address in data_load.url of params.yaml"
         )
     return images
@@ -99,10 +101,10 @@ def _images(zipped: zipfile.ZipFile) -> dict[str, str]:
 def _unpack(zipped: zipfile.ZipFile, name: str) -> bytes:
     try:
         return zipped.read(name)
-    except RuntimeError as error:  # encrypted, or of a compression that Python does not know
+    except RuntimeError as error:  # encrypted, or a compression that Python does not know
         raise ArchiveError(
             f"{zipped.filename}: {name} cannot be unpacked ({error}): unpack the archive with another program and zip "
-            "it again, deflated and without a password, or download it anew"
+            "it again, deflated and without a password, or download it again"
         ) from None
 
 
@@ -112,7 +114,7 @@ def _leaves_the_folder(name: str) -> bool:
 
 
 def _is_image(name: str) -> bool:
-    """Hidden files are none: macOS puts `._<name>.jpg` beside every image that it zips."""
+    """Hidden files do not count as images: macOS puts `._<name>.jpg` beside every image that it zips."""
     parts = PurePosixPath(name).parts
     in_a_types_folder = len(parts) >= 3 and parts[-3].startswith("MT_") and parts[-2] == "Imgs"  # noqa: PLR2004
     return in_a_types_folder and name.endswith((".jpg", ".png")) and not parts[-1].startswith(".")

@@ -1,4 +1,4 @@
-"""The published images whose labels the audit doubts: their list stands beside this file, `studies.audit` writes it."""
+"""The published images with doubtful labels; `studies.audit` writes their list, which is beside this file."""
 
 import csv
 

@@ -13,7 +13,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class File(NamedTuple):
-    """Bytes, and the name by which an error calls them."""
+    """A file's bytes, and its name for error messages."""
 
     name: str
     content: bytes
@@ -42,7 +42,9 @@ def read_mask(mask: File, image: np.ndarray, params: DataLoadParams) -> np.ndarr
     except DecodeError as error:
         raise DatasetError(f"{mask.name}: {error}") from None
     if image.shape != truth.shape:
-        raise DatasetError(f"{mask.name}: the mask is {truth.shape[::-1]} pixels, its image {image.shape[::-1]}")
+        raise DatasetError(
+            f"{mask.name}: the mask has {truth.shape[::-1]} pixels, but its image has {image.shape[::-1]}"
+        )
     return truth
 
 

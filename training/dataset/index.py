@@ -1,4 +1,4 @@
-"""The index of data/tiles: one entry an image, by which every stage finds its files; and the content's digest."""
+"""The index of data/tiles, with one entry for each image, where every stage looks up files; the content's digest."""
 
 import csv
 import hashlib
@@ -10,7 +10,7 @@ from tiles import DEFECT_TYPES
 from training.errors import ArchiveError, DatasetError
 from training.files import DIGEST_FILE, INDEX_FILE
 
-FREE = "Free"  # stands for the defect type of an image without a defect
+FREE = "Free"  # used in place of a defect type for an image without a defect
 TYPES = (*DEFECT_TYPES, FREE)  # of the published dataset
 COLUMNS = ("image", "tile", "type", "width", "height", "defect_pixels")
 
@@ -23,8 +23,8 @@ class Entry:
         name: the file's name without its suffix; no two images share one.
         tile: the physical tile that the image shows.
         defect_type: one of data_load.types, or Free.
-        width, height: in pixels.
-        defect_pixels: of its mask.
+        width, height: of the image, in pixels.
+        defect_pixels: the number of defective pixels in its mask.
     """
 
     name: str
@@ -66,7 +66,7 @@ def content_digest(members: Mapping[str, bytes]) -> str:
 
 
 def verify_content(members: Mapping[str, bytes], expected: str, source: Path) -> None:
-    """Compare the content's digest with the one of params.yaml; print it where params.yaml expects none.
+    """Compare the content's digest with the one in params.yaml; print it if params.yaml expects none.
 
     Raises: ArchiveError, naming the archive or the table that the content came from.
     """
@@ -75,19 +75,19 @@ def verify_content(members: Mapping[str, bytes], expected: str, source: Path) ->
         print(f"data_load.digest of these {len(members)} files: {found}")  # noqa: T201
     elif found != expected:
         raise ArchiveError(
-            f"the {len(members)} files of {source} have the digest {found}, params.yaml expects {expected}. Either the "
-            "download is damaged: delete it and run again. Or the data has changed: put its digest, or an empty one, "
-            "into data_load.digest"
+            f"the {len(members)} files of {source} have the digest {found}, but params.yaml expects {expected}. If the "
+            "download is damaged, delete it and run again. If the data changed on purpose, set data_load.digest to the "
+            'new digest, or to "" to accept any'
         )
 
 
 def write_digest(members: Mapping[str, bytes], folder: Path) -> None:
-    """Write the digest of the images and masks that the folder was made of."""
+    """Write the digest of the images and masks from which the folder was made."""
     (folder / DIGEST_FILE.name).write_text(content_digest(members) + "\n")
 
 
 def read_digest() -> str:
-    """Return the digest of the images and masks that data/tiles was made of.
+    """Return the digest of the images and masks from which data/tiles was made.
 
     Raises: DatasetError, when it is missing.
     """

@@ -25,7 +25,7 @@ def write_dataset(
 ) -> None:
     """Check every pair and write images, masks, index and digest.
 
-    Raises: DatasetError, naming every file that is corrupt, has no partner or another size, or shows an unknown tile.
+    Raises: DatasetError, naming every file that is corrupt, has no partner or another size, or whose tile is unknown.
     """
     make_folders(folder)
     stems = sorted({str(PurePosixPath(name).with_suffix("")) for name in members})
@@ -37,15 +37,13 @@ def write_dataset(
         except DatasetError as error:
             problems.append(str(error))
     if problems or not entries:
-        raise DatasetError(
-            "\n  ".join(["the archive's images do not fit together:", *(problems or ["there are none"])])
-        )
+        raise DatasetError("\n  ".join(["the archive has problems:", *(problems or ["it holds no image"])]))
     write_index(entries, folder)
     write_digest(members, folder)
 
 
 def _names_used_twice(stems: list[str]) -> list[str]:
-    """Return what is wrong: in every table of the pipeline an image is identified by its name alone."""
+    """Return a message for each name that is used twice: the pipeline's tables identify an image by its name."""
     known = [PurePosixPath(stem) for stem in stems]
     count = Counter(stem.name for stem in known)
     return [f"{stem}.jpg: another type has an image of this name" for stem in known if count[stem.name] > 1]
@@ -58,7 +56,7 @@ def _write_pair(
     if f"{stem}.jpg" not in members:
         raise DatasetError(f"{stem}.png: its image {stem}.jpg is missing")
     if defect_type not in (types := [*params.types, FREE]):
-        raise DatasetError(f"{stem}.jpg: the folder's type {defect_type} is none of {', '.join(types)}")
+        raise DatasetError(f"{stem}.jpg: the folder's type {defect_type} is not one of {', '.join(types)}")
     if name not in tile_ids:
         raise DatasetError(f"{stem}.jpg: {TILE_IDS_FILE.name} does not name the tile that it shows; add a row")
     if f"{stem}.png" not in members:

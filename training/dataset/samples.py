@@ -1,4 +1,4 @@
-"""Images in memory: those of one part with their masks, decoded once (the whole dataset has 156 megapixels)."""
+"""The images of one part with their masks in memory, decoded once (the whole dataset has 156 megapixels)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MASK_ABOVE = 127  # data/tiles holds binary masks: 0 or 255
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its truth.
+    """One image with its true mask.
 
     Attributes:
         entry: the image's row of the index.
@@ -47,7 +47,7 @@ class Sample:
 def load_part(part: str, params: Params, split: Mapping[str, str] | None = None) -> list[Sample]:
     """Load the samples of `train`, `validation` or `test`, ordered by image.
 
-    split: {image: part}, that of data/split.csv unless given.
+    split: {image: part}; by default that of data/split.csv.
     Raises: DatasetError, when the part is empty.
     """
     parts = read_split() if split is None else split

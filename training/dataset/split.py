@@ -1,7 +1,8 @@
-"""The split: which fold each image is in, and which part (train, validation, test) the folds make.
+"""The split: which fold each image is in, and which part (train, validation, test) it belongs to.
 
 `by_tile` keeps all exposures of one tile in one fold, stratified by defect type. `random` draws images, so that
-siblings of nearly every test image are trained on. It exists for comparison with the literature, as "leaky".
+siblings of nearly every test image are in training. It exists for comparison with the literature, and its figures are
+called leaky.
 """
 
 import csv
@@ -19,7 +20,7 @@ PARTS = ("train", "validation", "test")
 
 
 def assign_folds(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, int]:
-    """Return {image: fold}; every image is in one fold, and by_tile every tile is too.
+    """Return {image: fold}; every image is in one fold, and with `by_tile` every tile as well.
 
     Raises: DatasetError, when a type has too few tiles (or images) for the number of folds.
     """
@@ -41,7 +42,7 @@ def _refuse_too_few(entries: list[Entry], params: DataSplitParams, *, by_tile: b
 
 
 def refuse_lacking(entries: list[Entry], folds: dict[str, int]) -> None:
-    """Check that every fold shows every type; an image of a defect's folder shows it where its mask is not empty.
+    """Check that every fold shows every type; an image filed under a defect type counts only if its mask is not empty.
 
     Raises: DatasetError, naming each fold and what it lacks.
     """
@@ -68,8 +69,9 @@ def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> di
 def parts_of(entries: list[Entry], folds: dict[str, int], params: DataSplitParams) -> dict[str, str]:
     """Return {image: part}: one fold tests, one validates, the others train.
 
-    By tile, validation keeps its sound tiles and `validation_tiles` defective ones of each type; its other defective
-    tiles train. Validation chooses only two numbers, which needs few tiles, and the network lacks tiles to train on.
+    With `by_tile`, validation keeps its tiles without a defect and `validation_tiles` defective ones of each type; its
+    other defective tiles train. Validation chooses only two numbers, for which few tiles are enough, and the network
+    has few tiles to train on.
     """
     names = {params.test_fold: "test", params.validation_fold: "validation"}
     parts = {image: names.get(fold, "train") for image, fold in folds.items()}

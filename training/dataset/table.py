@@ -1,4 +1,4 @@
-"""Images of your own in place of the published archive: a table names each image, its mask, its type and its group.
+"""Your own images instead of the published archive: a table names each image, its mask, its type and its group.
 
 docs/your_data.md explains how to write the table.
 """
@@ -26,10 +26,10 @@ class OwnImage:
     """A row of the table.
 
     Attributes:
-        image: the file.
-        mask: the file, None where the cell is empty.
+        image: the image's file.
+        mask: the mask's file, None if the cell is empty.
         defect_type: one of data_load.types, or Free.
-        tile: the object that the image shows: the cell of data_load.group's column, else the image itself.
+        tile: the object that the image shows: its cell in data_load.group's column; without a group, the image itself.
     """
 
     image: File
@@ -58,7 +58,7 @@ def read_table(table: Path, params: DataLoadParams) -> list[OwnImage]:
     if lacking := [name for name in wanted if name not in columns]:
         raise DatasetError(f"{table} has no column {', '.join(lacking)}: its columns are {', '.join(columns)}")
     images, problems = [], []
-    for number, row in enumerate(rows, start=2):  # as an editor counts lines, the header's included
+    for number, row in enumerate(rows, start=2):  # as an editor counts lines, with the header as the first
         try:
             images.append(_read_row(row, table.parent, params))
         except (DatasetError, OSError) as error:
@@ -74,7 +74,7 @@ def _read_row(row: dict[str, str], folder: Path, params: DataLoadParams) -> OwnI
             f"the type is {defect_type!r}, expected one of data_load.types or {FREE}: {', '.join(types)}"
         )
     if not mask and defect_type != FREE:
-        raise DatasetError(f"{image} has a {defect_type} and no mask: name its mask, or call it {FREE}")
+        raise DatasetError(f"{image} has a {defect_type} and no mask: name its mask, or call the image {FREE}")
     tile = (row[params.group] or "").strip() if params.group else image
     if not tile:
         raise DatasetError(f"{image} has nothing in the column {params.group}: say which object it shows")
@@ -90,7 +90,7 @@ def _read_file(folder: Path, name: str) -> File:
 
 
 def refuse(table: Path, problems: Sequence[str]) -> None:
-    """Tell everything that is wrong at once.
+    """Raise one error that lists all problems.
 
     Raises: DatasetError.
     """
@@ -111,9 +111,9 @@ def write_images(images: Sequence[OwnImage], params: DataLoadParams, folder: Pat
     """
     make_folders(folder)
     count = Counter(own.name for own in images)
-    problems = [f"{own.image.name}: another image is called {own.name}, too" for own in images if count[own.name] > 1]
+    problems = [f"{own.image.name}: another image is also called {own.name}" for own in images if count[own.name] > 1]
     if unused := [name for name in params.types if name not in {own.defect_type for own in images}]:
-        problems.append(f"no image is of the type {', '.join(unused)}: take it out of data_load.types")
+        problems.append(f"no image has the type {', '.join(unused)}: remove it from data_load.types")
     entries = []
     for own in tqdm(images, desc="data_load", unit="image"):
         try:
@@ -132,6 +132,9 @@ def _write(own: OwnImage, params: DataLoadParams, folder: Path) -> Entry:
     if own.mask and own.defect_type != FREE and not mask.any():
         raise DatasetError(f"{own.mask.name}: the mask has no {rule}: draw defects in white, or call the image {FREE}")
     if own.mask and own.defect_type == FREE and mask.any():
-        raise DatasetError(f"{own.mask.name}: the mask has a {rule}, its image is {FREE}: name its type")
+        raise DatasetError(
+            f"{own.mask.name}: the mask has a {rule}, but its image is called {FREE}: give the image a defect type, "
+            "or an empty mask"
+        )
     write_image_and_mask(own.name, own.image.content, mask, folder)
     return Entry(own.name, own.tile, own.defect_type, image.shape[1], image.shape[0], int(mask.sum()))

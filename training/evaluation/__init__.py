@@ -1,5 +1,6 @@
 """What the served function finds, counted and measured.
 
-Takes samples and a segmenter; gives one row of counts an image, and from such rows an operating point, figures, plots.
+Counts what a segmenter finds in samples, in one row for each image, and makes an operating point, figures and plots
+from such rows.
 It must not know how the network was trained, nor ONNX.
 """

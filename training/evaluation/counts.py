@@ -1,7 +1,7 @@
 """Counts of one image, and named reductions over the counts of several.
 
 An image's counts are two histograms of the served probability (0–255), over its defective and its sound pixels. They
-hold every threshold at once: a pixel is predicted defective where probability >= threshold, 1–255.
+give the counts for every threshold: a pixel is predicted defective if probability >= threshold, 1–255.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def confusion_at(counts: Counts, threshold: int) -> tuple[int, int, int]:
 
 
 def dice(counts: Counts, threshold: int) -> float:
-    """Return 2 TP / (2 TP + FP + FN); 1 where truth and prediction are both empty."""
+    """Return 2 TP / (2 TP + FP + FN); 1 if truth and prediction are both empty."""
     tp, fp, fn = confusion_at(counts, threshold)
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
 
@@ -59,13 +59,13 @@ def dice_image_mean(counts: Sequence[Counts], threshold: int) -> float:
 
 
 def best_threshold(counts: Sequence[Counts]) -> int:
-    """Return the threshold of the highest Dice pooled over all these images, sound ones included."""
+    """Return the threshold of the highest Dice pooled over all these images, images without a defect included."""
     pooled = pool(counts)
     return max(THRESHOLDS, key=lambda threshold: dice(pooled, threshold))
 
 
 def precision_recall(counts: Sequence[Counts]) -> list[tuple[int, float, float]]:
-    """Return (threshold, precision, recall) of the pixels pooled over images; precision is 1 where nothing is found."""
+    """Return (threshold, precision, recall) of the pixels pooled over images; precision is 1 if nothing is found."""
     pooled = pool(counts)
     rows = []
     for threshold in THRESHOLDS:

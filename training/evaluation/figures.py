@@ -12,20 +12,21 @@ from training.dataset.index import FREE
 from training.evaluation.counts import confusion_at
 from training.evaluation.image_results import Result
 
-LARGE_FALSE_ALARM = 20  # pixels: the second of the two stated false-alarm rules
+LARGE_FALSE_ALARM = 20  # pixels: a second count has only the false alarms that are larger
 INTERVAL = (2.5, 97.5)  # percentiles of the bootstrap
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What an operating point makes of each image: arrays of shape (images,).
+    """What is found in each image at an operating point: arrays of shape (images,).
 
     Attributes:
-        name, tile: str, of the image and of the tile that it shows.
-        defect_type: str, that the image is filed under, or Free.
-        true_positive, false_positive, false_negative: int, pixels.
-        found_type: str, the type of most predicted pixels, empty where none is predicted.
-        score: float, 0–1.
+        name: str, the image's name.
+        tile: str, the tile that it shows.
+        defect_type: str, the type given by the image's folder, or Free.
+        true_positive, false_positive, false_negative: int, numbers of pixels.
+        found_type: str, the type that most predicted pixels have, empty if no pixel is predicted.
+        score: float, the image's score, 0–1.
     """
 
     name: np.ndarray
@@ -42,7 +43,7 @@ class Outcomes:
 
     @property
     def defective(self) -> np.ndarray:
-        """Whether the true mask holds a pixel."""
+        """Whether the true mask has a defective pixel."""
         return np.asarray(self.true_positive + self.false_negative > 0)
 
     @property
@@ -75,7 +76,7 @@ def join(parts: Sequence[Outcomes]) -> Outcomes:
 
 
 def dice_pooled(outcomes: Outcomes) -> float:
-    """Return the Dice of all images' pixels together: 2 TP / (2 TP + FP + FN); 1 where there are none of them."""
+    """Return the Dice of all images' pixels together: 2 TP / (2 TP + FP + FN); 1 if there are none."""
     twice = 2 * int(outcomes.true_positive.sum())
     total = twice + int(outcomes.false_positive.sum() + outcomes.false_negative.sum())
     return twice / total if total else 1.0
@@ -92,12 +93,12 @@ def types_of(outcomes: Outcomes) -> list[str]:
 
 
 def mean_of_types(types: Mapping[str, float]) -> float:
-    """Return the macro mean; 1 where there is no type."""
+    """Return the mean over the types; 1 if there is no type."""
     return float(np.mean(list(types.values()))) if types else 1.0
 
 
 def dice_each(outcomes: Outcomes) -> np.ndarray:
-    """Return the Dice of each image; 1 where truth and prediction are both empty."""
+    """Return the Dice of each image; 1 if truth and prediction are both empty."""
     twice = 2 * outcomes.true_positive
     total = twice + outcomes.false_positive + outcomes.false_negative
     return np.where(total > 0, twice / np.maximum(total, 1), 1.0)
@@ -131,7 +132,7 @@ def measure(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def _type_figures(defective: Outcomes) -> dict[str, float]:
-    """Return how many defective images are found, and how right their types are. Macro-F1 is over the types present."""
+    """Return how many defective images are found, and how often with the right type; macro-F1 is over these types."""
     found = defective.take(defective.true_positive > 0)
     types = np.unique(found.defect_type)
     pairs = (found.defect_type, found.found_type)
@@ -144,7 +145,7 @@ def _type_figures(defective: Outcomes) -> dict[str, float]:
 
 
 def _image_level(outcomes: Outcomes) -> dict[str, float]:
-    """Return area under the ROC curve and average precision of the scores; nothing unless both kinds of image exist."""
+    """Return AUROC and average precision of the scores; nothing unless there are images with and without a defect."""
     if outcomes.defective.all() or not outcomes.defective.any():
         return {}
     return {
@@ -164,7 +165,10 @@ def false_alarms(free: Outcomes) -> dict[str, float]:
 
 
 def bootstrap(outcomes: Outcomes, *, samples: int, seed: int) -> list[dict[str, Any]]:
-    """Measure `samples` sets of as many tiles, drawn with replacement. Source: Efron & Tibshirani 1993."""
+    """Measure `samples` sets of tiles, each as large as the original, drawn with replacement.
+
+    Source: Efron & Tibshirani 1993.
+    """
     names, index = np.unique(outcomes.tile, return_inverse=True)
     images = [np.flatnonzero(index == tile) for tile in range(len(names))]
     rng = np.random.default_rng(seed)

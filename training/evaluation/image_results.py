@@ -1,6 +1,6 @@
-"""What is kept of a prediction: one row of counts an image, from which every figure is computed.
+"""What is kept of a prediction: one row of counts for each image, from which every figure is computed.
 
-A table holds the counts at a grid of thresholds, so that another operating point needs no new prediction.
+A table has the counts at a grid of thresholds, so that another operating point needs no new prediction.
 """
 
 import csv
@@ -17,7 +17,9 @@ from tiles.operating_point import score
 from training.errors import DatasetError
 from training.evaluation.counts import LEVELS, Counts, count
 from training.evaluation.predict import Prediction
+from training.files import EVALUATION_FOLDER
 
+WRITERS = f"`dvc repro evaluate` writes the tables in {EVALUATION_FOLDER}, `python -m studies.crossval` all others"
 THRESHOLDS = (1, 2, 4, *range(8, 248, 8), 250, 252, 254, 255)  # 1–255, finer where the network is sure
 
 
@@ -26,12 +28,13 @@ class Result:
     """One image, counted.
 
     Attributes:
-        name, tile: of the image, and of the tile that it shows.
-        defect_type: that the image is filed under, or Free.
-        counts: of true defective and sound pixels by their probability.
-        types: (256,) uint8; at each threshold the type (from 1) of most predicted pixels, 0 where none is predicted.
-        score: of the image, 0–1.
-        type_names: of the defect types, in the order of their numbers.
+        name: of the image.
+        tile: the tile that it shows.
+        defect_type: the type given by the image's folder, or Free.
+        counts: the numbers of true defective and true sound pixels at each probability.
+        types: (256,) uint8; for each threshold the type (from 1) that most predicted pixels have, 0 if there are none.
+        score: the image's score, 0–1.
+        type_names: the defect types, in the order of their numbers.
     """
 
     name: str
@@ -44,7 +47,7 @@ class Result:
 
     @property
     def defective(self) -> bool:
-        """Whether the true mask holds a pixel."""
+        """Whether the true mask has a defective pixel."""
         return bool(self.counts.defect.any())
 
 
@@ -71,7 +74,7 @@ def _types(prediction: Prediction) -> np.ndarray:
 
 
 def write_results(results: Iterable[Result], path: Path) -> None:
-    """Write the table: counts between neighbouring THRESHOLDS, and the type at each."""
+    """Write the table: the counts between neighbouring THRESHOLDS, and the type at each threshold."""
     write_table(path, [_row(result) for result in results])
 
 
@@ -92,15 +95,15 @@ def _row(result: Result) -> dict[str, Any]:
 def read_results(path: Path) -> list[Result]:
     """Read a table. Its results are exact at THRESHOLDS.
 
-    Raises: DatasetError, when it is missing or no such table.
+    Raises: DatasetError, when it is missing or not a table of results.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [_result(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
-        raise DatasetError(f"{path} is missing") from None
+        raise DatasetError(f"{path} is missing: {WRITERS}") from None
     except (KeyError, ValueError) as error:
-        raise DatasetError(f"{path} is not a table of results ({error}): delete it and run again") from None
+        raise DatasetError(f"{path} is not a table of results ({error}): delete it; {WRITERS}") from None
 
 
 def _result(row: dict[str, str]) -> Result:

@@ -10,15 +10,15 @@ from training.dataset.index import FREE
 from training.evaluation.figures import Outcomes, dice_by_type, mean_of_types, outcomes_at
 from training.evaluation.image_results import THRESHOLDS, Result
 
-USUAL_THRESHOLD = 64  # of 255: taken where the validation tiles cannot distinguish it from the best
+USUAL_THRESHOLD = 64  # of 255: used if the validation tiles cannot distinguish it from the best
 
 
 def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -> OperatingPoint:
     """Choose on validation images: the lowest alarm score within the false-alarm rate, then the threshold.
 
-    The threshold is judged by the mean of types, because pooled over all pixels one large Uneven spot would decide. A
-    few tiles hardly distinguish neighbouring thresholds. So of those within one standard error of the best, the one
-    nearest to `USUAL_THRESHOLD` is taken.
+    The threshold is judged by the mean of types, because one large Uneven spot would decide a Dice pooled over all
+    pixels. Few tiles hardly distinguish neighbouring thresholds. So of the thresholds within one standard error of the
+    best, the one nearest to `USUAL_THRESHOLD` is chosen.
 
     false_alarm_rate: share of the Free images that may raise an alarm, 0–1.
     """
@@ -30,9 +30,10 @@ def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -
 
 
 def _near_the_best(parts: Sequence[Outcomes]) -> np.ndarray:
-    """Return which parts' mean of types is within one standard error of the best, by the jackknife over tiles.
+    """For each operating point, say whether its mean of types is within one standard error of the best.
 
-    parts: the same images at several operating points; the error is that of the difference between two of them.
+    parts: the same images at several operating points. The error is that of the difference between two of them, by the
+    jackknife over tiles.
     Source: Efron & Tibshirani 1993, chapter 11 (jackknife); Breiman et al. 1984 (the rule of one standard error).
     """
     names = parts[0].tile
@@ -51,7 +52,10 @@ def _type_mean(outcomes: Outcomes) -> float:
 
 
 def _alarm_score(free: Sequence[float], rate: float) -> float:
-    """Return the lowest score, in steps of 0.0001, that at most this share of the scores reaches."""
+    """Return the lowest alarm score for which at most this share of the Free images is a false alarm.
+
+    free: the scores of the Free images. The result is a multiple of 0.0001.
+    """
     allowed = int(rate * len(free))
     below = sorted(free, reverse=True)[allowed:]
     return min(round(below[0] + 0.0001, 4), 1.0) if below else 0.0

@@ -1,4 +1,4 @@
-"""What the stage evaluate writes, and how the later stages read its metrics."""
+"""The files that the stage evaluate writes, and how the later stages read its metrics."""
 
 import json
 from dataclasses import asdict
@@ -35,12 +35,12 @@ def read_operating_point() -> OperatingPoint:
 
 
 def name_of_test_part(params: Params) -> str:
-    """Return what the figures of the test part are called: those of a leaky split say so."""
+    """Return the name of the test part's figures, which is another one for a leaky split."""
     return "test_leaky" if params.data_split.method == "random" else "test"
 
 
 def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
-    """Return one row an image, for evaluation/images.csv."""
+    """Return one row for each image, for evaluation/images.csv."""
     columns = {
         "image": outcomes.name,
         "tile": outcomes.tile,
@@ -56,7 +56,7 @@ def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
 
 
 def write_outputs(predictions: list[Prediction], results: list[Result], point: OperatingPoint, params: Params) -> None:
-    """Write one row an image, the plots and, last, the metrics of the test part."""
+    """Write one row for each image, the plots and, last, the metrics of the test part."""
     outcomes = outcomes_at(results, point)
     counts = [result.counts for result in results]
     write_table(EVALUATION_FOLDER / "images.csv", image_rows(outcomes))

@@ -1,4 +1,4 @@
-"""Perturbations that an image may undergo between the camera and the network, each by a level; one level is neutral.
+"""What may happen to an image between the camera and the network, each at several levels; one level changes nothing.
 
 Grey values are rounded and clipped to 0–255 afterwards, as a camera or a file would.
 """
@@ -22,7 +22,7 @@ class Perturbation:
     """One way to change a sample.
 
     Attributes:
-        words: what it is, with the level's unit.
+        words: its name, with the level's unit.
         neutral: the level that changes nothing.
         apply: (sample, level) → the changed sample, of the same size.
     """
@@ -47,7 +47,7 @@ def _change_gain(sample: Sample, factor: float) -> Sample:
 
 
 def _blur(sample: Sample, sigma: float) -> Sample:
-    """Blur by a Gaussian of this standard deviation in pixels; Pillow's, three box blurs, is within 3 grey levels."""
+    """Blur with a Gaussian of this standard deviation in pixels; Pillow's, three box blurs, is within 3 grey levels."""
     return replace(sample, image=np.asarray(Image.fromarray(sample.image).filter(ImageFilter.GaussianBlur(sigma))))
 
 
@@ -63,7 +63,7 @@ def _encode_again(sample: Sample, quality: float) -> Sample:
 def _add_noise(sample: Sample, deviation: float) -> Sample:
     """Add Gaussian noise of this standard deviation in grey levels.
 
-    Each image has its own noise, the same at every level, scaled, and in every run.
+    Each image has its own noise: the same in every run and, scaled, at every level.
     """
     rng = np.random.default_rng(zlib.crc32(sample.entry.name.encode()))
     return _with_greys(sample, sample.image + deviation * rng.standard_normal(sample.image.shape))
@@ -72,7 +72,7 @@ def _add_noise(sample: Sample, deviation: float) -> Sample:
 def _rotate(sample: Sample, degrees: float) -> Sample:
     """Rotate the image and its true mask counter-clockwise about the centre; both keep their size.
 
-    At the corners the edge pixels are repeated, in both. A pixel is defective where the turned mask mostly covers it.
+    At the corners the edge pixels of both are repeated. A pixel is defective if the rotated mask covers most of it.
     """
     mask = _turned(sample.mask.astype(np.uint8) * 255, degrees) > 127  # noqa: PLR2004 - mostly covered
     return replace(sample, image=_turned(sample.image, degrees), mask=mask)

@@ -1,4 +1,4 @@
-"""What `dvc plots show` displays: tables for DVC's own templates, and sheets of pictures."""
+"""The plots of `dvc plots show`: tables for DVC's own templates, and sheets of pictures."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def write_precision_recall(counts: Sequence[Counts], path: Path) -> None:
 
 
 def write_reliability(counts: Sequence[Counts], path: Path) -> None:
-    """Write the reliability diagram: the share of defective pixels among those of about one probability."""
+    """Write the reliability diagram: the share of defective pixels among pixels of similar probability."""
     pooled, width = pool(counts), LEVELS // RELIABILITY_BINS
     levels = np.arange(LEVELS)
     rows = []
@@ -41,14 +41,14 @@ def write_reliability(counts: Sequence[Counts], path: Path) -> None:
 
 
 def write_confusion(pairs: Iterable[tuple[str, str]], path: Path) -> None:
-    """Write actual and predicted type of each image; `Free` is predicted where no pixel is found."""
+    """Write actual and predicted type of each image; `Free` is predicted if no pixel is found."""
     write_table(path, [{"actual": actual, "predicted": found or FREE} for actual, found in pairs])
 
 
 def write_gallery(
     worst_first: Sequence[tuple[Prediction, float]], point: OperatingPoint, rows: int, folder: Path
 ) -> None:
-    """Draw the best, median and worst of the predictions with their Dice, a row each: image, truth, prediction."""
+    """Draw the best, median and worst predictions with their Dice, one in each row: image, truth, prediction."""
     folder.mkdir(exist_ok=True)
     middle = max(0, (len(worst_first) - rows) // 2)
     chosen = {

@@ -1,4 +1,4 @@
-"""Predictions of whole images by the served function, in torch and float32: what evaluation measures."""
+"""Predict whole images with the served function, in torch and float32: evaluation measures these predictions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from training.network.served import ServedSegmenter
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the served function says of one sample. probability, defect_type: (H, W) uint8, as the served tensors."""
+    """The served function's output for one sample. probability, defect_type: (H, W) uint8, as the served tensors."""
 
     sample: Sample
     probability: np.ndarray

@@ -1,6 +1,6 @@
-"""How the figures move when the images are perturbed and the operating point stays.
+"""How the figures change when the images are perturbed and the operating point stays the same.
 
-Measured are all images filed under a defect type, and of each tile that shows none the first image.
+We measure all images with a defect type, and the first image of every tile without one.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from training.params import RobustnessParams
 
 
 def choose_samples(samples: list[Sample]) -> list[Sample]:
-    """Keep the images filed under a defect type, and the first image of each tile that has no such image."""
+    """Keep the images with a defect type, and the first image of every tile without one."""
     defective = [sample for sample in samples if sample.entry.defect_type != FREE]
     shown = {sample.entry.tile for sample in defective}
     free = {s.entry.tile: s for s in reversed(samples) if s.entry.tile not in shown}
@@ -27,7 +27,7 @@ def choose_samples(samples: list[Sample]) -> list[Sample]:
 def figures_of(
     segmenter: ServedSegmenter, samples: list[Sample], point: OperatingPoint, description: str
 ) -> dict[str, float]:
-    """Predict and measure as the evaluation does; the columns of a curve, 0–1."""
+    """Predict and measure as the evaluation does; return the columns of a curve, 0–1."""
     results = [result_of(prediction) for prediction in predict(segmenter, samples, description=description)]
     figures = measure(outcomes_at(results, point))
     columns = {
@@ -42,7 +42,7 @@ def figures_of(
 def curves(
     segmenter: ServedSegmenter, samples: list[Sample], point: OperatingPoint, levels: RobustnessParams
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of each perturbation's table, by ascending level; unchanged images are measured once for all."""
+    """Return the rows of each perturbation's table, by ascending level; unchanged images are measured only once."""
     unchanged = figures_of(segmenter, samples, point, "unchanged")
     found: dict[str, list[dict[str, Any]]] = {}
     for name, perturbation in PERTURBATIONS.items():

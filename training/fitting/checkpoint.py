@@ -1,4 +1,4 @@
-"""The state of a run on disk, from which an interrupted run continues."""
+"""The saved state of a run, from which an interrupted run continues."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ STATE_META = "state"
 
 
 class RunState:
-    """What an interrupted run needs to continue after its last whole epoch, in one file."""
+    """One file with what an interrupted run needs to continue after its last complete epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file = folder / "state.safetensors"
 
     def save(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, meta: dict[str, Any]) -> None:
-        """Replace the saved state. meta: anything JSON holds."""
+        """Replace the saved state. meta: anything that JSON can represent."""
         tensors = {
             f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()
         }
@@ -32,7 +32,7 @@ class RunState:
         save_tensors(tensors, self._file, {STATE_META: json.dumps(meta)})
 
     def load(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-        """Restore modules and optimizer in place and return the meta, or None where there is no state.
+        """Restore modules and optimizer in place and return the meta, or None if there is no state.
 
         Raises: TrainingError, when the file cannot be read.
         """

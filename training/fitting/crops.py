@@ -22,14 +22,14 @@ TURNED_SHARE = 0.5  # of the crops; the rest stands upright, as nearly every til
 PASTED = ("Blowhole", "Break", "Crack")  # Uneven is as large as a tile, Fray belongs to its edge
 LARGEST_PASTED = 0.05  # share of a crop's pixels: larger defects do not look the same on another tile
 LARGEST_CONTRAST = 0.25  # of the surroundings, standard deviation ÷ mean; at a tile's edge it is higher
-PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast, so that weaker ones are seen, too
-PASTED_RIM = 8  # pixels, even; about as many around a defect are taken along
+PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast, so that the network also sees weaker ones
+PASTED_RIM = 8  # pixels, even; about as many pixels around a defect are moved with it
 
 
 class CropSampler:
     """Draws the batches of an epoch.
 
-    Raises: DatasetError, when the samples hold no defective image or no Free one.
+    Raises: DatasetError, when the samples have no defective image or no Free one.
     """
 
     def __init__(self, samples: list[Sample], params: TrainParams, seed: int) -> None:
@@ -82,7 +82,7 @@ def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -
     """Move the defect of one crop onto another and adapt its brightness; its rim fades over a few pixels.
 
     A small defect looks much the same on any tile, and there are far more tiles without one. But where the surroundings
-    in either crop are not plain, as at a tile's edge, a patch would show: there the image stays as it is.
+    in either crop are not plain, as at a tile's edge, a patch would be visible: there the image stays as it is.
     Source: Ghiasi et al. 2021 (copy-paste augmentation).
     Shapes: (1, S, S) float32 all; mask 0 or 1, not empty. strength: times the defect's contrast.
     """
@@ -103,7 +103,7 @@ def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -
 def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:
     """Return {type: [exposures of one tile, …]}, so that a tile weighs the same however often it was photographed.
 
-    An image filed under a defect type whose mask is empty teaches nothing certain and is left out.
+    An image that is filed under a defect type but has an empty mask is left out: its label may be wrong.
     """
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -126,7 +126,7 @@ def _draw_transform(sample: Sample, params: TrainParams, rng: np.random.Generato
 
 
 def _draw_centre(sample: Sample, half: float, defect_centred_share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return (x, y) of the crop's centre, in pixels from the first pixel's: by a defect or anywhere.
+    """Return (x, y) of the crop's centre, in pixels from the first pixel's: near a defect or anywhere.
 
     half: of the crop's side, in pixels of the image.
     """

@@ -1,4 +1,4 @@
-"""What a run came from and took: a part of its saved state, written beside its weights."""
+"""A run's sources, machine and time: a part of its saved state, written beside its weights."""
 
 import datetime as dt
 import hashlib
@@ -14,21 +14,21 @@ from host.commit import describe_commit
 from host.machine import describe_machine
 from training.files import PACKAGES_LOCK
 
-# What a result is made of. DVC rewrites its own record of packages while it runs.
+# The files that determine a result. DVC rewrites requirements/training.json while it runs.
 SOURCES = ("training", "tiles", "host", "requirements", "params.yaml", "dvc.yaml", ":!requirements/training.json")
 
 
 class RunRecord:
-    """Commit, start and seconds of one run, over every session in which it was continued."""
+    """Commit, start and seconds of one run, over all sessions in which it was continued."""
 
     def __init__(self, saved: Mapping[str, Any] | None) -> None:
-        """saved: the run's state, None where it begins now."""
+        """saved: the run's state, None if it begins now."""
         self._start = time.monotonic()
         begun = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self._before = dict(saved or {"sources": describe_commit(*SOURCES), "begun": begun, "seconds": 0.0})
 
     def so_far(self) -> dict[str, Any]:
-        """Return commit and time of the first session, and the seconds of all; anything JSON holds."""
+        """Return commit and start of the first session, and the seconds of all sessions; JSON can represent them."""
         return {
             "sources": self._before["sources"],
             "begun": self._before["begun"],
@@ -51,7 +51,7 @@ def circumstances(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the run had: the machine, its devices, threads and torch."""
+    """Return what the run uses: the machine, its devices, threads and torch."""
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "devices": max(1, torch.cuda.device_count()),

@@ -1,6 +1,6 @@
 """One training run: its key, and its epochs from the saved state, if there is one, to the last.
 
-An interrupted run continues after its last whole epoch. Its state lies outside DVC's outputs, in .run/train/<key>. The
+An interrupted run continues after its last complete epoch. Its state is in .run/train/<key>, outside DVC's outputs. The
 key covers parameters, data, code and packages, so a run that would give other weights never finds it.
 """
 
@@ -43,9 +43,9 @@ def run(
 ) -> dict[str, Any]:
     """Train from the saved state, if there is one, to the last epoch; log each epoch's figures and save them.
 
-    samples: those of the parts `train` and `validation`; live: None in every process but the main one.
+    samples: of the parts `train` and `validation`; live: None in every process but the main one.
     Returns: {"history": figures of each epoch, …: what `RunRecord.so_far` returns}
-    Raises: TrainingError, when a loss is not finite, or the processes' states are not of one epoch.
+    Raises: TrainingError, when a loss is not finite, or the processes found different saved epochs.
     """
     saved = state.load(trainer.modules, trainer.optimizer)
     record = RunRecord(saved)
@@ -79,14 +79,14 @@ def _train_and_validate(
 
 
 def _refuse_different(epochs: Sequence[int], state: RunState) -> None:
-    """Check that all processes continue from the same epoch: only the main one's machine holds the state's file.
+    """Check that all processes continue from the same epoch: only one machine may have the state's file.
 
     Raises: TrainingError.
     """
     if len(set(epochs)) > 1:
         raise TrainingError(
-            f"the processes would continue after epochs {', '.join(map(str, epochs))}, as {state.folder} is on one "
-            "machine alone: share the folder, copy it to the others, or delete it to start over"
+            f"the processes found different saved epochs ({', '.join(map(str, epochs))}), because {state.folder} is "
+            "only on one machine: share the folder, copy it to the others, or delete it to start over"
         )
 
 
@@ -105,7 +105,7 @@ def live_in(folder: str, trainer: Trainer) -> contextlib.AbstractContextManager[
 
 
 def identity(params: Params) -> dict[str, Any]:
-    """Return what distinguishes this configuration's weights from any other's."""
+    """Return the parameters and data that the weights depend on."""
     return {
         "train": params.train.model_dump(),
         "seed": params.base.seed,

@@ -64,12 +64,12 @@ class Trainer:
     classes: int = CLASSES
 
     def __post_init__(self) -> None:
-        self.accelerator = Accelerator(mixed_precision="no")  # `autocast` says how precisely
+        self.accelerator = Accelerator(mixed_precision="no")  # `autocast` chooses the precision
         self.device = self.accelerator.device
         if self.params.batch_size % self.accelerator.num_processes:
             raise TrainingError(
                 f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
-                "share it equally, change either"
+                "share it equally: change one of the two"
             )
         torch.manual_seed(self.seed)
         network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
@@ -94,7 +94,7 @@ class Trainer:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """What a run state holds beside the optimizer."""
+        """What a run's state has besides the optimizer."""
         return {"network": self.network, "average": self.average}
 
     @property
@@ -113,7 +113,7 @@ class Trainer:
         Raises: TrainingError, when a loss is not finite.
         """
         self.network.train()
-        torch.manual_seed(self.seed * EPOCH_SEED_FACTOR + epoch)  # so that dropout, too, depends on the epoch alone
+        torch.manual_seed(self.seed * EPOCH_SEED_FACTOR + epoch)  # so that dropout also depends on the epoch alone
         total = 0.0
         share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
         bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
@@ -122,7 +122,7 @@ class Trainer:
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
-                    "the state after the last whole epoch is kept"
+                    "the state after the last complete epoch is kept"
                 )
             total += loss
         return total / self.steps_per_epoch
@@ -145,7 +145,7 @@ class Trainer:
         return value
 
     def validate(self, samples: list[Sample]) -> dict[str, float]:
-        """Measure the moving average on whole tiles, at its best threshold there (an optimistic figure)."""
+        """Measure the moving average on whole images, at its best threshold there (an optimistic figure)."""
         segmenter = ServedSegmenter(self.average_network).to(self.device)
         counts = [count(prediction) for prediction in predict(segmenter, samples, description="validation")]
         threshold = best_threshold(counts)

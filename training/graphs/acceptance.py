@@ -1,4 +1,4 @@
-"""May another precision be served in place of float32? What it costs in quality, and what it gains in time."""
+"""The check that another precision may be served instead of float32: what it loses in quality and gains in speed."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,9 @@ class Quality:
     """What a graph finds on the images that were not trained on, at its own operating point.
 
     Attributes:
-        point: chosen on its own predictions of the validation part, by the rule of the stage evaluate.
-        outcomes: of each part, `validation` and `test` (or `test_leaky`).
+        point: the operating point, chosen on the graph's own predictions of the validation part, by the rule of the
+            stage evaluate.
+        outcomes: {part: outcomes}, for `validation` and `test` (or `test_leaky`).
     """
 
     point: OperatingPoint
@@ -33,7 +34,7 @@ class Quality:
 
     @property
     def dice(self) -> dict[str, float]:
-        """Dice of the defective images of all parts together: of each type, and `all`."""
+        """Dice of the defective images of all parts together: for each type, and for `all`."""
         both = join(list(self.outcomes.values()))
         defective = both.take(both.defective)
         return {"all": dice_pooled(defective), **measure(defective)["dice_by_type"]}
@@ -60,12 +61,12 @@ def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_al
 def speed_up(slow: Path, fast: Path, samples: Sequence[Sample]) -> float:
     """Return how many times as fast `fast` segments an image, the median over the samples.
 
-    One thread each, as they are served. Each image is segmented by one and at once by the other, in alternating order,
-    and timed by the thread's own CPU time, so that a busy machine changes little.
+    Each graph has one thread, as when it is served. Each image is segmented with one graph and at once with the other,
+    in alternating order, and the thread's own CPU time counts, so that a busy machine changes little.
     """
     sessions = [open_session(graph, threads=1) for graph in (slow, fast)]
     for session in sessions:
-        run(session, samples[0].image)  # the first call prepares
+        run(session, samples[0].image)  # the first call allocates memory
     return median(_ratio(sessions, sample.image, flipped=place % 2 == 1) for place, sample in enumerate(samples))
 
 
@@ -79,18 +80,19 @@ def _ratio(sessions: Sequence[onnxruntime.InferenceSession], image: np.ndarray, 
 
 
 def losses(reference: Quality, other: Quality) -> dict[str, float]:
-    """Return how far the Dice of `other` lies below the reference's, of each type and of `all`."""
+    """Return by how much the Dice of `other` is lower than the reference's, for each type and for `all`."""
     return {name: dice - other.dice[name] for name, dice in reference.dice.items()}
 
 
 def refusals(lost: Mapping[str, float], speed_up: float | None, params: QuantizeParams) -> list[str]:
-    """Return why a precision is not served; nothing where it is. speed_up: None where it cannot be measured here."""
+    """Return the reasons not to serve a precision; empty if it may be served. speed_up: None if it was not measured."""
     limits = {name: params.max_dice_loss if name == "all" else params.max_dice_loss_of_type for name in lost}
     reasons = [
-        f"Dice of {name} falls by {lost[name]:.4f}, at most {most}"
+        f"Dice of {name} falls by {lost[name]:.4f}; at most {most} is allowed (quantize.max_… in params.yaml)"
         for name, most in limits.items()
         if lost[name] > most
     ]
     if speed_up is not None and speed_up < params.min_speed_up:
-        reasons.append(f"it is {speed_up:.2f} times as fast, at least {params.min_speed_up}")
+        required = f"at least {params.min_speed_up} is required (quantize.min_speed_up)"
+        reasons.append(f"it is only {speed_up:.2f} times as fast; {required}")
     return reasons

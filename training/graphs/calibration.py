@@ -1,4 +1,4 @@
-"""The images that calibrate int8, that is, give its values' ranges: training images of all types and exposures."""
+"""The images that calibrate int8 (they set the ranges of its values): training images of all types and exposures."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from training.graphs.tensors import INPUT
 def choose_images(samples: Sequence[Sample], number: int, *, seed: int) -> list[Sample]:
     """Draw `number` samples: from every type in turn, and within it from every exposure in turn.
 
-    Fewer where there are no more.
+    Returns fewer if there are fewer.
     """
     rng = np.random.default_rng(seed)
     drawn = [samples[index] for index in rng.permutation(len(samples))]
@@ -40,7 +40,7 @@ def _in_turn(groups: Sequence[Sequence[Sample]]) -> list[Sample]:
 
 
 class CalibrationImages(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
-    """Hands the images to ONNX Runtime's quantizer one by one: at native size, or all cut and padded to one size.
+    """Gives the images to ONNX Runtime's quantizer one by one: at native size, or all cut and padded to one size.
 
     side: of a square, in pixels. The methods that make histograms put all images into one array.
     """

@@ -1,7 +1,7 @@
-"""Modules that take the place of torch's at export: the same function in fewer operators that ask for no shape.
+"""Modules that replace torch's own at export: the same function with fewer operators, and none that reads a shape.
 
-A canvas's sides are multiples of 32, so what torch works out for any image is known beforehand: how much "same" padding
-adds, and that each decoder stage doubles its input.
+The sides of a canvas are multiples of 32, so what torch computes for any image is known beforehand: how much "same"
+padding adds, and that each decoder stage doubles its input.
 """
 
 import copy
@@ -16,7 +16,7 @@ from training.network.served import ServedSegmenter
 
 
 def with_export_modules(segmenter: ServedSegmenter) -> ServedSegmenter:
-    """Return a copy, in evaluation mode, whose modules are exchanged; the stage export compares both on test images."""
+    """Return a copy with these modules, in evaluation mode; the stage export compares both on test images."""
     own = copy.deepcopy(segmenter).eval()
     _fix_padding(own.encoder)
     for place, block in enumerate(own.decoder.blocks):
@@ -34,7 +34,7 @@ class _DoublingBlock(nn.Module):
     def forward(
         self, feature_map: Tensor, target_height: int, target_width: int, skip_connection: Tensor | None = None
     ) -> Tensor:
-        """Double, join what the encoder saw at that size, and smooth. The names are those that the decoder calls."""
+        """Double the size, join the encoder's features of that size, and smooth. The decoder calls with these names."""
         del target_height, target_width  # the double, as both sides are multiples of 32
         doubled = functional.interpolate(feature_map, scale_factor=2.0, mode="nearest")
         joined = doubled if skip_connection is None else torch.cat([doubled, skip_connection], dim=1)
@@ -49,7 +49,7 @@ def _fix_padding(encoder: nn.Module) -> None:
 
 
 class _HalvingConvolution(nn.Module):
-    """A "same" convolution of stride 2 whose input has even sides: what is added around them is known beforehand.
+    """A "same" convolution of stride 2 whose input has even sides, so that its padding is known beforehand.
 
     Source: TensorFlow's "same" padding, kernel - stride rows and columns in all, the odd one at the end.
     """

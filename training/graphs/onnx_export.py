@@ -1,7 +1,7 @@
 """The served function as an ONNX graph with symbolic batch, height and width.
 
-Tracing runs in a process of its own (`trace`), which can be stopped: the exporter's shape solver may run for minutes,
-and for some decoders for ever.
+Tracing runs in a separate process (`trace`), which can be stopped: the exporter's shape solver may run for minutes, and
+for some decoders for ever.
 """
 
 import subprocess
@@ -30,15 +30,15 @@ def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
         ) from None
     except subprocess.CalledProcessError as error:
         raise ExportError(
-            f"torch could not export the network (status {error.returncode}): its message stands above"
+            f"torch could not export the network (status {error.returncode}): its message is above"
         ) from None
     return tidied(onnx.load(path))
 
 
 def tidied(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove what torch notes beside each node, and name nodes by what they do: conv_0, conv_1, … in their order.
+    """Remove torch's notes on each node, and name the nodes after their operators: conv_0, conv_1 and so on.
 
-    Torch notes source lines with the paths of the machine that exported, and its names change with every export.
+    The notes contain source lines with paths of the exporting machine, and torch's names change with every export.
     """
     values = (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer)
     for noted in (graph.graph, *graph.graph.node, *values):

@@ -1,4 +1,4 @@
-"""Is the exported graph the network that was evaluated? Every test image is segmented by both and compared."""
+"""The check that the exported graph is the evaluated network: both segment every test image, and the results agree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from training.params import ExportParams
 
 @dataclass(frozen=True)
 class Parity:
-    """How far ONNX Runtime is from torch, both in float32.
+    """How much ONNX Runtime's results differ from torch's, both in float32.
 
     differing_mask_pixels and differing_type_pixels are shares of all pixels; dice_* are pooled over defective images;
     grey_levels is the largest difference of the two probabilities, 0–255.
@@ -63,7 +63,7 @@ def _dice(predictions: Sequence[Prediction], point: OperatingPoint) -> float:
 def refuse_too_far(parity: Parity, params: ExportParams) -> None:
     """Compare the differences with their limits.
 
-    Raises: ExportError, naming each one over its limit.
+    Raises: ExportError, naming each difference that exceeds its limit.
     """
     limits = {
         "differing_mask_pixels": params.max_differing_mask_pixels,
@@ -71,7 +71,7 @@ def refuse_too_far(parity: Parity, params: ExportParams) -> None:
         "grey_levels": params.max_grey_level_difference,
     }
     over = [
-        f"{name} is {getattr(parity, name)}, at most {most}"
+        f"{name} is {getattr(parity, name)}, but at most {most} is allowed (export.max_… in params.yaml)"
         for name, most in limits.items()
         if getattr(parity, name) > most
     ]

@@ -1,4 +1,4 @@
-"""The float32 graph in int8 and fp16, what each costs and gains, and which of them are served."""
+"""The float32 graph in int8 and fp16, what each loses and gains, and which of them are served."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from training.params import Params
 
 
 def make_graphs(params: Params, folder: Path) -> dict[str, Path]:
-    """Make int8 and fp16 of the float32 graph in a folder, and return the path of each precision there."""
+    """Convert the float32 graph to int8 and fp16 in a folder, and return the path of each precision there."""
     graphs = {name: folder / path.name for name, path in GRAPH_FILES.items()}
     graphs["fp32"].write_bytes(GRAPH_FILES["fp32"].read_bytes())
     images = choose_images(load_part("train", params), params.quantize.calibration_images, seed=params.base.seed)
@@ -25,11 +25,11 @@ def make_graphs(params: Params, folder: Path) -> dict[str, Path]:
 def compare_precisions(
     graphs: Mapping[str, Path], parts: Mapping[str, Sequence[Sample]], params: Params
 ) -> dict[str, Any]:
-    """Measure each precision, and say of int8 and fp16 what each loses and gains, and why it is refused if it is."""
+    """Measure each precision; for int8 and fp16, also return what each loses and gains, and reasons to refuse it."""
     rate = params.evaluate.false_alarm_rate
     qualities = {name: measure_quality(graph, parts, rate) for name, graph in graphs.items()}
     timed = list(parts["validation"])[:: max(1, len(parts["validation"]) // params.quantize.timed_images)]
-    speeds = {"int8": speed_up(graphs["fp32"], graphs["int8"], timed), "fp16": None}  # fp16's gain is a GPU's
+    speeds = {"int8": speed_up(graphs["fp32"], graphs["int8"], timed), "fp16": None}  # fp16 is faster only on a GPU
     return {
         name: {"bytes": graphs[name].stat().st_size, **quality.figures()}
         | ({} if name == "fp32" else _verdict(qualities["fp32"], quality, speeds[name], params))
@@ -44,7 +44,7 @@ def _verdict(reference: Quality, quality: Quality, gained: float | None, params:
 
 
 def choose_served(found: Mapping[str, Any], params: Params) -> dict[str, str]:
-    """Return which precision is served on each kind of processor; print why one is refused."""
+    """Return which precision is served on each kind of processor; print the reasons for a refusal."""
     for name in ("int8", "fp16"):
         for reason in found[name]["refused"]:
             print(f"{name} is not served: {reason}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""The exported graph in other precisions: int8 for CPUs, fp16 for GPUs. What goes in and out stays uint8.
+"""The exported graph in other precisions: int8 for CPUs, fp16 for GPUs. Inputs and outputs stay uint8.
 
 Source: ONNX Runtime's static quantization (onnxruntime.quantization) and its float16 converter.
 """
@@ -19,8 +19,8 @@ from training.errors import ExportError
 from training.graphs.calibration import CalibrationImages
 from training.params import QuantizeParams
 
-# Activations are quantized with the convolution before them, and operators that only move numbers pass int8 on. What
-# follows the head stays in float32: its exponentials need more than 256 steps.
+# Activations are quantized together with the convolution before them, and operators that only move numbers keep int8.
+# What follows the head stays in float32: its exponentials need more than 256 steps.
 ACTIVATIONS = ("Clip", "Relu")
 QUANTIZED = ("Conv", *ACTIVATIONS, "Add", "Concat", "Resize")
 HISTOGRAM_SIDE = 256  # pixels; most images are a little wider or higher
@@ -68,14 +68,14 @@ def to_fp16(source: Path, target: Path) -> onnx.ModelProto:
 
 
 def _after_the_head(graph: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes after the last convolution; nodes stand in the order in which they run."""
+    """Return the names of the nodes after the last convolution; a graph lists nodes in running order."""
     nodes = list(graph.graph.node)
     head = max(place for place, node in enumerate(nodes) if node.op_type == "Conv")
     return [node.name for node in nodes[head + 1 :]]
 
 
 def _matching(graph: onnx.ModelProto, patterns: Sequence[str]) -> list[str]:
-    """Return the nodes that the patterns name, each with the activation behind it: both stay, or neither."""
+    """Return the nodes that the patterns match, and the activations after them, which need the same precision."""
     nodes = list(graph.graph.node)
     found = {pattern: [node for node in nodes if re.fullmatch(pattern, node.name)] for pattern in patterns}
     for pattern, matches in found.items():

@@ -1,7 +1,7 @@
-"""The model repository as it is published: graphs, config.pbtxt for CPUs, configs/*.pbtxt for GPUs.
+"""The published model repository: graphs, config.pbtxt for CPUs, configs/*.pbtxt for GPUs.
 
-A graph's metadata and its configuration's parameters say the same: what the model is, where it comes from, how good
-it is.
+A graph's metadata and the parameters of its configuration are equal: what the model is, where it comes from, and how
+good it is.
 """
 
 import json
@@ -27,10 +27,10 @@ FIGURES = ("dice_pooled", "dice_type_mean", "auroc", "type_right_of_found")
 def model_parameters(
     configuration: Mapping[str, Any], types: Sequence[str], precision: str, quality: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return what travels with the model; the names start with `model.`, so that no backend takes them for its own.
+    """Return the parameters that travel with the model; their names begin with `model.`, so that no backend uses them.
 
-    configuration: of the weights. types: in the order of their classes. quality: of this precision, as
-    acceptance.Quality.figures gives it.
+    configuration: that of the weights. types: in the order of their classes. quality: what
+    acceptance.Quality.figures returns for this precision.
     """
     part = "test" if "test" in quality else "test_leaky"
     figures = quality[part]
@@ -60,7 +60,7 @@ def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file
 
 
 def render_gpu_configs(parameters: Mapping[str, str], max_batch_size: int, entries: Sequence[Entry]) -> dict[str, str]:
-    """Render configs/gpu.pbtxt and configs/tensorrt.pbtxt, whose shapes are those of the dataset's canvases."""
+    """Render configs/gpu.pbtxt, and configs/tensorrt.pbtxt with the canvas sizes of the dataset."""
     gpu = render_config(parameters, max_batch_size, GPU_GRAPH_FILE) + _template("gpu").substitute()
     return {"gpu": gpu, "tensorrt": gpu + _template("tensorrt").substitute(_shapes(entries, max_batch_size))}
 
@@ -70,7 +70,7 @@ def _template(name: str) -> Template:
 
 
 def _shapes(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str]:
-    """Return smallest, usual and largest input as TensorRT's profiles name them: image:1x1x224x128."""
+    """Return smallest, usual and largest input in the format of TensorRT's profiles: image:1x1x224x128."""
     heights, widths = zip(*(canvas_size(entry.height, entry.width) for entry in entries), strict=True)
     usual = canvas_size(int(median(entry.height for entry in entries)), int(median(entry.width for entry in entries)))
     sizes = {
@@ -82,7 +82,7 @@ def _shapes(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str]:
 
 
 def label(graph: Path, parameters: Mapping[str, str]) -> None:
-    """Write the parameters into a graph's metadata, in place of what it says."""
+    """Replace a graph's metadata with the parameters."""
     model = onnx.load(graph)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, dict(parameters))
@@ -91,9 +91,9 @@ def label(graph: Path, parameters: Mapping[str, str]) -> None:
 
 
 def publish(cpu: Path, config: str, gpu: Path, gpu_configs: Mapping[str, str]) -> None:
-    """Replace graphs and configurations, each by a rename, when every graph matches its configuration.
+    """If every graph matches its configuration, replace graphs and configurations, each with one rename.
 
-    Raises: ExportError, when one does not; then nothing is replaced.
+    Raises: ExportError, when a graph does not match; then nothing is replaced.
     """
     for graph, texts in ((cpu, [config]), (gpu, list(gpu_configs.values()))):
         for text in texts:

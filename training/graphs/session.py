@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, as Triton runs it: an exported graph of any precision over images."""
+"""ONNX Runtime on the CPU, as Triton runs it: predicts images with an exported graph of any precision."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: otherwise it reports to its makers
+os.environ.setdefault(
+    "ORT_DISABLE_TELEMETRY", "1"
+)  # before the import: otherwise ONNX Runtime sends usage data to Microsoft
 import onnxruntime
 
 from tiles import crop, pad
@@ -17,7 +19,7 @@ from training.graphs.tensors import INPUT, OUTPUTS
 
 
 def open_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Load a graph. threads: 0 takes all cores."""
+    """Load a graph. threads: 0 uses all cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""Do a graph's inputs and outputs match config.pbtxt? As strict as Triton's native ONNX Runtime backend."""
+"""The check that a graph's inputs and outputs match config.pbtxt, as strict as Triton's native ONNX Runtime backend."""
 
 import onnx
 from google.protobuf import text_format
@@ -12,7 +12,7 @@ SYMBOLIC = -1
 
 
 def parse_config(text: str) -> "model_config_pb2.ModelConfig":
-    """Parse config.pbtxt by Triton's own schema.
+    """Parse config.pbtxt with Triton's own schema.
 
     Raises: ExportError, for an unknown field or a value of the wrong kind.
     """
@@ -20,7 +20,7 @@ def parse_config(text: str) -> "model_config_pb2.ModelConfig":
         return text_format.Parse(text, model_config_pb2.ModelConfig())
     except text_format.ParseError as error:
         raise ExportError(
-            f"config.pbtxt does not fit Triton's schema: {error}; mend training/graphs/config.pbtxt.template"
+            f"config.pbtxt does not fit Triton's schema: {error}; correct training/graphs/config.pbtxt.template"
         ) from None
 
 

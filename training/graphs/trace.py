@@ -1,6 +1,6 @@
 """`python -m training.graphs.trace FILE.onnx`: trace the served function of models/ and write it, weights included.
 
-A child process of `onnx_export`, imported by nobody.
+A child process of `onnx_export`; no module imports this one.
 """
 
 import sys
@@ -16,7 +16,7 @@ from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.params import load_params
 
-EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # (N, 1, H, W); a batch of 2, because the exporter takes 1 for a constant
+EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # (N, 1, H, W); a batch of 2, because the exporter treats 1 as a constant
 
 
 def _write_graph(path: Path, opset: int) -> None:

@@ -1,4 +1,4 @@
-"""Where training computes, and in what precision: bfloat16 where the hardware has it, float32 elsewhere."""
+"""The device that training uses, and the precision: bfloat16 if the hardware has it, float32 otherwise."""
 
 import contextlib
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
 
 
 def keep_depthwise_in_float32(network: nn.Module) -> None:
-    """Let depthwise convolutions leave automatic mixed precision, in place; their outputs keep the inputs' type.
+    """Exclude depthwise convolutions from automatic mixed precision, in place; their outputs keep the inputs' type.
 
     On a CPU the backward pass of a 5 × 5 or strided one takes 2.5 to 5 times as long in bfloat16 as in float32, which
     doubles the time of a training step.

@@ -18,7 +18,7 @@ CLASSES = 1 + len(DEFECT_TYPES)  # of the published dataset
 
 
 class Segmenter(nn.Module):
-    """A U-Net whose decoder ends at half resolution; its head gives each of those places the logits of four pixels.
+    """A U-Net whose decoder ends at half resolution; there its head gives each position the logits of four pixels.
 
     The encoder has no features at full resolution: a last decoder stage there would cost a quarter of all
     multiplications and could only smooth.
@@ -57,7 +57,7 @@ def build_network(params: TrainParams, *, classes: int = CLASSES, pretrained: bo
     except OSError as error:
         raise TrainingError(
             f"the ImageNet weights of {params.encoder} could not be downloaded ({error}): check the network, "
-            "point HF_HOME at a cache that holds them, or set train.encoder_weights to null"
+            "point HF_HOME at a cache that has them, or set train.encoder_weights to null"
         ) from None
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from training.network.segmenter import Segmenter
 
-MEAN = STD = 0.5 * 255  # of the pretraining of timm's tf_efficientnet_lite encoders, as their configuration states it
+MEAN = STD = 0.5 * 255  # as timm's tf_efficientnet_lite encoders were pretrained, by their configuration
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -22,11 +22,12 @@ def normalise(image: Tensor) -> Tensor:
 class ServedSegmenter(nn.Module):
     """The served function of a network, whose modules it shares.
 
-    The head gives four pixels' logits at each place of half resolution. What follows needs no neighbours, so it is done
-    there, and the resulting bytes are spread to full resolution last: a quarter of the memory traffic of floats.
+    At each position of half resolution the head gives four pixels' logits. What follows needs no neighbours, so it
+    is done there, and the resulting bytes are spread to full resolution last: a quarter of the memory traffic of
+    floats.
 
     Shapes: image (N, 1, H, W) uint8, 0–255, H and W multiples of 32 → probability (N, 1, H, W) uint8, P(defect) · 255
-    rounded, and defect type (N, 1, H, W) uint8, from 1, the most likely one where there is a defect.
+    rounded, and defect type (N, 1, H, W) uint8, from 1, the most likely type if there is a defect.
     """
 
     def __init__(self, network: Segmenter) -> None:

@@ -1,4 +1,4 @@
-"""The model's weights on disk, as safetensors, replaced whole: nothing is ever unpickled."""
+"""The model's weights on disk, as safetensors, replaced completely or not at all: nothing is ever unpickled."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from training.params import TrainParams
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
-    """Write tensors of any device whole or not at all.
+    """Write tensors of any device completely or not at all.
 
     Raises: TrainingError, when the disk refuses them.
     """
@@ -36,7 +36,7 @@ def save_model(network: nn.Module, configuration: dict[str, Any]) -> None:
 
 
 def read_configuration() -> dict[str, Any] | None:
-    """Return what was written beside the weights, None where there are none."""
+    """Return the configuration that was written with the weights, None if there is none."""
     if not CONFIGURATION_FILE.is_file():
         return None
     configuration: dict[str, Any] = json.loads(CONFIGURATION_FILE.read_text())
@@ -46,7 +46,7 @@ def read_configuration() -> dict[str, Any] | None:
 def load_model() -> tuple[Segmenter, dict[str, Any]]:
     """Build the network that the configuration names and load its weights, in evaluation mode on the CPU.
 
-    Raises: TrainingError, when a file is missing or the weights are of another network.
+    Raises: TrainingError, when a file is missing or the weights belong to another network.
     """
     for path in (CONFIGURATION_FILE, WEIGHTS_FILE):
         if not path.is_file():
@@ -54,7 +54,7 @@ def load_model() -> tuple[Segmenter, dict[str, Any]]:
     try:
         configuration = json.loads(CONFIGURATION_FILE.read_text())
         weights = load_file(WEIGHTS_FILE)
-        classes = len(weights["head.0.bias"]) // 4  # the head gives four pixels' logits at each place
+        classes = len(weights["head.0.bias"]) // 4  # the head gives four pixels' logits at each position
         network = build_network(TrainParams.model_validate(configuration["train"]), classes=classes, pretrained=False)
         network.load_state_dict(weights)
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:

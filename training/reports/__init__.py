@@ -1,4 +1,4 @@
-"""Reports in words: the model card, and what it shares with the studies' reports.
+"""Reports: the model card, and the code that it shares with the studies' reports.
 
-Takes what the stages wrote; gives Markdown from the templates here. It computes figures only by `evaluation`.
+Makes Markdown from the templates here and what the stages wrote. It computes figures only with `evaluation`.
 """

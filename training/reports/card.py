@@ -1,6 +1,6 @@
-"""The model card: what the stages wrote, and figures computed from it, for the template card.md.j2 beside this file.
+"""The model card: the values for the template card.md.j2, read from the stages' outputs or computed from them.
 
-No figure is typed: each is read or computed. The words stand in the template.
+No figure is typed. The template has the words.
 """
 
 import json
@@ -78,9 +78,9 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
 
 
 def _refuse_missing() -> None:
-    """Look for what evaluate, export and quantize write.
+    """Check that the outputs of evaluate, export and quantize exist.
 
-    Raises: EvaluationError, naming the file and the command that makes it.
+    Raises: EvaluationError, naming the file and the command that writes it.
     """
     for path, stage in INPUTS.items():
         if not path.is_file():
@@ -88,14 +88,14 @@ def _refuse_missing() -> None:
 
 
 def multiply_adds(network: nn.Module) -> float:
-    """Return the multiplications with additions for one pixel; only convolutions, as is usual."""
+    """Return the multiply-adds for each pixel; only those of convolutions count, as is usual."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 1, MACS_SIDE, MACS_SIDE))
     return float(counter.get_total_flops()) / 2 / MACS_SIDE**2  # a multiplication and an addition count as two
 
 
 def _data_rows(entries: Sequence[Entry], parts: Mapping[str, str]) -> list[list[str]]:
-    """Return how many images, and in brackets tiles, of each type are in all parts and in each."""
+    """Return the number of images, and in brackets of tiles, of each type: in all parts together and in each part."""
 
     def count(types: Sequence[str], chosen: Sequence[str]) -> str:
         tiles = [entry.tile for entry in entries if entry.defect_type in types and parts[entry.name] in chosen]
@@ -107,7 +107,7 @@ def _data_rows(entries: Sequence[Entry], parts: Mapping[str, str]) -> list[list[
 
 
 def _figures(outcomes: Outcomes, doubtful: Sequence[str], params: Params) -> dict[str, Any]:
-    """Return the columns and rows of the table of figures: the test part's and, without doubtful images, again."""
+    """Return columns and rows of the table of figures: of the test part, with and without doubtful images."""
     columns = {"test part": read_metrics()[name_of_test_part(params)]}
     if not params.data_load.table:
         certain = outcomes.take(~np.isin(outcomes.name, doubtful))
@@ -116,7 +116,7 @@ def _figures(outcomes: Outcomes, doubtful: Sequence[str], params: Params) -> dic
 
 
 def figure_rows(columns: Sequence[Mapping[str, Any]], types: Sequence[str]) -> list[list[str]]:
-    """Return every figure's words and values; columns: measurements, as `evaluation.figures.measure` gives them."""
+    """Return every figure's words and values; columns: measurements that `evaluation.figures.measure` returned."""
     found = [flat(figures) for figures in columns]
     return [
         [words, *(figure_text(column.get(name)) for column in found)]
@@ -126,7 +126,7 @@ def figure_rows(columns: Sequence[Mapping[str, Any]], types: Sequence[str]) -> l
 
 
 def misses(outcomes: Outcomes) -> dict[str, Any]:
-    """Return how many defective images are missed, and the median pixels of their defects and of the others'."""
+    """Return how many defective images are missed, and the median size in pixels of missed and of found defects."""
     defective = outcomes.take(outcomes.defective)
     pixels, missed = defective.true_positive + defective.false_negative, defective.true_positive == 0
     return {
@@ -138,7 +138,7 @@ def misses(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def _precision_rows(found: Mapping[str, Any], params: Params) -> list[list[str]]:
-    """Return what each precision finds on the test part and costs; found: export/precisions.json."""
+    """Return each precision's size, speed and figures on the test part. found: export/precisions.json."""
     names = [name for name in found if name != "served"]
     served = {name: [processor for processor, chosen in found["served"].items() if chosen == name] for name in names}
     figures = {name: flat(found[name][name_of_test_part(params)]) for name in names}

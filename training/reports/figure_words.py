@@ -1,4 +1,4 @@
-"""The figures that are reported, and what they are called: the one list for every report."""
+"""What the reported figures are called. Other lists choose figures by name and take their words from here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,15 @@ COUNTS = {
     "images": "images",
     "tiles": "tiles that they show",
     "defective_images": "defective images",
-    "found_images": "… of which something is found",
+    "found_images": "defective images found",
     "free.images": "Free images",
-    "free.any_pixel": "… with a false alarm",
-    "free.over_20_px": "… with one of more than 20 pixels",
+    "free.any_pixel": "Free images with a false alarm",
+    "free.over_20_px": "Free images with a false alarm of more than 20 pixels",
+}
+SHORT = {  # for the heads of columns
+    "dice_pooled": "Dice, pooled",
+    "dice_type_mean": "mean of types",
+    "auroc": "AUROC",
 }
 
 
@@ -23,13 +28,13 @@ def headline(types: Sequence[str]) -> dict[str, str]:
         "iou_pooled_with_free": "IoU, pooled over all images",
         "dice_image_mean": "Dice, mean over the defective images",
         **{f"dice_by_type.{name}": f"Dice of {name}, pooled" for name in types},
-        "dice_type_mean": "… mean over the types",
+        "dice_type_mean": "Dice, mean of types",
         "auroc": "defective or not, AUROC",
         "average_precision": "defective or not, average precision",
         "type_right_of_found": "type right, of the defective images found",
         "type_macro_f1": "type, macro-F1 over the types",
         "free.any_pixel_share": "share of Free images with a false alarm",
-        "free.over_20_px_share": "… with one of more than 20 pixels",
+        "free.over_20_px_share": "share of Free images with one of more than 20 pixels",
     }
 
 
@@ -42,7 +47,7 @@ def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def figure_text(value: float | None) -> str:
-    """Return a figure as the tables show it; a dash where it does not exist, as of a type that is not there."""
+    """Return a figure as the tables show it; a dash if it does not exist, such as the Dice of a type without images."""
     if value is None:
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""The robustness tables, read and as rows and curves for the reports."""
+"""The robustness tables, as rows and curves for the reports."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def robustness_rows(curves: Curves) -> list[list[str]]:
 
 
 def level_text(name: str, level: str) -> str:
-    """Return a level as it is shown."""
+    """Return a level's text for the reports."""
     return "unchanged" if float(level) == PERTURBATIONS[name].neutral else level
 
 

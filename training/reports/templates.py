@@ -1,4 +1,4 @@
-"""Markdown from Jinja2 templates, for every report of `training`, `studies` and `workflows`."""
+"""Markdown from Jinja2 templates, for the reports of `training` and `studies`."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +21,6 @@ def render(template: Path, **values: object) -> str:
 
 
 def table(rows: Iterable[Sequence[object]], *header: str) -> str:
-    """Return a Markdown table; "None." without rows."""
+    """Return a Markdown table; "None." if there are no rows."""
     rows = list(rows)
     return tabulate(rows, header, tablefmt="pipe", disable_numparse=True) if rows else "None."

@@ -1,6 +1,6 @@
-"""Stage check_packages: the lock → requirements/training.json, the locked versions of what changes results.
+"""Stage check_packages: the lock → requirements/training.json, the locked versions of the packages that change results.
 
-The record depends on the lock alone, so it is equal on every machine. Every later stage repeats the check itself,
+The record depends only on the lock, so it is equal on every machine. Every later stage repeats the check itself,
 because the environment may have changed since the record was written.
 """
 

@@ -1,9 +1,9 @@
-"""Stage data_load: the archive, or a table of your own → data/tiles/: images as they are, binary masks, and an index.
+"""Stage data_load: the archive or your own table → data/tiles/: unchanged images, binary masks, and an index.
 
-data/tiles/images/<image>.jpg   bytes as they came; .png where they are PNG
-data/tiles/masks/<image>.png    1 bit a pixel, white where defective by the rule of params.yaml
+data/tiles/images/<image>.jpg   the image file's bytes, unchanged; .png if it is a PNG file
+data/tiles/masks/<image>.png    1 bit per pixel, white where defective by the rule of params.yaml
 data/tiles/index.csv            image, tile, type, width, height, defect_pixels
-data/tiles/digest               sha256 of the images and masks as they came
+data/tiles/digest               sha256 of the original images and masks
 """
 
 import sys
@@ -21,7 +21,7 @@ from training.params import load_params
 
 
 def main() -> None:
-    """Run the stage; the folder appears whole or not at all."""
+    """Run the stage; the folder is written completely or not at all."""
     check_packages()
     params = load_params().data_load
     with replacing_folder(TILES_FOLDER) as folder:

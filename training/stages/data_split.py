@@ -13,10 +13,10 @@ from training.files import SPLIT_FILE
 from training.packages import check_packages
 from training.params import Params, load_params
 
-LEAKY = "leaky: exposures of one tile stand in several parts; compare only with other random splits"
+LEAKY = "leaky: exposures of one tile are in several parts; compare only with other random splits"
 MAY_LEAK = (
-    "may leak: data_load.group names no column, so each image counts as a tile of its own. If several images show one "
-    "object, add a column that says which; otherwise the figures tell how well the network remembers an object"
+    "may leak: data_load.group names no column, so each image counts as a separate tile. If several images show one "
+    "object, add a column that names the object; otherwise the figures measure how well the network remembers objects"
 )
 
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _report(entries: Sequence[Entry], parts: Mapping[str, str], params: Params) -> None:
-    """Print how many images and tiles each part has, and whether the split leaks."""
+    """Print how many images and tiles each part has, and whether the split leaks or may leak."""
     for part in PARTS:
         chosen = [entry for entry in entries if parts[entry.name] == part]
         types = dict(sorted(Counter(entry.defect_type for entry in chosen).items()))

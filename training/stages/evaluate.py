@@ -1,6 +1,6 @@
-"""Stage evaluate: weights → operating point, figures, one row of results an image, and plots.
+"""Stage evaluate: weights → operating point, figures, one row of results for each image, and plots.
 
-The operating point is chosen on the validation part alone; the test part is then measured once.
+The operating point is chosen only on the validation part; the test part is then measured once.
 """
 
 import sys

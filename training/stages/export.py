@@ -1,4 +1,4 @@
-"""Stage export: weights → export/fp32.onnx, replaced only when it is the evaluated network."""
+"""Stage export: weights → export/fp32.onnx, replaced only if the new graph is the evaluated network."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
-"""Stage robustness: weights and operating point → evaluation/plots/robustness/<perturbation>.csv, a row a level.
+"""Stage robustness: weights and operating point → evaluation/plots/robustness/<perturbation>.csv.
 
-The images are those of the test part, perturbed; the unchanged ones have a row in every table, too.
+Each table has one row for each level, measured on the perturbed test images, and one row for the unchanged images.
 """
 
 import sys
@@ -19,7 +19,7 @@ from training.params import load_params
 
 
 def main() -> None:
-    """Run the stage; the folder appears whole or not at all."""
+    """Run the stage; the folder is written completely or not at all."""
     check_packages()
     params = load_params()
     network, _ = load_model()
