@@ -17,12 +17,12 @@ RUN deploy/slim.sh .venv
 FROM python:3.11-slim-bookworm
 WORKDIR /app
 COPY --from=environment /app/.venv .venv
-COPY host host
-COPY tiles tiles
-COPY inference_server inference_server
-COPY proxy proxy
-COPY launch launch
-COPY model_repository model_repository
+COPY --chmod=755 host host
+COPY --chmod=755 tiles tiles
+COPY --chmod=755 inference_server inference_server
+COPY --chmod=755 proxy proxy
+COPY --chmod=755 launch launch
+COPY --chmod=755 model_repository model_repository
 USER 10001:10001
 ENV PATH=/app/.venv/bin:$PATH HOST=0.0.0.0 PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8080
@@ -35,5 +35,5 @@ LABEL org.opencontainers.image.title="Magnetic tiles: Triton and the proxy" \
       org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.source=$SOURCE
 HEALTHCHECK --start-period=60s --interval=10s CMD ["python", "-c", \
-  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health/ready', timeout=5)"]
+  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8080') + '/health/ready', timeout=5)"]
 CMD ["python", "-m", "launch"]

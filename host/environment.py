@@ -5,6 +5,7 @@ The variables of a program are the fields of a frozen dataclass:
     port: int = variable("PORT", 8080, whole_number(1, 65535), "TCP port to listen on")
 """
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+NEAR = 0.86  # difflib's ratio: one letter too many, missing or wrong in a name of eight
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -77,7 +79,7 @@ def one_of(*words: str) -> Rule[str]:
     return matching("|".join(map(re.escape, words)), f"one of {', '.join(words)}")
 
 
-ADDRESS = matching(r"\S+", "an address of this machine, such as 127.0.0.1 or 0.0.0.0")
+ADDRESS = matching(r"\S+", "an address or a name of this machine, such as 127.0.0.1, 0.0.0.0 or ::1")
 PORT_NUMBER = whole_number(1, 65535)
 FOLDER: Rule[Path] = Rule("a folder", Path)
 
@@ -96,6 +98,16 @@ def read_environment(settings: type[S], environment: Mapping[str, str], error: C
             except ValueError:
                 raise error(f"{name} is {text!r}: give {rule.allowed}") from None
     return settings(**values)
+
+
+def near_misses(environment: Mapping[str, str], *settings: type) -> list[str]:
+    """Return a warning for each variable that nobody reads and whose name is almost that of one of these settings."""
+    known = [row.name for each in settings for row in rows(each)]
+    return [
+        f"{name} is not read by anything here: did you mean {nearest[0]}?"
+        for name in sorted(environment.keys() - set(known))
+        if (nearest := difflib.get_close_matches(name, known, n=1, cutoff=NEAR))
+    ]
 
 
 def rows(settings: type) -> list[Row]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from host.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
 
 MIB = 2**20
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Linux has it
 
 
 def memory_limit_bytes(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> int:
@@ -22,6 +23,15 @@ def memory_limit_bytes(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) 
             if text != "max":
                 limits.append(int(text))
     return min(limits)
+
+
+def shared_memory_bytes(folder: Path = SHARED_MEMORY) -> int:
+    """Return how much shared memory is free; a container has 64 MiB of it unless it is told otherwise."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return 0
+    return status.f_bavail * status.f_frsize
 
 
 def memory_kills(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> int:

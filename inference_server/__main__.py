@@ -3,10 +3,12 @@
 import os
 import sys
 
-from host.environment import help_text
+from host.environment import help_text, near_misses
 from inference_server.child import first_of, stop_signals
 from inference_server.errors import ServingError, SettingError
+from inference_server.keeper import kept
 from inference_server.launcher import running
+from inference_server.limits import warnings
 from inference_server.processor import advice
 from inference_server.settings import Settings
 
@@ -20,14 +22,25 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments == ["--help"] else SettingError.exit_status
     try:
         settings = Settings.from_environment(os.environ)
-        with stop_signals() as stop, running(settings, stop=stop) as server:
+        for warning in [*near_misses(os.environ, Settings), *warnings(settings)]:
+            _say(warning)
+        with (
+            stop_signals() as stop,
+            kept(
+                "Triton",
+                lambda stopped: running(settings, stop=stopped),
+                restarts=settings.restarts,
+                stop=stop,
+                say=_say,
+            ) as (keeper, server),
+        ):
             _say(f"serving {settings.description}")
             if warning := advice(settings.model_repository):
                 _say(warning)
             _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
-            if first_of([stop, server]) is stop:
+            if first_of([stop, keeper]) is stop:
                 return 0
-            raise server.why_ended()
+            raise keeper.error()
     except ServingError as error:
         _say(str(error))
         return error.exit_status

@@ -3,6 +3,7 @@
 Whatever can be waited for has a `fileno()` that becomes readable when it happens, as `select` needs it.
 """
 
+import atexit
 import os
 import select
 import signal
@@ -11,12 +12,22 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Protocol
 
-from host.processes import end_with_parent
+from host.guard import Guard
+from host.processes import killed_with_parent
 
 ORPHANS_S = 1.0  # that a dead process's children get to end by themselves
+
+
+@cache
+def guard() -> Guard:
+    """Return the one guard of this process; it ends all children and removes their files if this process is killed."""
+    started = Guard()
+    atexit.register(started.close)
+    return started
 
 
 class Waitable(Protocol):
@@ -68,9 +79,18 @@ class Child:
         deadline_s = time.monotonic() + ORPHANS_S
         with suppress(ProcessLookupError):  # raised as soon as the group is empty
             while time.monotonic() < deadline_s:
+                self._reap()
                 os.killpg(self.pid, 0)
                 time.sleep(0.05)
             os.killpg(self.pid, signal.SIGKILL)
+        self._reap()
+        guard().tell_ended(self.pid)
+
+    def _reap(self) -> None:
+        """Take note of the ended children of a process that died: in a container they become those of this process."""
+        with suppress(ChildProcessError):
+            while os.waitpid(-self.pid, os.WNOHANG) != (0, 0):
+                continue
 
 
 @contextmanager
@@ -85,7 +105,7 @@ def child(
     """Run a command; at the end of the `with` block end it and its whole group.
 
     The command has a group of its own, so that Ctrl-C in a terminal reaches only this process, which decides who ends
-    first. If this process (strictly: the calling thread) is killed, the kernel sends the child SIGTERM.
+    first. However this process (strictly: the calling thread) ends, nothing of the group outlives it.
     """
     process = Child(
         subprocess.Popen(
@@ -98,7 +118,7 @@ def child(
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=end_with_parent,  # noqa: PLW1509  one system call, which takes no lock
+            preexec_fn=killed_with_parent(guard().tell_group),  # noqa: PLW1509  system calls that take no lock
         )
     )
     try:

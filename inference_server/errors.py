@@ -9,6 +9,7 @@ The tree, with the exit status of `python -m inference_server`:
     ├── ModelRepositoryError        5: there is no model to serve
     ├── StartError                  6: Triton ended, or was not ready in time
     ├── OutOfMemoryError            7: the kernel killed one of its processes because memory ran out
+    ├── LimitError                  8: the machine gives too little of something
     └── StopAskedError              0: a signal asked to stop before it was ready
 """
 
@@ -53,6 +54,12 @@ class OutOfMemoryError(ServingError):
     """The kernel killed one of the processes because memory ran out."""
 
     exit_status = 7
+
+
+class LimitError(ServingError):
+    """The machine gives too little of something that serving needs: room, shared memory, threads, descriptors."""
+
+    exit_status = 8
 
 
 class StopAskedError(ServingError):

@@ -8,20 +8,37 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from host.addresses import is_version_6, numeric_addresses, printed
 from host.memory import MIB, memory_kills, memory_limit_bytes
-from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import OutOfMemoryError, PortInUseError, ServingError, StartError, StopAskedError
+from inference_server.child import Child, Waitable, child, first_of, guard
+from inference_server.errors import (
+    OutOfMemoryError,
+    PortInUseError,
+    ServingError,
+    SettingError,
+    StartError,
+    StopAskedError,
+)
+from inference_server.limits import refuse_limits
 from inference_server.log import Log
-from inference_server.run_folder import HOW_TO_GET_A_MODEL, run_folder
+from inference_server.run_folder import HOW_TO_GET_A_MODEL, models_of, run_folder
 from inference_server.settings import Settings
-from inference_server.stubs import discard, shared_memory, watched
+from inference_server.stubs import watched
+from inference_server.watch import Watch
 from inference_server.wheel import Wheel, find_wheel
 
-RESTRICTED_APIS = "shared-memory,model-repository,trace,logging"
+CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+# Triton opens these to a header of this value. It holds a line break, which ends a header: no request can send it. So
+# nobody can open them, and the value may be read by everybody in /proc/PID/cmdline.
+NO_HEADER_HAS = "no\nheader"
+# What Triton and its stubs get of this process's environment, beside what _environment sets. Others change what Triton
+# opens (AIP_MODE), what Python imports (PYTHONPATH) or where requests go (HTTP_PROXY).
+INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_")
 POLL_S = 0.1
+RELEASE_S = 2.0  # that a port may take to become free after its owner was killed
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,7 @@ class Server:
     metrics_address: str
     ended: Waitable
     memory_kills: int  # how many there were before it was started
+    watch: Watch
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the server has ended."""
@@ -43,12 +61,14 @@ class Server:
         Raises: OutOfMemoryError.
         """
         refuse_memory_kill(self.memory_kills)
+        if self.watch.reason:
+            return ServingError(f"Triton is stalled: {self.watch.reason}; it was ended")
         return ServingError(f"{who} ended by itself; the reason is in the output above")
 
 
 @contextmanager
 def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Server]:
-    """Serve the model repository until the end of the `with` block.
+    """Serve the model repository until the end of the `with` block, or until Triton dies or stalls.
 
     `stop` ends the start early: what `child.stop_signals()` gives, for example.
 
@@ -56,14 +76,16 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     """
     wheel = find_wheel()
     kills = memory_kills()
+    settings = replace(settings, host=numeric_address(settings.host, "TRITON_HOST"))
     refuse_port_in_use(settings.host, settings.http_port, "TRITON_HTTP_PORT")
     refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_METRICS_PORT")
+    refuse_limits(settings)
     with (
-        run_folder(wheel, settings) as folder,
+        run_folder(wheel, settings, guard()) as folder,
         child(
             _command(wheel, folder, settings),
             grace_s=settings.stop_timeout_s,
-            environment=_environment(wheel),
+            environment=_environment(wheel, folder),
             folder=folder,
             capture=True,
         ) as process,
@@ -72,26 +94,59 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
         try:
             _wait_until_ready(process, log, settings, kills, [] if stop is None else [stop])
         except BaseException:
-            discard(process, shared_memory(process))  # a Triton that is still loading does not clean up
+            process.kill()  # a Triton that is still loading takes long to end
             raise
         log.forward()
-        with watched(process) as ended:
-            yield Server(settings.http_address, f"{settings.host}:{settings.metrics_port}", ended, kills)
+        with watched(process) as (ended, stubs):
+            watch = Watch(
+                process,
+                stubs,
+                settings.http_address,
+                [each.name for each in models_of(settings.model_repository)],
+                settings.stall_s,
+            )
+            watch.start()
+            try:
+                yield Server(settings.http_address, settings.metrics_address, ended, kills, watch)
+            finally:
+                watch.stop()
+
+
+def numeric_address(host: str, variable: str) -> str:
+    """Return the address that a host name stands for.
+
+    Raises: SettingError, which names the environment variable.
+    """
+    try:
+        return numeric_addresses(host)[0]
+    except OSError as error:
+        raise SettingError(
+            f"{variable} is {host!r}, which no address is known for ({error.strerror}): give an address of this machine"
+        ) from None
 
 
 def refuse_port_in_use(host: str, port: int, variable: str) -> None:
-    """Refuse an address that cannot be listened on.
+    """Refuse an address that cannot be listened on; one that has just been left may take a moment to become free.
 
     Raises: PortInUseError, which names the environment variable that changes the port.
     """
-    with socket.socket() as probe:
+    deadline_s = time.monotonic() + RELEASE_S
+    while (error := _listen_error(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline_s:
+            port_is_wrong = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            what_to_do = f"set {variable} to a free port" if port_is_wrong else "set an address of this machine"
+            raise PortInUseError(f"cannot listen on {printed(host, port)} ({error.strerror}): {what_to_do}") from None
+        time.sleep(POLL_S)
+
+
+def _listen_error(host: str, port: int) -> OSError | None:
+    with socket.socket(socket.AF_INET6 if is_version_6(host) else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a port in TIME_WAIT counts as free
         try:
             probe.bind((host, port))
         except OSError as error:
-            port_is_wrong = error.errno in (errno.EADDRINUSE, errno.EACCES)
-            what_to_do = f"set {variable} to a free port" if port_is_wrong else "set an address of this machine"
-            raise PortInUseError(f"cannot listen on {host}:{port} ({error.strerror}): {what_to_do}") from None
+            return error
+    return None
 
 
 def refuse_memory_kill(kills_before: int) -> None:
@@ -111,16 +166,19 @@ def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]
         wheel.tritonserver,
         f"--model-repository={folder / 'models'}",
         f"--backend-directory={folder / 'backends'}",
-        f"--http-address={settings.host}",
+        f"--http-address={_spelled(settings.host)}",
         f"--http-port={settings.http_port}",
-        f"--metrics-address={settings.host}",
+        f"--metrics-address={_spelled(settings.host)}",
         f"--metrics-port={settings.metrics_port}",
+        "--allow-http=true",
         "--allow-grpc=false",
+        "--allow-vertex-ai=false",
+        "--allow-sagemaker=false",
         "--allow-gpu-metrics=false",
         "--model-control-mode=none",
         "--disable-auto-complete-config",  # config.pbtxt says everything, and the backend compares it with the model
-        # A restricted call needs this header's value, which is random and told nobody.
-        f"--http-restricted-api={RESTRICTED_APIS}:closed={os.urandom(16).hex()}",
+        f"--http-restricted-api={CLOSED_APIS}:closed={NO_HEADER_HAS}",
+        f"--backend-config=python,shm-region-prefix-name={folder.name}_shm_region_",
         "--strict-readiness=true",
         "--exit-on-error=true",
         f"--exit-timeout-secs={max(1, settings.stop_timeout_s - 2)}",
@@ -130,12 +188,18 @@ def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]
     ]
 
 
-def _environment(wheel: Wheel) -> dict[str, str]:
-    """Return this process's environment, in which the stub finds its libraries and this Python's packages."""
-    return os.environ | {
+def _spelled(address: str) -> str:
+    return f"ipv6:{address}" if is_version_6(address) else address  # as Triton's HTTP library wants it
+
+
+def _environment(wheel: Wheel, folder: Path) -> dict[str, str]:
+    """Return the environment in which the stub finds its libraries and this Python's packages."""
+    return {name: os.environ[name] for name in INHERITED if os.environ.get(name)} | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on sends usage data to Microsoft without this
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*wheel.libraries, os.environ.get("LD_LIBRARY_PATH")])),
+        "TMPDIR": str(folder / "tmp"),
+        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on sends usage data to Microsoft without this
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -4,44 +4,71 @@
     backends/onnxruntime/   ours
     models/                 a copy of the model repository, with this machine's instances and threads
 
+    tmp/                    the temporary folder of Triton and its backends
+
 All files are copies: Triton refuses symbolic links in a backend folder, the stub must belong to the user who runs it,
 and the model repository stays as it is in git.
 """
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from inference_server.errors import ModelRepositoryError
+from host.guard import Guard
+from host.leases import lease
+from host.memory import SHARED_MEMORY
+from inference_server.errors import LimitError, ModelRepositoryError
+from inference_server.places import choose_place
 from inference_server.settings import Settings
 from inference_server.wheel import Wheel
 
 OUR_BACKENDS = Path(__file__).parent / "backends"
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "__init__.py")
 HOW_TO_GET_A_MODEL = "`dvc repro` makes one, `git checkout model_repository` restores the published one"
+PREFIX = "inference_server"  # of all names in temporary folders and in shared memory
 
 
 @contextmanager
-def run_folder(wheel: Wheel, settings: Settings) -> Iterator[Path]:
+def run_folder(wheel: Wheel, settings: Settings, guard: Guard | None = None) -> Iterator[Path]:
     """Assemble a run folder that only this user can read, and remove it at the end of the `with` block.
 
-    Raises: ModelRepositoryError.
+    Its name is also the first part of the names of Triton's shared memory, which is removed with it. What owners that
+    were killed left behind is removed first.
+
+    Raises: ModelRepositoryError, LimitError.
     """
-    models = _models(settings.model_repository)
-    with tempfile.TemporaryDirectory(prefix="inference_server-") as name:
-        folder = Path(name)
-        _copy_backends(wheel, folder / "backends")
-        for model in models:
-            shutil.copytree(model, folder / "models" / model.name)
-            config = folder / "models" / model.name / "config.pbtxt"
-            config.write_text(for_this_machine(config.read_text(), settings.instances, settings.threads))
+    models = models_of(settings.model_repository)
+    place = choose_place(_bytes_of([wheel.python_backend, wheel.stub, *models]))
+    with ExitStack() as held:
+        try:
+            folder = place / held.enter_context(lease([place, SHARED_MEMORY], PREFIX, guard))
+            _assemble(folder, wheel, settings, models)
+        except OSError as error:
+            raise LimitError(
+                f"the run folder in {place} cannot be written ({error.strerror or error}): free some space, or set "
+                "TMPDIR to another folder"
+            ) from None
         yield folder
 
 
-def _models(repository: Path) -> list[Path]:
+def _assemble(folder: Path, wheel: Wheel, settings: Settings, models: list[Path]) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / "tmp").mkdir()
+    _copy_backends(wheel, folder / "backends")
+    for model in models:
+        shutil.copytree(model, folder / "models" / model.name)
+        config = folder / "models" / model.name / "config.pbtxt"
+        config.write_text(for_this_machine(config.read_text(), settings.instances, settings.threads))
+
+
+def _bytes_of(paths: list[Path]) -> int:
+    files = (file for path in paths for file in (path, *path.rglob("*")))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def models_of(repository: Path) -> list[Path]:
     """Return the model folders: those with a config.pbtxt and at least one numbered version that is not empty."""
     if not repository.is_dir():
         raise ModelRepositoryError(

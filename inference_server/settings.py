@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from host.addresses import printed, reachable
 from host.cores import usable_cores
 from host.environment import ADDRESS, FOLDER, PORT_NUMBER, read_environment, variable, whole_number
-from host.memory import MIB, memory_limit_bytes
+from host.memory import MIB, memory_limit_bytes, shared_memory_bytes
 from inference_server.errors import SettingError
 
 # An instance of our int8 model takes 243 MiB after thousands of the dataset's images from eight clients, and 273 MiB
 # after an image of two megapixels; launcher, tritonserver and proxy together take 160 (docs/performance.md).
 INSTANCE_BYTES, BESIDES_BYTES = 256 * MIB, 192 * MIB
+SHARED_BYTES = 32 * MIB  # of shared memory that an instance takes for a batch of MAX_PIXELS, and one that waits
 MOST_INSTANCES = 64
 
 
@@ -44,6 +46,18 @@ class Settings:
     stop_timeout_s: int = variable(
         "TRITON_STOP_S", 20, whole_number(1, 600), "seconds that requests in flight may take after a stop signal"
     )
+    stall_s: int = variable(
+        "TRITON_STALL_S",
+        60,
+        whole_number(5, 3600),
+        "seconds without an answer after which a Triton that computes counts as stalled, too, and is replaced",
+    )
+    restarts: int = variable(
+        "RESTARTS",
+        5,
+        whole_number(0, 1000),
+        "how often in a row what died is started again; a minute of service starts the count anew",
+    )
     log_verbose: int = variable(
         "TRITON_LOG_VERBOSE", 0, whole_number(0, 9), "0 logs warnings and errors; 1 and more log what Triton does"
     )
@@ -53,10 +67,16 @@ class Settings:
         """Return how many instances to start.
 
         There is one instance a core: two single-threaded instances served 17.5 images/s where one instance with two
-        threads served 14.6. There are fewer where memory is short.
+        threads served 14.6. There are fewer where memory or shared memory is short.
         """
+        in_shared_memory = shared_memory_bytes() // SHARED_BYTES
+        return self.model_instances or max(1, min(self.instances_in_memory, in_shared_memory))
+
+    @property
+    def instances_in_memory(self) -> int:
+        """Return how many instances cores and memory allow, if there is shared memory for all of them."""
         fitting = (memory_limit_bytes() - BESIDES_BYTES) // INSTANCE_BYTES
-        return self.model_instances or max(1, min(usable_cores(), fitting, MOST_INSTANCES))
+        return max(1, min(usable_cores(), fitting, MOST_INSTANCES))
 
     @property
     def threads(self) -> int:
@@ -65,8 +85,13 @@ class Settings:
 
     @property
     def http_address(self) -> str:
-        """Return host:port of Triton's HTTP interface."""
-        return f"{self.host}:{self.http_port}"
+        """Return host:port where a program on this machine reaches Triton's HTTP interface."""
+        return printed(reachable(self.host), self.http_port)
+
+    @property
+    def metrics_address(self) -> str:
+        """Return host:port where a program on this machine reaches Triton's metrics."""
+        return printed(reachable(self.host), self.metrics_port)
 
     @property
     def description(self) -> str:

@@ -63,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         samples = find_samples(options.samples)
-        with stop_signals() as stop, serving({"LOG_LEVEL": "WARNING", **os.environ}, stop) as service:
+        with (
+            stop_signals() as stop,
+            serving(os.environ | {"LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING"}, stop) as service,
+        ):
             show(samples, service.url, options.pictures)
             if options.once:
                 return 0

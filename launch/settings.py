@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from host.environment import ADDRESS, PORT_NUMBER, read_environment, variable, whole_number
+from host.environment import ADDRESS, PORT_NUMBER, read_environment, seconds, variable, whole_number
 from inference_server.errors import SettingError
 from inference_server.settings import Settings as TritonSettings
 
@@ -25,21 +25,30 @@ class Settings:
         "PROXY_STOP_S",
         30,
         whole_number(1, 600),
-        "seconds until the proxy is killed after a stop signal; give it more than SHUTDOWN_GRACE_S",
+        "seconds until the proxy is killed after a stop signal; more than SHUTDOWN_GRACE_S",
     )
-
-    @property
-    def address(self) -> str:
-        """Return host:port where a program on this machine reaches the proxy."""
-        return f"{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"  # noqa: S104  compared, not bound
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read and check the variables.
+        """Read and check the variables, also against one of the proxy's that limits them.
 
         Raises: SettingError, which names the variable.
         """
-        return read_environment(cls, environment, SettingError)
+        settings = read_environment(cls, environment, SettingError)
+        grace = read_environment(_Grace, environment, SettingError)
+        if grace.shutdown_grace_s >= settings.stop_s:
+            raise SettingError(
+                f"SHUTDOWN_GRACE_S is {grace.shutdown_grace_s:g} and PROXY_STOP_S is {settings.stop_s}, so the proxy "
+                "would be killed before its grace period is over: give PROXY_STOP_S more"
+            )
+        return settings
+
+
+@dataclass(frozen=True)
+class _Grace:
+    """What of the proxy's settings limits those here; proxy/settings.py declares it for the proxy."""
+
+    shutdown_grace_s: float = variable("SHUTDOWN_GRACE_S", 20.0, seconds(0, 3600), "of the proxy")
 
 
 def triton_beside(port: int, environment: Mapping[str, str]) -> TritonSettings:

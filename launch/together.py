@@ -5,32 +5,64 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 
+from host.addresses import printed, reachable
+from host.environment import near_misses
+from host.memory import memory_kills
 from inference_server.child import Child, Waitable, child, first_of
 from inference_server.errors import ServingError, StartError, StopAskedError
-from inference_server.launcher import POLL_S, Server, is_ready, refuse_memory_kill, refuse_port_in_use, running
+from inference_server.keeper import Kept, kept
+from inference_server.launcher import (
+    POLL_S,
+    Server,
+    is_ready,
+    numeric_address,
+    refuse_memory_kill,
+    refuse_port_in_use,
+    running,
+)
+from inference_server.limits import warnings
 from inference_server.processor import advice
+from inference_server.settings import Settings as TritonSettings
 from launch.settings import Settings, triton_beside
 
 
 @dataclass(frozen=True)
+class Proxy:
+    """A proxy that is ready; its `fileno()` becomes readable when it ends by itself."""
+
+    process: Child
+    memory_kills: int  # how many there were before it was started
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the proxy has ended."""
+        return self.process.fileno()
+
+    def why_ended(self) -> ServingError:
+        """Return why it ended though nobody asked it to."""
+        refuse_memory_kill(self.memory_kills)
+        return ServingError("the proxy ended by itself; the reason is in the output above")
+
+
+@dataclass(frozen=True)
 class Service:
-    """Triton and the proxy, both ready."""
+    """Triton and the proxy, both kept running."""
 
     url: str  # of the proxy, for a browser
-    triton: Server
-    proxy: Child
+    triton: Kept[Server]
+    proxy: Kept[Proxy]
 
     def wait(self, stop: Waitable) -> int:
         """Wait until somebody asks to stop, and return the exit status.
 
-        Raises: ServingError when one of the two ends by itself.
+        Raises: ServingError when one of the two ended too often.
         """
         ended = first_of([stop, self.triton, self.proxy])
         if ended is stop:
             say("stopping: first the proxy, then Triton")
             return 0
-        raise self.triton.why_ended() if ended is self.triton else self.triton.why_ended("the proxy")
+        raise (self.triton if ended is self.triton else self.proxy).error()
 
 
 @contextmanager
@@ -41,31 +73,59 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
     """
     settings = Settings.from_environment(environment)
     triton_settings = triton_beside(settings.port, environment)
-    refuse_port_in_use(settings.host, settings.port, "PORT")
+    host = numeric_address(settings.host, "HOST")
+    refuse_port_in_use(host, settings.port, "PORT")
+    for warning in [*near_misses(environment, Settings, TritonSettings), *warnings(triton_settings)]:
+        say(warning)
     started_s = time.monotonic()
+    restarts = triton_settings.restarts
     say(f"starting Triton with {triton_settings.description}")
-    with running(triton_settings, stop=stop) as triton:
+    with kept(
+        "Triton", lambda stopped: running(triton_settings, stop=stopped), restarts=restarts, stop=stop, say=say
+    ) as (triton, server):
         if warning := advice(triton_settings.model_repository):
             say(warning)
         say(f"Triton is ready after {time.monotonic() - started_s:.1f} s; starting the proxy")
-        for_the_proxy = {"HOST": settings.host, "PORT": str(settings.port), "TRITON_URL": triton.address}
-        command = [sys.executable, "-m", "proxy"]
-        with child(command, grace_s=settings.stop_s, environment={**environment, **for_the_proxy}) as proxy:
-            _wait_until_ready(proxy, settings, stop, triton.memory_kills)
-            yield Service(f"http://{settings.address}", triton, proxy)
+        given = {"HOST": host, "PORT": str(settings.port), "TRITON_URL": server.address}
+        proxys = _for_the_proxy(environment) | given
+        # Ready the first time, which tells that the model fits; later on Triton may be away just then.
+        paths = chain(["/health/ready"], repeat("/health/live"))
+        with kept(
+            "the proxy",
+            lambda stopped: _running_proxy(settings, proxys, next(paths), stopped),
+            restarts=restarts,
+            stop=stop,
+            say=say,
+        ) as (proxy, _):
+            yield Service(f"http://{printed(reachable(host), settings.port)}", triton, proxy)
 
 
-def _wait_until_ready(proxy: Child, settings: Settings, stop: Waitable, memory_kills: int) -> None:
-    deadline_s = time.monotonic() + settings.start_s
-    while not is_ready(settings.address, "/health/ready"):
+def _for_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what would make the proxy's metrics files of several processes."""
+    return {name: value for name, value in environment.items() if name.upper() != "PROMETHEUS_MULTIPROC_DIR"}
+
+
+@contextmanager
+def _running_proxy(settings: Settings, environment: Mapping[str, str], path: str, stop: Waitable) -> Iterator[Proxy]:
+    kills = memory_kills()
+    address = printed(reachable(environment["HOST"]), settings.port)
+    with child([sys.executable, "-m", "proxy"], grace_s=settings.stop_s, environment=environment) as process:
+        proxy = Proxy(process, kills)
+        _wait_until_answered(proxy, address, path, settings.start_s, stop)
+        yield proxy
+
+
+def _wait_until_answered(proxy: Proxy, address: str, path: str, start_s: float, stop: Waitable) -> None:
+    deadline_s = time.monotonic() + start_s
+    while not is_ready(address, path):
         happened = first_of([proxy, stop], timeout_s=POLL_S)
         if happened is proxy:
-            refuse_memory_kill(memory_kills)
+            refuse_memory_kill(proxy.memory_kills)
             raise StartError("the proxy ended while it started; the reason is in the output above")
         if happened is not None:
             raise StopAskedError("stopped while the proxy was starting")
         if time.monotonic() > deadline_s:
-            raise StartError(f"the proxy was not ready after {settings.start_s} s: raise PROXY_START_S")
+            raise StartError(f"the proxy was not ready after {start_s} s: raise PROXY_START_S")
 
 
 def refused(error: ServingError) -> int:

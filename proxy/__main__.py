@@ -5,8 +5,11 @@ import os
 import signal
 import sys
 
+import structlog
+
 from host.allocator import keep_freed_memory
-from host.environment import help_text
+from host.descriptors import raise_descriptors
+from host.environment import help_text, near_misses
 from proxy.app import serve
 from proxy.errors import StartError
 from proxy.logs import configure_logs
@@ -33,6 +36,9 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings.from_environment(os.environ)
         configure_logs(settings.log_level)
+        for warning in near_misses(os.environ, Settings):
+            structlog.get_logger(__name__).warning("unknown_variable", reason=warning)
+        raise_descriptors()
         keep_freed_memory(kept_bytes=KEPT_BYTES, large_bytes=LARGE_BYTES)
         asyncio.run(_serve_until_a_signal(settings))
     except StartError as error:

@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from host.addresses import printed
 from proxy import handlers
 from proxy.batcher import Batcher
+from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError
-from proxy.middleware import TELEMETRY, answer_and_record
+from proxy.middleware import DRAINING, TELEMETRY, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
@@ -35,6 +37,7 @@ def make_app(settings: Settings) -> web.Application:
     app[handlers.SETTINGS] = settings
     app[handlers.UPLOAD_PLACES] = UploadPlaces(settings.queue_limit)
     app[TELEMETRY] = Telemetry()
+    app[DRAINING] = asyncio.Event()
     app.add_routes(
         [
             web.post("/analyze", handlers.analyze),
@@ -99,13 +102,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     Raises: ListenError.
     """
     # aiohttp waits for this time twice: for the handlers, and once more after it has cut off what they still read
-    half = settings.shutdown_grace_s / 2
-    runner = web.AppRunner(make_app(settings), shutdown_timeout=half, **SERVER_OPTIONS)
+    half = (settings.shutdown_grace_s - drain_s(settings.shutdown_grace_s)) / 2
+    app = make_app(settings)
+    runner = web.AppRunner(app, shutdown_timeout=half, **SERVER_OPTIONS)
     await runner.setup()
     try:
         await _listen(runner, settings)
         await stop.wait()
         log.info("stopping", grace_s=settings.shutdown_grace_s)
+        app[DRAINING].set()
+        end_in_time(settings.shutdown_grace_s)
+        await drain(runner, settings.shutdown_grace_s)
     finally:
         await runner.cleanup()
     log.info("stopped")
@@ -119,4 +126,4 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
             f"cannot listen on {settings.host} port {settings.port} ({error.strerror}): set PORT or HOST to a free one"
         ) from None
     host, port = runner.addresses[0][:2]
-    log.info("listening", url=f"http://{host}:{port}", triton=settings.triton_url, model=settings.model_name)
+    log.info("listening", url=f"http://{printed(host, port)}", triton=settings.triton_url, model=settings.model_name)

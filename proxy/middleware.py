@@ -16,6 +16,7 @@ from proxy.telemetry import StageTimes, Telemetry
 HARMLESS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CLIENT_LEFT = 499  # never sent: only the metrics and the log name a client that did not wait
 TELEMETRY = web.AppKey("telemetry", Telemetry)
+DRAINING = web.AppKey("draining", asyncio.Event)  # set from the stop signal on
 TIMES = web.RequestKey("times", StageTimes)
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -45,6 +46,8 @@ async def answer_and_record(request: web.Request, handler: Handler) -> web.Strea
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Request-ID"] = request_id
     response.headers["Server-Timing"] = times.server_timing()
+    if request.app[DRAINING].is_set():
+        response.force_close()
     _record(request, response.status, request_id)
     return response
 

@@ -66,6 +66,7 @@ def test_what_is_copied_is_in_the_context(name: str) -> None:
         for line in FILES[name].splitlines()
         if line.startswith("COPY ") and "--from" not in line
         for path in line.split()[1:-1]
+        if not path.startswith("--")
     ]
 
     assert "*" == ignored[0]
@@ -74,3 +75,10 @@ def test_what_is_copied_is_in_the_context(name: str) -> None:
         assert any(f"{path}/".startswith(f"{kept.removeprefix('!')}/") for kept in ignored if kept.startswith("!")), (
             path
         )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_copied_can_be_read_by_the_user_whatever_the_umask_of_the_checkout(name: str) -> None:
+    ours = [copied for copied in of_kind(name, "COPY") if "--from=" not in copied]
+
+    assert [] == [copied for copied in ours if not copied.startswith("--chmod=755 ")]

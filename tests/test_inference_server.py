@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -56,18 +57,19 @@ def test_the_published_model_answers_a_batch_as_it_answers_its_singles(triton: T
 
 
 def test_requests_that_wait_together_run_as_one_batch_and_each_gets_its_own_rows(doubler: Triton) -> None:
-    before = executions(doubler)
+    before = batches_of_four(doubler)
     rows = [np.full(6, n, np.float32) for n in range(4)]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda row: double(doubler, row), rows))
 
     assert [row.tolist() for row in [2 * row for row in rows]] == [answer.tolist() for answer in answers]
-    assert before + 1 == executions(doubler)
+    assert before + 1 == batches_of_four(doubler)
 
 
-def executions(triton: Triton) -> int:
+def batches_of_four(triton: Triton) -> int:
     with urllib.request.urlopen(f"http://{triton.url}/v2/models/doubler/stats", timeout=10) as response:
-        return json.load(response)["model_stats"][0]["execution_count"]
+        sizes = json.load(response)["model_stats"][0]["batch_stats"]
+    return sum(size["compute_infer"]["count"] for size in sizes if size["batch_size"] == 4)
 
 
 def test_an_output_that_nobody_asked_for_is_not_sent(triton: Triton) -> None:
@@ -110,6 +112,23 @@ def test_an_interface_that_the_proxy_does_not_need_is_closed(doubler: Triton, pa
     assert 403 == status_of(f"http://{doubler.url}{path}", body)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"closed: no\r\n header", b"closed: no\nheader", b"closed: no\n header", b"closed: no\\nheader",
+        b"closed: no%0aheader", b"closed: noheader", b"closed: no", b"closed:",
+    ],
+)  # fmt: skip
+def test_what_stands_in_the_command_line_opens_no_closed_interface(doubler: Triton, header: bytes) -> None:
+    """Pass figure: 0 of 8 spellings of the published value are answered with 200."""
+    host, port = doubler.url.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET /v2/logging HTTP/1.1\r\nHost: triton\r\n" + header + b"\r\n\r\n")
+        answer = connection.recv(1000)
+
+    assert answer == b"" or b" 403 " in answer.splitlines()[0], answer
+
+
 def test_instances_and_threads_are_written_into_a_copy_and_the_repository_stays_as_it_is(
     start_triton: StartTriton, tmp_path: Path
 ) -> None:
@@ -123,7 +142,7 @@ def test_instances_and_threads_are_written_into_a_copy_and_the_repository_stays_
 
     assert (2, "KIND_CPU") == (config["instance_group"][0]["count"], config["instance_group"][0]["kind"])
     assert "3" == config["parameters"]["intra_op_thread_count"]["string_value"]
-    assert ["0o700"] == [oct(folder.stat().st_mode & 0o777) for folder in temporary.iterdir()]
+    assert {"0o700", "0o600"} == {oct(path.stat().st_mode & 0o777) for path in temporary.iterdir()}  # folder and lock
     assert 0 == triton.stop()
     assert before == digests(repository)
     assert [] == list(temporary.iterdir())
