@@ -87,7 +87,7 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
             say(warning)
         say(f"Triton is ready after {time.monotonic() - started_s:.1f} s; starting the proxy")
         given = {"HOST": host, "PORT": str(settings.port), "TRITON_URL": server.address}
-        proxys = _for_the_proxy(environment) | given
+        proxys = {**environment, **given}
         # Ready the first time, which tells that the model fits; later on Triton may be away just then.
         paths = chain(["/health/ready"], repeat("/health/live"))
         with kept(
@@ -98,11 +98,6 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
             say=say,
         ) as (proxy, _):
             yield Service(f"http://{printed(reachable(host), settings.port)}", triton, proxy)
-
-
-def _for_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what would make the proxy's metrics files of several processes."""
-    return {name: value for name, value in environment.items() if name.upper() != "PROMETHEUS_MULTIPROC_DIR"}
 
 
 @contextmanager

@@ -9,3 +9,9 @@ batcher's policy without I/O; `middleware` and `problems` turn every failure int
 `errors`, `telemetry` and `logs` serve them all. One process fills about one core: several processes run behind a load
 balancer and share nothing. Only `segmenter` speaks to tritonclient. Nothing here knows torch, onnx or training.
 """
+
+import os
+
+# Set for another program's sake, these would have prometheus_client write files for several processes.
+for _name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+    os.environ.pop(_name, None)

@@ -13,6 +13,7 @@ from proxy import handlers
 from proxy.batcher import Batcher
 from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError
+from proxy.exhaustion import ExhaustionLog
 from proxy.middleware import DRAINING, TELEMETRY, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
@@ -104,6 +105,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     # aiohttp waits for this time twice: for the handlers, and once more after it has cut off what they still read
     half = (settings.shutdown_grace_s - drain_s(settings.shutdown_grace_s)) / 2
     app = make_app(settings)
+    asyncio.get_running_loop().set_exception_handler(ExhaustionLog())
     runner = web.AppRunner(app, shutdown_timeout=half, **SERVER_OPTIONS)
     await runner.setup()
     try:

@@ -1,6 +1,7 @@
 """However Triton or its launcher ends: nothing is left behind, and what died or stalled serves again."""
 
 import os
+import re
 import signal
 import time
 import urllib.request
@@ -11,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tritonclient.utils
 from conftest import ROOT, Service, StartTriton, Triton, answers, command_name, descendants, runs, wait_until
-from doubler import write_model
+from doubler import CONFIG, write_model
 from test_inference_server import infer
 
 from tests.ports import free_port
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Triton and its stubs exchange tensors
 STUB = "triton_python_b"  # as /proc shortens it
+PROMPT = re.sub(r"dynamic_batching .*", "dynamic_batching {}", CONFIG)  # a request waits for no others
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def is_served_again(service: Service, times: int = 1) -> bool:
 def test_a_stop_signal_ends_all_processes_with_status_0(
     start_triton: StartTriton, models: Path, temporary: Path, number: signal.Signals
 ) -> None:
-    triton = start_triton(models, TMPDIR=str(temporary))
+    triton = start_triton(models, MODEL_INSTANCES="1", TMPDIR=str(temporary))
     processes, shared = family(triton), names_in_shared_memory(temporary)
     assert [True, True] == [region.exists() for region in shared], "the lock and the region of one stub"
 
@@ -175,10 +176,10 @@ def test_a_stub_ends_with_a_killed_tritonserver_even_where_the_launcher_is_stopp
 
 @pytest.mark.parametrize("stalled", ["tritonserver", "a stub"])
 def test_what_is_stalled_is_not_ready_within_3_s_and_replaced(
-    start_triton: StartTriton, models: Path, temporary: Path, stalled: str
+    start_triton: StartTriton, tmp_path: Path, temporary: Path, stalled: str
 ) -> None:
     """Pass figure: the port is closed within 3 s of the stall, the next Triton is ready within 10 s."""
-    triton = start_triton(models, MODEL_INSTANCES="2", TMPDIR=str(temporary))
+    triton = start_triton(write_model(tmp_path / "prompt", PROMPT), MODEL_INSTANCES="2", TMPDIR=str(temporary))
     before = family(triton)
     time.sleep(1)  # so that the watch is at work
 
@@ -311,7 +312,7 @@ def test_a_tritonserver_stopped_under_load_leaves_no_shared_memory(
         while True:
             try:
                 infer(triton, "doubler", {"x": np.ones((4, 100_000), np.float32)}, ["y"])
-            except (OSError, tritonclient.utils.InferenceServerException):
+            except Exception:  # noqa: BLE001  whatever the client raises, it was not answered
                 return
 
     with ThreadPoolExecutor(4) as pool:

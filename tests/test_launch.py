@@ -1,12 +1,16 @@
 """`python -m launch` serves with Triton and the proxy, and ends with both; the demonstration draws the samples."""
 
+import http.client
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Service, command_name, descendants, runs, wait_until
+from conftest import ROOT, Service, answers, command_name, descendants, runs, wait_until
 from PIL import Image
 
-from host.environment import help_text
+from host.environment import help_text, rows
 from inference_server.errors import SettingError
 from inference_server.settings import Settings as TritonSettings
 from launch.demo import Analysis, analyse, table
 from launch.samples import SampleError, find_samples
-from launch.settings import Settings, triton_beside
+from launch.settings import Settings, _Grace, triton_beside
+from proxy.settings import Settings as ProxySettings
 from tests.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
@@ -100,19 +105,141 @@ def test_a_stop_signal_ends_both_with_status_0_after_the_requests_under_way_are_
 
 
 @pytest.mark.parametrize(
-    ("killed", "name"), [(proxy_of, "the proxy"), (tritonserver_of, "Triton, or one of its instances,")]
+    ("killed", "name", "said"),
+    [
+        (proxy_of, "the proxy", "the proxy ended by itself"),
+        (tritonserver_of, "Triton", "Triton, or one of its instances, ended by itself"),
+    ],
 )
-def test_when_one_of_the_two_dies_the_other_is_ended_and_the_status_is_not_0(
-    start_launch: Callable[..., tuple[Service, str]], killed: Callable[[Service], int], name: str
+def test_what_dies_is_started_again_while_the_other_serves_on(
+    start_launch: Callable[..., tuple[Service, str]], killed: Callable[[Service], int], name: str, said: str
 ) -> None:
-    service, _ = start_launch()
-    processes = descendants(service.pid)
+    """Pass figure: an image is answered again within 10 s; with RESTARTS=1 the second death ends both with status 1."""
+    service, url = start_launch(RESTARTS="1")
+    other = next(pid for pid in (proxy_of(service), tritonserver_of(service)) if pid != killed(service))
 
+    os.kill(killed(service), signal.SIGKILL)
+    wait_until(lambda: f"{name} is ready again" in service.said, service, timeout_s=10)
+    wait_until(lambda: answers(f"{url}/health/ready"), service, timeout_s=10)
+
+    assert (40, 50) == analyze(url, 50, 40).shape
+    assert runs(other)
+    assert f"launch: {said}; the reason is in the output above; starting {name} again" in service.said
+
+    processes = descendants(service.pid)
     os.kill(killed(service), signal.SIGKILL)
 
     assert 1 == service.process.wait(40)
-    assert f"launch: {name} ended by itself" in service.said
+    assert "It is not started again: that was end number 2 in a row (RESTARTS)" in service.said
     assert [] == [pid for pid in processes if runs(pid)]
+
+
+def test_of_kept_open_connections_none_loses_a_request_when_it_is_stopped(
+    start_launch: Callable[..., tuple[Service, str]],
+) -> None:
+    """Pass figure: 16 clients in a loop, 0 requests without an answer, each told by `Connection: close`, in 23 s."""
+    service, url = start_launch()
+    image = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(image, "PNG")
+    begun = threading.Barrier(17)
+
+    def ask_until_told_to_close() -> list[int]:
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+        statuses = []
+        while True:
+            connection.request("POST", "/analyze", image.getvalue(), {"Content-Type": "image/png"})
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+            if len(statuses) == 1:
+                begun.wait(60)
+            if answer.headers["Connection"] == "close":
+                connection.close()
+                return statuses
+
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask_until_told_to_close) for _ in range(16)]
+        begun.wait(60)
+        began_s = time.monotonic()
+        status = service.stop()
+        answered = [each.result() for each in asked]
+
+    assert 0 == status, service.said
+    assert {200} == {each for statuses in answered for each in statuses}
+    assert time.monotonic() - began_s < 23
+
+
+def test_idle_connections_keep_a_stopped_proxy_for_3_s_at_most(
+    start_launch: Callable[..., tuple[Service, str]],
+) -> None:
+    service, url = start_launch()
+    idle = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    idle.request("GET", "/health/live")
+    idle.getresponse().read()
+    proxy, began_s = proxy_of(service), time.monotonic()
+
+    service.process.terminate()
+    wait_until(lambda: not runs(proxy), timeout_s=5)
+
+    assert time.monotonic() - began_s > 2, "it had its chance"
+    assert 0 == service.process.wait(40)
+    idle.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "triton_host", "shown"),
+    [("::1", "::1", "[::1]"), ("::", "127.0.0.1", "[::1]"), ("localhost", "localhost", None)],
+)
+def test_it_serves_at_addresses_of_ip_version_6_and_at_names(
+    start_launch: Callable[..., tuple[Service, str]], host: str, triton_host: str, shown: str | None
+) -> None:
+    service, url = start_launch(HOST=host, TRITON_HOST=triton_host)
+    (told,) = re.findall(r"open (http://\S+) in a browser", service.said)
+
+    assert shown is None or told == url.replace("127.0.0.1", shown)
+    assert (40, 50) == analyze(told, 50, 40).shape
+
+
+@pytest.mark.parametrize("variable", ["HOST", "TRITON_HOST"])
+def test_a_name_that_nobody_knows_is_refused_at_once(start_service: Callable[..., Service], variable: str) -> None:
+    """Pass figure: status 2 within 10 s, of which a resolver gets 2 s."""
+    service = start_service("launch", MODEL_REPOSITORY=MODELS, **ports(), **{variable: "nobody.invalid"})
+
+    assert 2 == service.process.wait(10)
+    assert f"{variable} is 'nobody.invalid', which no address is known for (" in service.said
+    assert 1 == service.said.count("launch: ") + service.said.count("inference_server: ") - (variable != "HOST")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"SHUTDOWN_GRACE_S": "30"}, {"SHUTDOWN_GRACE_S": "31.5"}, {"PROXY_STOP_S": "20"}]
+)
+def test_a_grace_that_the_kill_would_cut_short_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match="give PROXY_STOP_S more"):
+        Settings.from_environment(environment)
+
+
+def test_the_proxys_grace_is_declared_as_in_the_proxy() -> None:
+    (ours,), (theirs,) = (
+        [row for row in rows(each) if row.name == "SHUTDOWN_GRACE_S"] for each in (_Grace, ProxySettings)
+    )
+
+    assert (theirs.default, theirs.allowed) == (ours.default, ours.allowed)
+
+
+def test_a_folder_for_metrics_of_several_processes_is_not_used(
+    start_launch: Callable[..., tuple[Service, str]], tmp_path: Path
+) -> None:
+    _, url = start_launch(PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "missing"), prometheus_multiproc_dir=str(tmp_path))
+
+    assert answers(f"{url}/metrics")
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_misspelled_variable_is_told_with_the_name_that_is_nearest(start_service: Callable[..., Service]) -> None:
+    service = start_service("launch", MODEL_REPOSITORY="/nowhere", MODEL_INSTANCE="3", **ports())
+
+    assert 5 == service.process.wait(20)
+    assert "launch: MODEL_INSTANCE is not read by anything here: did you mean MODEL_INSTANCES?\n" in service.said
 
 
 def test_a_port_in_use_is_told_before_triton_starts(start_service: Callable[..., Service]) -> None:

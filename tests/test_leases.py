@@ -1,0 +1,91 @@
+"""What a lease names lives as long as its owner, and no longer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT, runs, wait_until
+
+from host.guard import Guard
+from host.leases import lease, remove_abandoned
+
+OWNER = """
+import os, sys, time
+from pathlib import Path
+from host.leases import lease
+with lease([Path(sys.argv[1])], "owner") as name:
+    (Path(sys.argv[1]) / name).mkdir()
+    (Path(sys.argv[1]) / f"{name}-region").write_text("x")
+    print(name, flush=True)
+    time.sleep(600)
+"""
+GUARDED = """
+import os, signal, subprocess, sys, time
+from host.guard import Guard
+from host.processes import killed_with_parent
+guard = Guard()
+child = subprocess.Popen(
+    ["sh", "-c", "sleep 600 & echo $!; wait"], start_new_session=True, preexec_fn=killed_with_parent(guard.tell_group)
+)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_at_its_end_nothing_of_its_name_is_left(tmp_path: Path) -> None:
+    with lease([tmp_path], "owner") as name:
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / f"{name}_region").write_text("x")
+        (tmp_path / "another").write_text("x")
+
+    assert ["another"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_what_a_killed_owner_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+    with start(OWNER, str(tmp_path)) as dead, start(OWNER, str(tmp_path)) as living:
+        names = [process.stdout.readline().strip() for process in (dead, living)]
+        dead.kill()
+        dead.wait()
+
+        remove_abandoned(tmp_path, "owner")
+
+        assert {names[1], f"{names[1]}-region", f"{names[1]}.lock"} == {path.name for path in tmp_path.iterdir()}
+        living.kill()
+
+
+def test_a_lock_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    (tmp_path / "owner-1.lock").symlink_to(tmp_path / "precious")
+
+    remove_abandoned(tmp_path, "owner")
+
+    assert (tmp_path / "precious").exists()
+
+
+def test_a_guard_ends_what_a_killed_process_started_also_its_grandchildren() -> None:
+    with start(GUARDED) as process:
+        told = {int(process.stdout.readline()), int(process.stdout.readline())}
+        assert 2 == sum(map(runs, told))
+
+        process.kill()
+
+        wait_until(lambda: not any(map(runs, told)), timeout_s=3)
+
+
+def test_a_guard_that_is_closed_has_ended_and_ends_no_group_that_it_was_told_to_forget(tmp_path: Path) -> None:
+    (tmp_path / "left-1").write_text("x")
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        guard = Guard()
+        guard.tell_group(other.pid)
+        guard.tell_ended(other.pid)
+        guard.tell_leftovers(tmp_path, "left")
+        guard.close()
+
+        assert runs(other.pid)
+        assert [] == list(tmp_path.iterdir())
+        os.kill(other.pid, 9)
