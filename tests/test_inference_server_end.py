@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -139,6 +140,30 @@ def test_what_dies_is_started_again(start_triton: StartTriton, models: Path, tem
     assert [] == [pid for pid in before.all if runs(pid)]
     assert [] == [region for region in shared if region.exists()]
     assert 2 == len(left_in(temporary)), "one run folder and its lock"
+
+
+def test_as_the_first_process_of_a_container_the_launcher_leaves_no_dead_process_unreaped(
+    serving_python: Path, models: Path, temporary: Path
+) -> None:
+    ports = {"TRITON_HTTP_PORT": str(free_port()), "TRITON_METRICS_PORT": str(free_port())}
+    log = temporary.parent / "log"
+    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    environment = os.environ | {"MODEL_REPOSITORY": str(models), "TMPDIR": str(temporary)} | ports
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [*words, serving_python, "-m", "inference_server"], cwd=ROOT, env=environment, stdout=said, stderr=said
+        )
+    service = Service(process, log)
+    try:
+        wait_until(lambda: "Ctrl-C ends it" in service.said, service)
+        for times in (1, 2):
+            os.kill(family(service).server, signal.SIGKILL)
+            wait_until(lambda times=times: is_served_again(service, times), service, timeout_s=20)
+
+        assert [] == [pid for pid in descendants(process.pid) if not runs(pid)]
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_what_dies_again_and_again_is_given_up_with_the_number(
