@@ -3,6 +3,7 @@
 The first start must succeed; a service that never ran has something wrong that no repetition mends.
 """
 
+import math
 import socket
 import sys
 import threading
@@ -14,8 +15,8 @@ from typing import Generic, Protocol, TypeVar
 from inference_server.child import Waitable, first_of
 from inference_server.errors import ServingError, StopAskedError
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # doubled each time; the first start again is at once
-LASTING_S = 60.0  # a service that ran so long counts as mended
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0  # doubled each time; the first start again is at once
+LASTING_S = 10.0  # a service that ran so long counts as mended
 
 
 class Runs(Waitable, Protocol):
@@ -43,6 +44,7 @@ class Kept(Generic[R]):
         self._first, self._is_ready = socket.socketpair()
         self._given_up, self._give_up = socket.socketpair()
         self._service: R | None = None
+        self._ready_s = math.inf  # since when it runs
         self._error: ServingError | None = None
         # Its children end with it (PR_SET_PDEATHSIG), so one thread starts them all and ends last.
         self._thread = threading.Thread(target=self._keep, name=f"keep {name}")
@@ -90,11 +92,11 @@ class Kept(Generic[R]):
     def _start_again_and_again(self) -> None:
         in_a_row = 0
         while True:
-            began_s = time.monotonic()
+            self._ready_s = math.inf
             error = self._run_once()
             if error is None:
                 return
-            in_a_row = 1 if time.monotonic() - began_s > LASTING_S else in_a_row + 1
+            in_a_row = 1 if time.monotonic() - self._ready_s > LASTING_S else in_a_row + 1
             if self._service is None or isinstance(error, StopAskedError):
                 raise error
             if in_a_row > self._restarts:
@@ -113,7 +115,7 @@ class Kept(Generic[R]):
             with self._start(self._stopped) as service:
                 if self._service is not None:
                     self._say(f"{self._name} is ready again after {time.monotonic() - began_s:.1f} s")
-                self._service = service
+                self._service, self._ready_s = service, time.monotonic()
                 self._is_ready.shutdown(socket.SHUT_RDWR)
                 if first_of([self._stopped, service]) is self._stopped:
                     return None

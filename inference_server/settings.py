@@ -54,9 +54,9 @@ class Settings:
     )
     restarts: int = variable(
         "RESTARTS",
-        5,
+        10,
         whole_number(0, 1000),
-        "how often in a row what died is started again; a minute of service starts the count anew",
+        "how often in a row what died is started again; ten seconds of service start the count anew",
     )
     log_verbose: int = variable(
         "TRITON_LOG_VERBOSE", 0, whole_number(0, 9), "0 logs warnings and errors; 1 and more log what Triton does"

@@ -22,8 +22,8 @@ from inference_server.child import Child
 
 PROCESSES = Path("/proc")
 LOOK_S = 0.25
-STUB_S = 1.5  # a healthy stub wakes every 0.3 s
-QUIET_S = 1.25  # with ASK_S and LOOK_S: a server that stands still is ended within 2.5 s
+STUB_S = 1.25  # a healthy stub wakes every 0.3 s
+QUIET_S = 1.0  # with ASK_S and LOOK_S: a server that stands still is ended within 2.25 s
 COMPUTES = 0.05  # of one core: a server that is at work takes more, one that waits for nothing takes less
 SIDE = 32  # what stands for a size that the model leaves open; a segmenter takes multiples of 32
 ASK_S = 1.0  # between two small inferences
@@ -139,8 +139,8 @@ def switches(pid: int) -> int:
 
 
 def wants_to_run(pid: int) -> bool:
-    """Return whether a thread of the process runs, or waits for a processor."""
-    return any(_read(task / "stat").rpartition(")")[2].startswith(" R") for task in _tasks(pid))
+    """Return whether a thread of the process runs, or waits for a processor or a disk."""
+    return any(_read(task / "stat").rpartition(")")[2].startswith((" R", " D")) for task in _tasks(pid))
 
 
 def used_s(pid: int) -> float:
