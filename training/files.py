@@ -8,6 +8,7 @@ from pathlib import Path
 # requirements/
 PACKAGES_LOCK = Path("requirements/training.txt")
 PACKAGES_RECORD = Path("requirements/training.json")
+PARAMS_RECORD = Path("requirements/params.checked")
 
 # The pipeline's description and what DVC recorded of its last run
 PIPELINE_FILE = Path("dvc.yaml")

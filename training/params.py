@@ -1,5 +1,6 @@
 """params.yaml as typed, frozen sections; an unknown key or a value of the wrong kind is an error that names it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,6 +46,17 @@ def _different(names: list[str]) -> list[str]:
     if len({*names, "Free"}) <= len(names):
         raise ValueError("expected different names, and not Free, which is the type of an image without a defect")
     return names
+
+
+def _regular(expression: str) -> str:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+    return expression
+
+
+Expression = Annotated[str, AfterValidator(_regular)]
 
 
 class _Section(BaseModel):
@@ -147,7 +159,7 @@ class EvaluateParams(_Section):
 class ExportParams(_Section):
     """The ONNX graph, and how far its output may differ from torch's."""
 
-    opset: Annotated[int, Field(ge=18)]
+    opset: Annotated[int, Field(ge=18, le=23)]  # 23 is the newest that torch's exporter knows
     max_batch_size: Positive
     shape_solver_timeout_s: Positive
     max_differing_mask_pixels: Share
@@ -163,7 +175,7 @@ class QuantizeParams(_Section):
     calibration_method: Literal["minmax", "percentile", "entropy"]
     calibration_images: Positive
     reduce_range: bool
-    excluded_nodes: list[str]
+    excluded_nodes: list[Expression]
     max_dice_loss: Share
     max_dice_loss_of_type: Share
     min_speed_up: Annotated[float, Field(gt=0, allow_inf_nan=False)]
