@@ -90,6 +90,20 @@ def container_port(container, port):
     return {each["name"]: each["containerPort"] for each in container["ports"]}.get(port, port)
 
 
+def patches():
+    """The text of each entry of each kustomization's `patches`."""
+    for file in sorted(FOLDER.rglob("kustomization.yaml")):
+        for entry in yaml.safe_load(file.read_text()).get("patches", ()):
+            yield file, entry["patch"] if "patch" in entry else (file.parent / entry["path"]).read_text()
+
+
+def test_each_patch_stands_alone_as_kubectl_before_1_34_needs_it():
+    """kubectl 1.32 and 1.33 crash on several `$patch: delete` in one file; 1.30 takes one document a file."""
+    several = [file for file, text in patches() if len(list(yaml.safe_load_all(text))) != 1]
+    assert [] == several
+    assert len(list(patches())) > 10
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_manifest_is_valid(name, version):
