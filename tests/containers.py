@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections import Counter
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -415,6 +417,61 @@ def test_a_service_that_ends_is_started_again(composition: tuple[str, Callable[[
 
     ready_after_s(url, time.monotonic())
     assert 200 == post(url, SAMPLES[0].read_bytes())[0]
+
+
+# Debian's, as the front proxy's base is. The command is its options, as with Prometheus' own image.
+PROMETHEUS = """
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends prometheus && rm -rf /var/lib/apt/lists/*
+ENTRYPOINT ["prometheus"]
+"""
+
+
+def test_prometheus_counts_each_request_once(tmp_path: Path) -> None:
+    """Figure: one target for each of two proxies and for Triton; 10 requests are counted as 10."""
+    (tmp_path / "Dockerfile").write_text(PROMETHEUS)
+    more = shlex.split(os.environ.get("CONTAINER_BUILD", ""))
+    engine("build", *more, "-t", "test-prometheus", str(tmp_path))
+    project, port, own = f"test{uuid.uuid4().hex[:8]}", free_port(), free_port()
+    overlay = ("-f", str(ROOT / "deploy/compose/observability.yaml"))
+    options = {"PORT": str(port), "PROMETHEUS_PORT": str(own), "PROMETHEUS_IMAGE": "test-prometheus"}
+    options["GRAFANA_PASSWORD"] = "not-started"  # noqa: S105 - Grafana isn't started here
+
+    def ask(path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{own}/api/v1/{path}", timeout=30) as answer:
+            return json.load(answer)["data"]
+
+    def counted() -> float:
+        query = urllib.parse.quote('sum(proxy_requests_total{status="200"})')
+        return sum(float(row["value"][1]) for row in ask(f"query?query={query}")["result"])
+
+    try:
+        compose(
+            project,
+            *overlay,
+            "up",
+            "--detach",
+            "--scale",
+            "proxy=2",
+            "triton",
+            "proxy",
+            "front",
+            "prometheus",
+            **options,
+        )
+        url = f"http://127.0.0.1:{port}"
+        ready_after_s(url, time.monotonic())
+        for sample in SAMPLES[:10]:
+            assert 200 == post(url, sample.read_bytes())[0]
+        wait_until(lambda: counted() >= 10, timeout_s=120)
+        time.sleep(15)  # more than a scrape's interval: a second count of the same proxy would be there by now
+        total = counted()
+        jobs = Counter(target["labels"]["job"] for target in ask("targets")["activeTargets"])
+    finally:
+        compose(project, *overlay, "down", "--volumes", **options)
+
+    assert {"proxy": 2, "triton": 1, "prometheus": 1} == jobs
+    assert 10 == total
 
 
 def is_asked(name: str) -> bool:

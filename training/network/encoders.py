@@ -31,7 +31,7 @@ def refuse_unfit_encoder(params: TrainParams) -> None:
         ) from None
     if found != (SIDE, SIDE):
         raise ParamsError(
-            f"train.encoder: with {params.encoder} the mask of an image of {SIDE} x {SIDE} pixels has the size {found}: "
+            f"train.encoder: with {params.encoder} an image of {SIDE} x {SIDE} pixels gets a mask of the size {found}: "
             "take an encoder with features at the strides 2, 4, 8, 16 and 32"
         )
 

@@ -14,7 +14,7 @@ from training.files import PARAMS_RECORD
 from training.network.encoders import refuse_unfit_encoder
 from training.params import Params, load_params
 
-CHECKED = "Every parameter is known and in order. All stages wait for this file: none starts with a wrong params.yaml.\n"
+CHECKED = "Every parameter is known and in order. No stage starts before this file is here.\n"
 
 
 def main() -> None:
