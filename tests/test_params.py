@@ -51,12 +51,16 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("evaluate.robustness.gain", [1.3, 0.75]),
         ("evaluate.robustness.rotation", [5.0, 5.0]),
         ("export.opset", 17),
+        ("export.opset", 99),
         ("export.max_batch_size", [8]),
         ("quantize.serve", "fp16"),
         ("quantize.format", "qdq"),
         ("quantize.excluded_nodes", "head"),
         ("quantize.max_dice_loss", -0.01),
         ("quantize.min_speed_up", 0.0),
+        ("quantize.min_auroc", 1.5),
+        ("quantize.publish_anyway", ""),
+        ("quantize.publish_anyway", True),
     ],
 )
 def test_an_unknown_key_or_a_wrong_value_is_named(tmp_path, key, value):
@@ -85,6 +89,12 @@ def test_an_unknown_key_or_a_wrong_value_is_named(tmp_path, key, value):
 def test_a_level_that_no_perturbation_has_is_named(tmp_path, perturbation, levels):
     path = write_knobs(tmp_path / "params.yaml", **{f"evaluate__robustness__{perturbation}": levels})
     with pytest.raises(ParamsError, match=rf"  evaluate\.robustness\.{perturbation}\.0: .*\(got {levels[0]!r}\)"):
+        load_params(path)
+
+
+def test_what_is_no_regular_expression_is_named(tmp_path):
+    path = write_knobs(tmp_path / "params.yaml", quantize__excluded_nodes=["conv_[0-2"])
+    with pytest.raises(ParamsError, match=r"quantize\.excluded_nodes\.0: .*expected a regular expression"):
         load_params(path)
 
 

@@ -18,6 +18,7 @@ from tests.conftest import ROOT, StartTriton, answers
 from tests.s3_server import s3_server
 
 STAGES = (
+    "check_params",
     "check_packages",
     "data_load",
     "data_split",
@@ -49,6 +50,7 @@ def make_small(folder: Path) -> None:
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 8, "batch_size": 4, "crop_size": 64, "validate_every": 1}
     params["evaluate"]["gallery_images"] = 2
+    params["quantize"] |= {"min_dice_pooled": 0.0, "min_auroc": 0.0}
     params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
     images = sorted(file.stem for file in (ROOT / "samples/tiles").rglob("*.jpg"))

@@ -33,6 +33,8 @@ KNOBS = {
     "quantize__min_speed_up": 0.001,
     "quantize__max_dice_loss": 1.0,
     "quantize__max_dice_loss_of_type": 1.0,
+    "quantize__min_dice_pooled": 0.0,
+    "quantize__min_auroc": 0.0,
 }
 
 

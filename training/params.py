@@ -168,7 +168,7 @@ class ExportParams(_Section):
 
 
 class QuantizeParams(_Section):
-    """Which precision the model repository serves, how int8 is made, and how much accuracy it may lose."""
+    """Which precision the model repository serves, how int8 is made, how much accuracy it may lose, and what is published."""
 
     serve: Literal["int8", "fp32"]
     format: Literal["QDQ", "QOperator"]
@@ -180,6 +180,9 @@ class QuantizeParams(_Section):
     max_dice_loss_of_type: Share
     min_speed_up: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     timed_images: Positive
+    min_dice_pooled: Share
+    min_auroc: Share
+    publish_anyway: Annotated[str, Field(min_length=1)] | None
 
 
 class Params(_Section):

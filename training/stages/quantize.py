@@ -1,7 +1,8 @@
 """Stage quantize: float32 graph → int8 and fp16, measured, and the model repository with the chosen precisions.
 
 int8 is served on CPUs, and fp16 on GPUs, if they stay within the limits of params.yaml; otherwise float32 is served,
-and export/precisions.json says why. Nothing else writes into the model repository.
+and export/precisions.json says why. A model that is not good enough leaves everything as it was. Nothing else writes into
+the model repository.
 """
 
 import json
@@ -16,6 +17,7 @@ from training.errors import exit_status
 from training.evaluation.outputs import name_of_test_part
 from training.files import EXPORT_FOLDER, GRAPH_FILES, PRECISIONS_FILE
 from training.graphs.precisions import choose_served, compare_precisions, make_graphs
+from training.graphs.publication import admit
 from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
 from training.network.weights import load_model
 from training.packages import check_packages
@@ -32,8 +34,10 @@ def main() -> None:
         graphs = make_graphs(params, Path(folder))
         found = compare_precisions(graphs, parts, params)
         served = choose_served(found, params)
+        admission = admit(graphs, served, found, parts[name_of_test_part(params)], params.quantize)
         parameters = {
-            name: model_parameters(configuration, params.data_load.types, name, found[name]) for name in graphs
+            name: model_parameters(configuration, params.data_load.types, name, found[name]) | admission
+            for name in graphs
         }
         for name, graph in graphs.items():
             label(graph, parameters[name])

@@ -1,0 +1,115 @@
+"""May a model be published? It reaches the minima of params.yaml on the test images, or it is not worse than the last.
+
+A model that does neither is published only with a reason, quantize.publish_anyway, which then travels with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
+
+from tiles.operating_point import OperatingPoint
+from training.dataset.samples import Sample
+from training.errors import ExportError
+from training.evaluation.figures import Outcomes, bootstrap, interval, outcomes_at
+from training.evaluation.image_results import result_of
+from training.files import CPU_GRAPH_FILE, GPU_GRAPH_FILE
+from training.graphs.session import open_session, predict_onnx
+from training.params import QuantizeParams
+
+PUBLISHED = {"cpu": CPU_GRAPH_FILE, "gpu": GPU_GRAPH_FILE}
+SAMPLES, SEED = 500, 20  # sets of tiles, drawn alike for both models
+# What a file that is no graph, is damaged or has other tensors raises
+UNREADABLE = (
+    OSError, DecodeError, KeyError, ValueError, onnxruntime_errors.Fail, onnxruntime_errors.InvalidArgument,
+    onnxruntime_errors.InvalidGraph, onnxruntime_errors.InvalidProtobuf, onnxruntime_errors.NotImplemented,
+)  # fmt: skip
+
+
+def admit(
+    graphs: Mapping[str, Path],
+    served: Mapping[str, str],
+    found: Mapping[str, Any],
+    test: Sequence[Sample],
+    params: QuantizeParams,
+) -> dict[str, str]:
+    """Return what the published model tells about its admission: nothing, or the reason of an override.
+
+    graphs: of each precision. served: the precision on each kind of processor, `cpu` and `gpu`. found: the figures of
+    each precision, as precisions.compare_precisions gives them. test: the test images.
+
+    Raises: ExportError, when a served precision is not admitted and there is no reason to publish it anyway.
+    """
+    problems = [
+        problem
+        for processor, precision in served.items()
+        for problem in _problems(graphs[precision], PUBLISHED[processor], found[precision], test, params)
+    ]
+    if not problems:
+        return {}
+    told = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
+    if params.publish_anyway:
+        print(f"published although\n{told}\nbecause: {params.publish_anyway}")  # noqa: T201
+        return {"model.published_anyway": params.publish_anyway}
+    raise ExportError(
+        f"not published, model_repository/ stays as it was:\n{told}\n"
+        "train a better model, lower quantize.min_dice_pooled and quantize.min_auroc to what your task needs, or state "
+        "in quantize.publish_anyway why this one is published"
+    )
+
+
+def _problems(
+    graph: Path, published: Path, figures: Mapping[str, Any], test: Sequence[Sample], params: QuantizeParams
+) -> list[str]:
+    """Return what a graph misses; nothing where it reaches the minima or is not worse than the published one."""
+    measured = figures.get("test") or figures["test_leaky"]
+    minima = {"dice_pooled": params.min_dice_pooled, "auroc": params.min_auroc}
+    missed = [
+        f"{graph.stem}: {name} of the test images is {measured[name]:.4f}, at least {least}"
+        for name, least in minima.items()
+        if not _reaches(measured, name, least)
+    ]
+    if not missed:
+        return []
+    theirs = _published_outcomes(published, test)
+    if theirs is None:
+        return [*missed, f"{published}: no published model to compare with"]
+    ours = _outcomes(graph, OperatingPoint(**figures["operating_point"]), test)
+    worse = [
+        f"{graph.stem}: {name} differs from the published model's by {low:+.4f} to {high:+.4f} (95 % interval)"
+        for name, (low, high) in differences(ours, theirs).items()
+        if high < 0
+    ]
+    return [*missed, *worse] if worse else []
+
+
+def _reaches(measured: Mapping[str, Any], name: str, least: float) -> bool:
+    """Where all images are alike there is no area under the curve, and no minimum of it. NaN reaches nothing."""
+    return name not in measured or bool(measured[name] >= least)
+
+
+def differences(ours: Outcomes, theirs: Outcomes) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of ours minus theirs over the same draws of tiles, of each figure with a minimum."""
+    pairs = list(zip(*(bootstrap(outcomes, samples=SAMPLES, seed=SEED) for outcomes in (ours, theirs)), strict=True))
+    found = {name: [(a[name], b[name]) for a, b in pairs if name in a] for name in ("dice_pooled", "auroc")}
+    return {name: interval([a - b for a, b in both]) for name, both in found.items() if both}
+
+
+def _published_outcomes(published: Path, test: Sequence[Sample]) -> Outcomes | None:
+    """Measure the published graph at its own operating point; None where there is none of these tensors and types."""
+    try:
+        told = {entry.key: entry.value for entry in onnx.load(published).metadata_props}
+        if told["model.types"] != ",".join(test[0].types):
+            return None
+        point = OperatingPoint(int(told["model.threshold"]), float(told["model.alarm_score"]))
+        return _outcomes(published, point, test)
+    except UNREADABLE:
+        return None
+
+
+def _outcomes(graph: Path, point: OperatingPoint, test: Sequence[Sample]) -> Outcomes:
+    predictions = predict_onnx(open_session(graph), test, description=f"{graph.stem} test")
+    return outcomes_at([result_of(prediction) for prediction in predictions], point)
