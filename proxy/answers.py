@@ -100,9 +100,10 @@ def represent_png(analysis: Analysis) -> Representation:
 
 
 def describe_model(model: ServedModel) -> dict[str, Any]:
-    """Return the model's name and version, and its commit where it is known."""
+    """Return the model's name and version, its commit where it is known, and `dirty` where that does not tell all."""
     commit = {"commit": model.commit} if model.commit else {}
-    return {"name": model.name, "version": model.version, **commit}
+    dirty = {"dirty": True} if model.dirty else {}
+    return {"name": model.name, "version": model.version, **commit, **dirty}
 
 
 REPRESENTATIONS: Mapping[str, Callable[[Analysis], Representation]] = {

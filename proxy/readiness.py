@@ -87,7 +87,7 @@ class Readiness:
                 self._lose(error)
             return False
         if model != self._model:
-            log.info("ready", model=model.name, version=model.version, commit=model.commit)
+            log.info("ready", model=model.name, version=model.version, commit=model.commit, dirty=model.dirty)
         self._model = model
         self._telemetry.ready.set(1)
         self._on_model(model)

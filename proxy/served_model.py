@@ -32,6 +32,7 @@ class ServedModel:
         instances: batches that Triton runs at the same time, 1 or more.
         operating_point: when an image is defective, and where.
         defect_types: names of the defect types; value k of the tensor `type` means defect_types[k - 1].
+        dirty: whether it was trained with changes that the commit does not hold.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ServedModel:
     instances: int
     operating_point: OperatingPoint
     defect_types: tuple[str, ...]
+    dirty: bool = False
 
 
 def read_served_model(metadata: object, config: object) -> ServedModel:
@@ -60,6 +62,7 @@ def read_served_model(metadata: object, config: object) -> ServedModel:
         name=_field(config, "name", ""),
         version=_newest(_field(metadata, "versions", [])),
         commit=parameters.get("model.commit") or None,
+        dirty=parameters.get("model.commit_dirty") == "true",
         max_batch_size=max_batch_size,
         instances=max(1, sum(map(_instances, groups))),
         operating_point=OperatingPoint(

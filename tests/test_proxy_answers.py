@@ -1,15 +1,17 @@
 """From a segmentation to an answer's bytes."""
 
+import dataclasses
 import io
 import json
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from proxy.answers import Analysis, represent_json, represent_png, summarize
+from proxy.answers import Analysis, describe_model, represent_json, represent_png, summarize
 from proxy.segmenter import Segmentation
 from proxy.served_model import ServedModel
 from tiles import decode_mask
@@ -28,6 +30,18 @@ def test_pred_is_the_mask_as_rows_of_0_and_1(mask):
     body = represent_json(analysis_of(mask)).body
     assert mask.astype(int).tolist() == json.loads(body)["pred"]
     assert body.endswith(b'"pred":' + json.dumps(mask.astype(int).tolist(), separators=(",", ":")).encode() + b"}")
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ({"commit": "c0ffee"}, {"commit": "c0ffee"}),
+        ({"commit": "c0ffee", "dirty": True}, {"commit": "c0ffee", "dirty": True}),
+        ({}, {}),
+    ],
+)
+def test_an_answer_tells_a_commit_and_whether_the_model_had_changes_beside_it(told, shown):
+    assert {"name": "segmenter", "version": "1", **shown} == describe_model(dataclasses.replace(MODEL, **told))
 
 
 @given(mask=MASKS)

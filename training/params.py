@@ -168,7 +168,7 @@ class ExportParams(_Section):
 
 
 class QuantizeParams(_Section):
-    """Which precision the model repository serves, how int8 is made, how much accuracy it may lose, and what is published."""
+    """Which precision is served, how int8 is made, how much accuracy it may lose, and what is published."""
 
     serve: Literal["int8", "fp32"]
     format: Literal["QDQ", "QOperator"]

@@ -90,7 +90,7 @@ function tell(card, answer) {
     area: `${defect_pixels.toLocaleString("en")} px (${share} %)`,
     size: `${width} × ${height} px`,
     threshold: (threshold / 255).toFixed(3),
-    model: [`${model.name} ${model.version}`, model.commit?.slice(0, 12)].filter(Boolean).join(", "),
+    model: [`${model.name} ${model.version}`, model.commit?.slice(0, 12), model.dirty && "with changes"].filter(Boolean).join(", "),
   };
   for (const [name, text] of Object.entries(facts)) card.querySelector(`[data-fact=${name}]`).textContent = text;
   card.classList.add(defective ? "defective" : "sound");

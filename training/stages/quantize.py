@@ -1,8 +1,8 @@
 """Stage quantize: float32 graph → int8 and fp16, measured, and the model repository with the chosen precisions.
 
 int8 is served on CPUs, and fp16 on GPUs, if they stay within the limits of params.yaml; otherwise float32 is served,
-and export/precisions.json says why. A model that is not good enough leaves everything as it was. Nothing else writes into
-the model repository.
+and export/precisions.json says why. A model that is not good enough leaves everything as it was. Nothing else writes
+into the model repository.
 """
 
 import json
