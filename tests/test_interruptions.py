@@ -1,0 +1,334 @@
+"""The pipeline loses nothing: a wrong parameter, a kill, a full disk, two runs at once and a damaged cache.
+
+Each starts from a small pipeline under DVC, breaks one run of a stage, and lets the next run finish. What that one makes
+must be equal to the byte to what a run makes that nothing disturbed.
+"""
+
+import contextlib
+import csv
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.clones import commit, run
+from tests.conftest import ROOT
+from tests.training_data import sample_members, write_zip
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+STAGES = ("data_load", "train", "export", "quantize")
+OUTPUTS = {
+    "data_load": "data/tiles",
+    "train": "models/segmenter.safetensors",
+    "export": "export/fp32.onnx",
+    "quantize": "model_repository",
+}
+SMALL = {
+    "data_load": {"digest": ""},
+    "data_split": {"folds": 3, "test_fold": 1, "validation_fold": 2},
+    "train": {
+        "encoder": "tu-mobilenetv3_small_050",
+        "encoder_weights": None,
+        "decoder_channels": [8, 8, 8, 8],
+        "epochs": 3,
+        "crops_per_epoch": 8,
+        "batch_size": 4,
+        "crop_size": 64,
+        "validate_every": 1,
+    },
+    "quantize": {
+        "excluded_nodes": [],
+        "calibration_images": 4,
+        "timed_images": 2,
+        "max_dice_loss": 1.0,
+        "max_dice_loss_of_type": 1.0,
+        "min_speed_up": 0.001,
+        "min_dice_pooled": 0.0,
+        "min_auroc": 0.0,
+    },
+}
+
+
+@dataclass
+class Pipeline:
+    """Copies of a small project, each from before a stage, and what the stage then makes where nothing disturbs it."""
+
+    folder: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+
+    def before(self, stage: str, copy: Path) -> Path:
+        """Copy the project as it was before the stage ran."""
+        return shutil.copytree(self._at(stage), copy, symlinks=True)
+
+    def reach(self, stage: str) -> None:
+        """Run up to this stage, if that was not done yet; keep what stood there before."""
+        for each in STAGES[: STAGES.index(stage) + 1]:
+            if each in self.made:
+                continue
+            at, after = self._at(each), STAGES[STAGES.index(each) + 1 : STAGES.index(each) + 2]
+            run(at, "dvc", "repro", *PRECEDING[each])
+            project = shutil.copytree(at, self.folder / f"{each}.done", symlinks=True)
+            started = time.monotonic()
+            run(project, "dvc", "repro", each)
+            self.seconds[each], self.made[each] = time.monotonic() - started, digest(project / OUTPUTS[each])
+            for following in after:
+                project.rename(self._at(following))
+
+    def _at(self, stage: str) -> Path:
+        return self.folder / stage
+
+
+# What stands between a stage and the one before it in STAGES
+PRECEDING = {"data_load": ["check_packages"], "train": ["data_split"], "export": ["evaluate"], "quantize": ["export"]}
+
+
+def digest(path: Path) -> str:
+    """The sha256 over a file, or over the names and bytes of a folder's files."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for file in (file for file in files if file.is_file()):
+        found.update(f"{file.relative_to(path)}\0".encode() + file.read_bytes())
+    return found.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("interrupted")
+    project = folder / STAGES[0]
+    run(ROOT, "git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), str(project))
+    for name, value in (("user.name", "test"), ("user.email", "test@example.com")):
+        run(project, "git", "config", name, value)
+    yaml, path = YAML(), project / "params.yaml"
+    params = yaml.load(path)
+    for section, knobs in SMALL.items():
+        params[section] |= knobs
+    yaml.dump(params, path)
+    images = sorted(Path(name).stem for name in sample_members() if name.endswith(".jpg"))
+    with (project / "training/dataset/tile_ids.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["image", "tile"], *([image, image] for image in images)])
+    commit(project, "small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTD_ARCHIVE", str(write_zip(folder / "small.zip", sample_members())))
+        yield Pipeline(folder)
+    shutil.rmtree(folder)
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def attempt(project: Path, *stages: str) -> subprocess.CompletedProcess:
+    """`dvc repro`, which may fail."""
+    return subprocess.run(
+        ["dvc", "repro", *stages], cwd=project, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+@contextlib.contextmanager
+def repro(project: Path, stage: str) -> Iterator[subprocess.Popen]:
+    """`dvc repro` of a stage in a process group of its own, once the stage has started."""
+    words = ["dvc", "repro", stage]
+    with subprocess.Popen(
+        words,
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        said = ""
+        while f"Running stage '{stage}'" not in said:
+            line = process.stdout.readline()
+            said += line
+            assert line, f"{stage} was not run:\n{said}"
+        yield process
+
+
+def kill(project: Path, stage: str, after_s: float) -> bool:
+    """Kill a stage and the dvc that runs it some seconds after the stage's start; whether they were still running."""
+    with repro(project, stage) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=after_s)
+        running = process.poll() is None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return running
+
+
+def refuse_difference(pipeline: Pipeline, project: Path, stage: str) -> None:
+    """Let the next run finish, and compare."""
+    run(project, "dvc", "repro", stage)
+    assert pipeline.made[stage] == digest(project / OUTPUTS[stage])
+    assert not [*project.glob("**/*.new")]
+
+
+def check_kills(pipeline: Pipeline, stage: str, tmp_path: Path, shares: list[float]) -> None:
+    pipeline.reach(stage)
+    project = pipeline.before(stage, tmp_path / "project")
+    # Each kill breaks the run that continues what the kill before left.
+    killed = [kill(project, stage, share * pipeline.seconds[stage]) for share in shares]
+    assert any(killed), "each run had ended before its kill"
+    refuse_difference(pipeline, project, stage)
+
+
+WRONG = {
+    "an unknown key": ("train", "epoch", 3, "train.epoch: Extra inputs are not permitted"),
+    "a wrong kind": ("train", "epochs", "3", "train.epochs: "),
+    "an encoder that nobody knows": (
+        "train",
+        "encoder",
+        "tu-tf_efficientnet_lite00",
+        "did you mean tu-tf_efficientnet",
+    ),
+    "an encoder without the strides": ("train", "encoder", "tu-vit_base_patch16_224", "a U-Net cannot be built on"),
+    "weights that do not exist": ("train", "encoder", "tu-tf_efficientnet_lite0.none", "there are no imagenet weights"),
+    "a table that is not there": ("data_load", "table", "mine.csv", "data_load.table: mine.csv does not exist"),
+    "no regular expression": ("quantize", "excluded_nodes", ["("], "expected a regular expression"),
+}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh") / "clone"
+    run(ROOT, "git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(("section", "key", "value", "told"), WRONG.values(), ids=WRONG)
+def test_a_wrong_parameter_is_told_and_no_file_of_the_project_is_lost(
+    fresh: Path, section: str, key: str, value: object, told: str
+) -> None:
+    """Figure: 0 files lost, the model's among them; the message names the parameter."""
+    yaml, path = YAML(), fresh / "params.yaml"
+    before = path.read_text()
+    params = yaml.load(path)
+    params[section][key] = value
+    yaml.dump(params, path)
+
+    done = attempt(fresh)
+    path.write_text(before)
+
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "" == run(fresh, "git", "status", "--porcelain")
+
+
+def test_what_check_params_writes_never_changes(pipeline: Pipeline, tmp_path: Path) -> None:
+    """A parameter that changed must run only the stages that read it."""
+    pipeline.reach("data_load")
+    project = pipeline.before("train", tmp_path / "project")
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("gallery_images: 6", "gallery_images: 5"))
+
+    said = run(project, "dvc", "repro", "data_split")
+
+    assert "Running stage 'check_params'" in said
+    assert "Running stage 'data_split'" not in run(project, "dvc", "repro", "data_split")
+    assert "Running stage 'data_load'" not in said
+
+
+@pytest.mark.parametrize("stage", STAGES[:2])
+def test_a_run_after_a_kill_makes_the_same_bytes(pipeline: Pipeline, stage: str, tmp_path: Path) -> None:
+    """Figure: 2 kills, 0 differing bytes. All 20: test_a_run_after_kills_at_random_moments_makes_the_same_bytes."""
+    check_kills(pipeline, stage, tmp_path, [0.4])
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_after_kills_at_random_moments_makes_the_same_bytes(
+    pipeline: Pipeline, stage: str, tmp_path: Path
+) -> None:
+    """Figure: 20 kills, five of each stage, 0 differing bytes."""
+    moments = random.Random(STAGES.index(stage))  # noqa: S311 - moments, not secrets
+    check_kills(pipeline, stage, tmp_path, [moments.uniform(0, 0.9) for _ in range(5)])
+
+
+def test_of_two_runs_at_once_one_waits_or_says_so_and_the_bytes_are_the_same(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Figure: 0 differing bytes; the second run's refusal names the first one."""
+    pipeline.reach("data_load")
+    pipeline.reach("train")
+    project = pipeline.before("train", tmp_path / "project")
+    with repro(project, "train") as first:
+        second = attempt(project, "train")
+        first.communicate()
+
+    assert 0 == first.returncode
+    assert 0 == second.returncode or "lock" in second.stderr.lower() or "busy" in second.stderr.lower(), second.stderr
+    refuse_difference(pipeline, project, "train")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """small_disk(mebibytes) → a folder on a file system of that size; a second call resizes it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(mebibytes: int) -> Path:
+        options = f"size={mebibytes}m" + (",remount" if folder.is_mount() else "")
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
+        )
+        if done.returncode:
+            pytest.skip("only root may mount a file system of a stated size")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_full_disk_is_told_and_the_run_after_it_makes_the_same_bytes(
+    pipeline: Pipeline, small_disk: Callable[[int], Path], stage: str
+) -> None:
+    """Figure: 0 differing bytes, and no traceback of ours."""
+    pipeline.reach(stage)
+    disk = small_disk(4096)
+    project = pipeline.before(stage, disk / "project")
+    used = sum(file.lstat().st_blocks for file in project.rglob("*")) // 2048
+    small_disk(used + 1)  # MiB: for DVC's own records, and not for what the stage writes
+
+    done = attempt(project, stage)
+    small_disk(4096)
+
+    assert done.returncode != 0, "the disk was large enough"
+    assert "No space left on device" in done.stdout + done.stderr
+    refuse_difference(pipeline, project, stage)
+
+
+@pytest.mark.faults
+def test_a_damaged_object_in_the_cache_changes_no_weight(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Figure: 0 differing bytes with one flipped bit in each image and mask of DVC's cache, and no data/ beside it."""
+    pipeline.reach("train")
+    project = pipeline.before("train", tmp_path / "project")
+    damaged = [file for file in (project / ".dvc/cache/files/md5").rglob("*") if file.is_file()]
+    assert damaged
+    for file in damaged:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.chmod(0o644)
+        file.write_bytes(content)
+        file.chmod(0o444)
+    shutil.rmtree(project / "data")
+
+    refuse_difference(pipeline, project, "train")
