@@ -442,7 +442,7 @@ def test_prometheus_counts_each_request_once(tmp_path: Path) -> None:
             return json.load(answer)["data"]
 
     def counted() -> float:
-        query = urllib.parse.quote('sum(proxy_requests_total{status="200"})')
+        query = urllib.parse.quote('sum(proxy_requests_total{route="/analyze"})')
         return sum(float(row["value"][1]) for row in ask(f"query?query={query}")["result"])
 
     try:

@@ -1,6 +1,6 @@
 """The pipeline loses nothing: a wrong parameter, a kill, a full disk, two runs at once and a damaged cache.
 
-Each starts from a small pipeline under DVC, breaks one run of a stage, and lets the next run finish. What that one makes
+Each starts from a small pipeline under DVC, breaks one run of a stage, and lets the next run finish. What it then makes
 must be equal to the byte to what a run makes that nothing disturbed.
 """
 
