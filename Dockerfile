@@ -5,12 +5,12 @@
 FROM python:3.11-slim-bookworm AS environment
 RUN apt-get update && apt-get install -y --no-install-recommends binutils
 WORKDIR /app
-COPY inference_server/__init__.py inference_server/errors.py inference_server/machine.py inference_server/libpython.py inference_server/
-RUN python -m inference_server.machine && python -m venv --without-pip .venv
+COPY inference_server/__init__.py inference_server/errors.py inference_server/machine.py inference_server/libpython.py inference_server/prepare.py inference_server/
+RUN python -m inference_server.prepare machine && python -m venv --without-pip .venv
 COPY requirements/proxy.txt requirements/inference_server.txt requirements/
 RUN pip="python -m pip --python .venv/bin/python install --no-cache-dir --require-hashes" \
  && $pip -r requirements/proxy.txt && $pip --no-deps -r requirements/inference_server.txt
-RUN .venv/bin/python -m inference_server.libpython
+RUN .venv/bin/python -m inference_server.prepare libpython
 COPY deploy/slim.sh deploy/
 RUN deploy/slim.sh .venv
 

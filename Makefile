@@ -99,10 +99,10 @@ clean: ## remove the environments and the demonstration's pictures
 
 # A stamp stands for an installed lock; a changed lock is installed anew.
 $(SERVING)/installed: requirements/serving.txt
-	@$(PYTHON) -m inference_server.machine
+	@$(PYTHON) -m inference_server.prepare machine
 	@$(PYTHON) -m venv $(SERVING)
 	$(SERVING)/bin/pip install --quiet --require-hashes -r $<
-	@$(SERVING)/bin/python -m inference_server.libpython
+	@$(SERVING)/bin/python -m inference_server.prepare libpython
 	@touch $@
 
 $(TRAINING)/training: requirements/training.txt

@@ -21,6 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 
 GONE_S = 3.0  # that the killed processes get to disappear before their files are removed
+PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from host.guard import become_guard; become_guard(int(sys.argv[2]))"
+)
 PIECE = 4096  # bytes, PIPE_BUF: a write of at most so many is one piece, whoever writes beside it
 
 
@@ -31,7 +34,10 @@ class Guard:
         told, self._tell = os.pipe()
         self._over, over = os.pipe()
         subprocess.run(
-            [sys.executable, "-I", "-S", __file__, str(told), str(over)], pass_fds=(told, over), check=True, timeout=60
+            [sys.executable, "-I", "-S", "-c", PROGRAM, str(Path(__file__).parent.parent), str(told)],
+            pass_fds=(told, over),
+            check=True,
+            timeout=60,
         )
         os.close(told)
         os.close(over)
@@ -94,7 +100,8 @@ def _end(group: int) -> None:
             time.sleep(0.02)
 
 
-def _main(told: int) -> None:
+def become_guard(told: int) -> None:
+    """Leave this process's family and watch the descriptor `told`; the guard's own process runs this."""
     if os.fork():
         os._exit(0)  # so that the guard is nobody's child
     os.setsid()
@@ -102,7 +109,3 @@ def _main(told: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")  # holds no folder that somebody wants to remove
     _watch(told)
-
-
-if __name__ == "__main__":
-    _main(int(sys.argv[1]))

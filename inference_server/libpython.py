@@ -1,7 +1,7 @@
 """The shared library of the running Python, which Triton's Python stub needs.
 
 Debian and Ubuntu link their interpreters statically and have a package of its own for `libpython3.x`, so a fresh
-machine may lack it. `python -m inference_server.libpython` then extracts it from that package into the virtual
+machine may lack it. `python -m inference_server.prepare libpython` then extracts it from that package into the virtual
 environment. It needs no root and installs nothing.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from inference_server.errors import UnsupportedMachineError
-from inference_server.machine import exit_status, unsupported
+from inference_server.machine import unsupported
 
 VERSION = ".".join(map(str, sys.version_info[:2]))
 TIMEOUT_S = 120
@@ -63,7 +63,3 @@ def _extract(version: str) -> None:
         if library is None:
             raise FileNotFoundError(f"the package has no {name}")
         library.replace(_own_folder() / name)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_status(fetch))

@@ -1,14 +1,10 @@
-"""`python -m inference_server.machine`: checks, before anything is installed, whether Triton's wheel can serve here."""
+"""Whether Triton's wheel can serve on this machine."""
 
 import platform
 import re
 import sys
-from typing import TYPE_CHECKING
 
-from inference_server.errors import ServingError, UnsupportedMachineError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from inference_server.errors import UnsupportedMachineError
 
 ARCHITECTURES = ("x86_64", "aarch64")
 OLDEST_GLIBC = (2, 35)  # the wheel's platform tag is manylinux_2_35
@@ -38,17 +34,3 @@ def refuse_machine() -> None:
 def unsupported(reason: str) -> UnsupportedMachineError:
     """Return the error that gives the reason, and what works here instead."""
     return UnsupportedMachineError(f"{reason}; `docker compose up` serves here without it")
-
-
-def exit_status(step: "Callable[[], None]") -> int:
-    """Run a step; if it fails say why, and return the exit status."""
-    try:
-        step()
-    except ServingError as error:
-        sys.stderr.write(f"inference_server: {error}\n")
-        return error.exit_status
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(exit_status(refuse_machine))

@@ -8,7 +8,7 @@ import pytest
 
 from inference_server.errors import UnsupportedMachineError
 from inference_server.libpython import fetch, libpython_folder
-from inference_server.machine import exit_status
+from inference_server.prepare import exit_status
 
 VERSION = "3.99"  # no machine has it
 LIBRARY = f"libpython{VERSION}.so.1.0"

@@ -54,6 +54,9 @@ def test_a_model_file_that_is_missing_is_named(serving_python: Path, tmp_path: P
     assert (6, True) == (status, "other.onnx" in said), said
 
 
+RUN = "runpy.run_module(sys.argv[0], run_name='__main__')"
+
+
 @pytest.mark.parametrize("missing", ["doubler/1/model.onnx", "doubler/config.pbtxt"])
 def test_a_repository_without_a_model_names_the_command_that_makes_one(
     serving_python: Path, tmp_path: Path, missing: str
@@ -119,11 +122,11 @@ def test_an_environment_with_numpy_2_is_told_in_one_line_what_to_install(tmp_pat
         ("sys.version_info = (3, 13, 0)", "needs Python 3.11 or 3.12"),
     ],
 )
-@pytest.mark.parametrize("module", ["inference_server", "inference_server.machine"])
+@pytest.mark.parametrize("words_of", [["inference_server"], ["inference_server.prepare", "machine"]])
 def test_a_machine_without_a_wheel_is_told_in_one_line_that_containers_serve(
-    module: str, pretend: str, words: str
+    words_of: list[str], pretend: str, words: str
 ) -> None:
-    program = f"import platform, runpy, sys; {pretend}; runpy.run_module('{module}', run_name='__main__')"
+    program = f"import platform, runpy, sys; sys.argv = {words_of}; {pretend}; {RUN}"
 
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
@@ -134,10 +137,10 @@ def test_a_machine_without_a_wheel_is_told_in_one_line_that_containers_serve(
     assert "`docker compose up` serves here" in ended.stderr
 
 
-@pytest.mark.parametrize("module", ["inference_server", "inference_server.machine"])
-def test_a_processor_without_a_wheel_is_told_in_one_line_that_emulation_serves(module: str) -> None:
+@pytest.mark.parametrize("words_of", [["inference_server"], ["inference_server.prepare", "machine"]])
+def test_a_processor_without_a_wheel_is_told_in_one_line_that_emulation_serves(words_of: list[str]) -> None:
     pretend = "platform.machine = lambda: 'armv7l'"
-    program = f"import platform, runpy; {pretend}; runpy.run_module('{module}', run_name='__main__')"
+    program = f"import platform, runpy, sys; sys.argv = {words_of}; {pretend}; {RUN}"
 
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
