@@ -11,16 +11,18 @@ Words (docs/glossary.md has the rest):
 """
 
 from tiles.canvas import STRIDE, canvas_size, crop, pad
-from tiles.decode import (
+from tiles.decode import declared_size, decode_image
+from tiles.defects import DEFECT_TYPES
+from tiles.errors import (
     DecodeError,
     ImageTooLargeError,
     NotAnImageError,
+    TooMuchWorkError,
     TruncatedImageError,
     UnsupportedModeError,
-    decode_image,
 )
-from tiles.defects import DEFECT_TYPES
 from tiles.mask import decode_mask, encode_mask_png
+from tiles.structure import Size
 
 __all__ = [
     "DEFECT_TYPES",
@@ -28,10 +30,13 @@ __all__ = [
     "DecodeError",
     "ImageTooLargeError",
     "NotAnImageError",
+    "Size",
+    "TooMuchWorkError",
     "TruncatedImageError",
     "UnsupportedModeError",
     "canvas_size",
     "crop",
+    "declared_size",
     "decode_image",
     "decode_mask",
     "encode_mask_png",

@@ -1,0 +1,85 @@
+"""Image files that keep a decoder busy for long, each built from a few numbers."""
+
+import struct
+import zlib
+
+SOI, EOI = b"\xff\xd8", b"\xff\xd9"
+PNG = b"\x89PNG\r\n\x1a\n"
+# 16 times 15 bits: a code of one bit, and 14 bits that add to the 2**14 blocks without further coefficients.
+LONG_RUNS = int(16 * ("0" + 14 * "1"), 2).to_bytes(30, "big").replace(b"\xff", b"\xff\0")
+
+
+def segment(code, data=b""):
+    """One segment of a JPEG: marker, length, data."""
+    return bytes((0xFF, code)) + struct.pack(">H", len(data) + 2) + data
+
+
+def frame(height, width, code=0xC2, sampling=(0x11,)):
+    components = b"".join(bytes((number, factors, 0)) for number, factors in enumerate(sampling, 1))
+    return segment(code, b"\x08" + struct.pack(">HHB", height, width, len(sampling)) + components)
+
+
+def huffman(kind, *symbols):
+    """A table whose codes are 0, 10, 110, …"""
+    counts = bytes(1 if length < len(symbols) else 0 for length in range(16))
+    return segment(0xC4, bytes((kind,)) + counts + bytes(symbols))
+
+
+def scan(data, *names, first=0, last=0, bits=0):
+    """A scan of these components, with the coefficients from first to last."""
+    return segment(0xDA, bytes((len(names),)) + b"".join(bytes((name, 0)) for name in names)
+                   + bytes((first, last, bits))) + data  # fmt: skip
+
+
+def jpeg(*parts):
+    tables = segment(0xDB, b"\0" + 64 * b"\1") + huffman(0x00, 0, 1) + huffman(0x10, 0xE0, 0x00)
+    return SOI + tables + b"".join(parts) + EOI
+
+
+def jpeg_of_scans(height, width, scans, *, refining=True, sampling=(0x11,), data=LONG_RUNS):
+    """A progressive JPEG whose scans hold next to nothing, but each is a pass over all blocks."""
+    bits = 0x10 if refining else 0x00
+    passes = [scan(data, 1 + number % len(sampling), first=1, last=63, bits=bits) for number in range(scans)]
+    return jpeg(frame(height, width, sampling=sampling), scan(b"\0" * 64, *range(1, 1 + len(sampling))), *passes)
+
+
+def chunk(name, data=b""):
+    """One chunk of a PNG: its data's length, its name, its data, their sum."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(height, width, *, bits=8, colour=0, interlaced=0, before=b"", pixels=None, chunk_bytes=2**30, after=b""):
+    """A PNG of zeros, or of these compressed pixels; `before` and `after` are chunks beside them."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    if pixels is None:
+        pixels = zlib.compress(height * (b"\4" + bytes(-(-width * channels * bits // 8))), 9)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+    parts = b"".join(chunk(b"IDAT", pixels[at : at + chunk_bytes]) for at in range(0, len(pixels), chunk_bytes))
+    return PNG + chunk(b"IHDR", header) + before + parts + after + chunk(b"IEND")
+
+
+def empty_blocks(size):
+    """Deflated data of so many bytes that are tables without a byte of pixels: the slowest to inflate."""
+    # dynamic block: 257 literals, 1 distance, 18 code lengths; all lengths by codes of one bit; then end of block
+    bits = _dynamic_block()
+    count = 8 * (size - 8) // len(bits)
+    stream = bits * count
+    stream += "0" * (-len(stream) % 8)
+    body = int(stream[::-1], 2).to_bytes(len(stream) // 8, "little")
+    return b"\x78\x01" + body
+
+
+def _dynamic_block():
+    """One empty block with tables of its own, as the bits in their order."""
+    order = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
+    lengths = {18: 1, 1: 2, 0: 2}  # code lengths' codes: 138 zeros, a one, a zero
+    last = max(order.index(symbol) for symbol in lengths)
+
+    def number(value, width):
+        return "".join(str(value >> place & 1) for place in range(width))
+
+    codes = {18: "0", 0: "10", 1: "11"}
+    head = "0" + "01" + number(0, 5) + number(0, 5) + number(last + 1 - 4, 4)
+    head += "".join(number(lengths.get(symbol, 0), 3) for symbol in order[: last + 1])
+    zeros = codes[18] + number(138 - 11, 7) + codes[18] + number(118 - 11, 7)  # 256 literals that never come
+    return head + zeros + codes[1] + codes[1] + "0"

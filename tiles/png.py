@@ -1,0 +1,78 @@
+"""PNG: which chunks make the pixels, and how much work they are once they are inflated.
+
+Source: the PNG specification (W3C), sections 5 and 11.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from tiles.budget import Budget
+from tiles.errors import TruncatedImageError
+from tiles.structure import Essence, Size
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_END = len(SIGNATURE) + 25  # of the first chunk: length, name, 13 bytes, sum
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
+CHUNK_HEAD = struct.Struct(">I4s")  # the length of its data, its name
+CHUNKS_A_CHECK = 256
+# Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
+BYTE_S = 10e-9  # of inflated pixels: unfilter and unpack
+INTERLACED_BYTE_S = 40e-9
+PIXEL_S = 8e-9  # convert to grey
+
+
+def size_of(start: bytes) -> Size | None:
+    """Return the size that the first bytes of a file declare; None if they end before its header."""
+    if len(start) < HEADER_END:
+        return None
+    return Size(int.from_bytes(start[20:24], "big"), int.from_bytes(start[16:20], "big"))
+
+
+def essence(data: bytes, budget: Budget) -> Essence:
+    """Return the file without metadata.
+
+    Raises: TruncatedImageError, TooMuchWorkError.
+    """
+    size = size_of(data)
+    if size is None or data[8:16] != b"\0\0\0\rIHDR":
+        raise _damaged("it has no header")
+    bits, colour, interlaced = data[24], data[25], data[28]
+    palette, at = b"", HEADER_END
+    for number, (name, start, end) in enumerate(_chunks(data, HEADER_END), 1):
+        if number % CHUNKS_A_CHECK == 0:
+            budget.check()
+        if name == b"IDAT":
+            at = start
+            break
+        if name == b"PLTE" and end - start <= 12 + 3 * 256:  # its colours, at most
+            palette = data[start:end]
+    else:
+        raise _damaged("it has no pixels")
+    row_bytes = 1 + -(-size.width * CHANNELS.get(colour, 4) * bits // 8)
+    work_s = size.height * (row_bytes * (INTERLACED_BYTE_S if interlaced else BYTE_S) + size.width * PIXEL_S)
+    return Essence(data[:HEADER_END] + palette + _pixels(data, at, budget), size, work_s)
+
+
+def _pixels(data: bytes, at: int, budget: Budget) -> bytes:
+    """Return the chunks of pixels that begin at `at`, and the end's; only the former if the file breaks off in them."""
+    for number, (name, start, end) in enumerate(_chunks(data, at), 1):
+        if number % CHUNKS_A_CHECK == 0:
+            budget.check()
+        if name != b"IDAT":
+            return data[at:start] + END_CHUNK
+        if end > len(data):
+            break
+    return data[at:]
+
+
+def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Give each chunk's name, where it starts, and where the next one does."""
+    while len(data) >= at + 8:
+        length, name = CHUNK_HEAD.unpack_from(data, at)
+        yield name, at, at + 12 + length
+        at += 12 + length
+
+
+def _damaged(found: str) -> TruncatedImageError:
+    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")
