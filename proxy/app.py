@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,11 +11,14 @@ from aiohttp import web
 
 from host.addresses import printed
 from proxy import handlers
+from proxy.admission import Admission
+from proxy.api_keys import ApiKeys
 from proxy.batcher import Batcher
-from proxy.draining import drain, drain_s, end_in_time
+from proxy.connection_limits import Limits
+from proxy.connections import LimitedRunner, connections_allowed, invite_later
+from proxy.cors import Cors, preflight
 from proxy.errors import ListenError
-from proxy.exhaustion import ExhaustionLog
-from proxy.middleware import DRAINING, TELEMETRY, answer_and_record
+from proxy.middleware import CORS, TELEMETRY, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
@@ -22,9 +26,12 @@ from proxy.served_model import ServedModel
 from proxy.settings import Settings
 from proxy.telemetry import Telemetry
 from proxy.threads import Threads
-from proxy.upload import UploadPlaces
+from proxy.upload_memory import UploadMemory
 
 SERVER_OPTIONS: dict[str, Any] = {
+    "keepalive_timeout": 75,  # longer than the front proxy keeps a connection that nobody uses
+    "lingering_time": 5,  # after a refusal the rest of the body is read and dropped for so long
+    "max_headers": 64,
     "handler_cancellation": True,  # a client that leaves frees its place in the queue
     "auto_decompress": False,  # a compressed body is refused, so nothing may inflate it
     "access_log": None,  # the middleware logs
@@ -36,18 +43,23 @@ def make_app(settings: Settings) -> web.Application:
     """Return an application that shares nothing with any other one."""
     app = web.Application(middlewares=[answer_and_record])
     app[handlers.SETTINGS] = settings
-    app[handlers.UPLOAD_PLACES] = UploadPlaces(settings.queue_limit)
+    app[handlers.UPLOAD_MEMORY] = UploadMemory(settings.upload_memory)
+    app[handlers.ADMISSION] = Admission(max_wait_s=settings.max_wait_s, clock=time.monotonic)
+    app[handlers.API_KEYS] = ApiKeys(settings.api_keys_file)
+    app[CORS] = Cors(settings.cors_origins)
     app[TELEMETRY] = Telemetry()
     app[DRAINING] = asyncio.Event()
     app.add_routes(
         [
-            web.post("/analyze", handlers.analyze),
+            web.post("/analyze", handlers.analyze, expect_handler=invite_later),
             web.get("/health/live", handlers.live),
             web.get("/health/ready", handlers.ready),
             web.get("/metrics", handlers.metrics),
             *page_routes(),
         ]
     )
+    if app[CORS]:
+        app.add_routes([web.options("/analyze", preflight)])
     app.cleanup_ctx.extend([_threads, _segmentation])
     return app
 
@@ -70,7 +82,7 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     readiness = Readiness(
         segmenter,
         interval_s=settings.check_interval_s,
-        on_model=lambda model: _fit(batcher, settings, model),
+        on_model=lambda model: _fit(app, model),
         telemetry=telemetry,
     )
     batcher = Batcher(
@@ -91,10 +103,23 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
         await segmenter.close()
 
 
-def _fit(batcher: Batcher, settings: Settings, model: ServedModel) -> None:
+def _fit(app: web.Application, model: ServedModel) -> None:
     # One more than the model has instances: an instance that gets free finds its next batch there, without a wait.
-    max_in_flight = settings.in_flight_batches or model.instances + 1
-    batcher.resize(max_in_flight=max_in_flight, max_batch_size=model.max_batch_size)
+    max_in_flight = app[handlers.SETTINGS].in_flight_batches or model.instances + 1
+    app[handlers.ADMISSION].always = max_in_flight
+    app[handlers.BATCHER].resize(max_in_flight=max_in_flight, max_batch_size=model.max_batch_size)
+
+
+def connection_limits(settings: Settings) -> Limits:
+    """Return what connections may take."""
+    return Limits(
+        connections=connections_allowed(settings.max_connections),
+        address_connections=settings.address_connections,
+        head_s=settings.head_s,
+        unread_s=settings.upload_grace_s,
+        byte_rate=settings.min_byte_rate,
+        unread_bytes=settings.upload_memory,
+    )
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -103,10 +128,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     Raises: ListenError.
     """
     # aiohttp waits for this time twice: for the handlers, and once more after it has cut off what they still read
-    half = (settings.shutdown_grace_s - drain_s(settings.shutdown_grace_s)) / 2
-    app = make_app(settings)
-    asyncio.get_running_loop().set_exception_handler(ExhaustionLog())
-    runner = web.AppRunner(app, shutdown_timeout=half, **SERVER_OPTIONS)
+    half = settings.shutdown_grace_s / 2
+    runner = LimitedRunner(
+        make_app(settings), limits=connection_limits(settings), shutdown_timeout=half, **SERVER_OPTIONS
+    )
     await runner.setup()
     try:
         await _listen(runner, settings)

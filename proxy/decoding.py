@@ -1,18 +1,14 @@
 """The bytes of an image file → the canvas that Triton takes; `tiles` does the work."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
 import tiles
-from proxy.errors import DamagedImageError, ImageTooLargeError, UnsupportedUploadError
-
-JPEG, PNG = b"\xff\xd8", b"\x89PNG"
-START_OF_SCAN = b"\xff\xda"  # a JPEG's marker; its coded pixels never hold these two bytes
-# A progressive JPEG has about ten scans. Each is a pass over all pixels, so a file of many tiny scans takes minutes.
-MAX_SCANS = 250
-COMPRESSED_CHUNKS = (b"iCCP", b"iTXt", b"zTXt")  # of a PNG, beside its pixels
-MAX_COMPRESSED_CHUNKS = 16  # Pillow inflates each to a megabyte at most, in 2 ms; a usual file has one or two
+from proxy.errors import DamagedImageError, ImageTooLargeError, TooMuchWorkError, UnsupportedUploadError
 
 
 class DecodedImage(NamedTuple):
@@ -26,47 +22,44 @@ class DecodedImage(NamedTuple):
     width: int
 
 
-def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
-    """Decode and pad one upload.
+def decode(data: bytes, *, max_pixels: int, budget_s: float) -> DecodedImage:
+    """Decode and pad one upload, within so many seconds of this thread's processor time.
 
-    Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, in the words of `tiles`.
+    Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, TooMuchWorkError, in the words of `tiles`.
     """
-    _refuse_many_scans(data)
-    _refuse_many_chunks(data)
-    try:
-        image = tiles.decode_image(data, max_pixels=max_pixels)  # (H, W)
-    except (tiles.NotAnImageError, tiles.UnsupportedModeError) as error:
-        raise UnsupportedUploadError(str(error)) from None
-    except tiles.ImageTooLargeError as error:
-        raise ImageTooLargeError(str(error)) from None
-    except tiles.DecodeError as error:
-        raise DamagedImageError(str(error)) from None
+    with _refusals():
+        image = tiles.decode_image(data, max_pixels=max_pixels, budget_s=budget_s)  # (H, W)
     height, width = image.shape
     _refuse_large_canvas(height, width, max_pixels)
     return DecodedImage(tiles.pad(image), height, width)
 
 
-def _refuse_many_scans(data: bytes) -> None:
-    """Count the marker's second byte first: that is faster, and usually enough."""
-    if not data.startswith(JPEG) or data.count(START_OF_SCAN[1:]) <= MAX_SCANS:
-        return
-    scans = data.count(START_OF_SCAN)
-    if scans > MAX_SCANS:
-        raise UnsupportedUploadError(
-            f"the JPEG file has {scans} scans, but at most {MAX_SCANS} are allowed: save it as a baseline JPEG"
-        )
+def canvas_pixels(start: bytes, *, max_pixels: int) -> int | None:
+    """Return the pixels of an upload's canvas, from its first bytes; None if they do not tell.
+
+    Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError.
+    """
+    with _refusals():
+        size = tiles.declared_size(start)
+    if size is None:
+        return None
+    _refuse_large_canvas(*size, max_pixels)
+    return math.prod(tiles.canvas_size(*size))
 
 
-def _refuse_many_chunks(data: bytes) -> None:
-    """Count the chunks' names wherever they stand: elsewhere they are too rare to reach the limit."""
-    if not data.startswith(PNG):
-        return
-    chunks = sum(data.count(name) for name in COMPRESSED_CHUNKS)
-    if chunks > MAX_COMPRESSED_CHUNKS:
-        raise UnsupportedUploadError(
-            f"the PNG file has {chunks} compressed profiles and texts, but at most {MAX_COMPRESSED_CHUNKS} are "
-            "allowed: save it without metadata"
-        )
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Translate what `tiles` raises."""
+    try:
+        yield
+    except (tiles.NotAnImageError, tiles.UnsupportedModeError) as error:
+        raise UnsupportedUploadError(str(error)) from None
+    except tiles.ImageTooLargeError as error:
+        raise ImageTooLargeError(str(error)) from None
+    except tiles.TooMuchWorkError as error:
+        raise TooMuchWorkError(str(error)) from None
+    except tiles.DecodeError as error:
+        raise DamagedImageError(str(error)) from None
 
 
 def _refuse_large_canvas(height: int, width: int, max_pixels: int) -> None:

@@ -7,17 +7,21 @@ ProxyError
 ├── EmptyUploadError                400     there is no body, or an empty image file
 ├── MalformedUploadError            400     the body breaks the rules of HTTP or multipart
 ├── NotAcceptableError              406     no answer fits the Accept header
-├── UploadTooSlowError              408     the upload did not finish before the deadline
+├── UnknownKeyError                 401     API keys are required, and this is none of them
+├── UploadTooSlowError              408     the upload did not finish before the deadline, or comes too slowly
 ├── UploadTooLargeError             413     too many bytes
 ├── ImageTooLargeError              413     too many pixels
 ├── UnsupportedUploadError          415     neither JPEG nor PNG, by its header or by its bytes
 ├── WrongFieldError                 422     the form is not one file in the field `image`
 ├── DamagedImageError               422     the file starts as an image and breaks off
+├── TooMuchWorkError                422     the file would keep a decoder busy for too long
+├── UnknownExpectationError         417     an Expect header other than 100-continue
+├── TooManyRequestsError            429     more requests than an API key's rate
 ├── SegmenterAnswerError            502     Triton refuses a correct request, or its answer is wrong
 ├── SegmenterAwayError              503     Triton cannot be reached or does not serve the model
 ├── WrongModelError                 503     the served model lacks what this proxy needs
 ├── NotReadyError                   503     one of the two above, found before the request arrived
-├── QueueFullError                  503     the queue of images is full
+├── QueueFullError                  503     more images or bytes than can be answered soon
 ├── SegmenterSlowError              504     Triton did not answer in time
 └── DeadlinePassedError             504     the image was not answered before its deadline
 """
@@ -31,6 +35,7 @@ class ProxyError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     headers: ClassVar[dict[str, str]] = {}  # sent together with the problem document
+    public: ClassVar[str | None] = None  # what a client is told where the message, for the log, names inner addresses
 
 
 class StartError(ProxyError):
@@ -67,8 +72,15 @@ class NotAcceptableError(ProxyError):
     status, title = 406, "Not acceptable"
 
 
+class UnknownKeyError(ProxyError):
+    """The request has no API key, or none that is known."""
+
+    status, title = 401, "Unknown key"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="analyze"'}
+
+
 class UploadTooSlowError(ProxyError):
-    """The upload did not finish before the request's deadline."""
+    """The upload did not finish before the request's deadline, or its bytes come too slowly."""
 
     status, title = 408, "Upload too slow"
 
@@ -104,10 +116,33 @@ class DamagedImageError(ProxyError):
     status, title = 422, "Damaged image"
 
 
+class TooMuchWorkError(ProxyError):
+    """The file would keep a decoder busy for longer than any usual one."""
+
+    status, title = 422, "Too much work"
+
+
+class UnknownExpectationError(ProxyError):
+    """The Expect header asks for something other than 100-continue."""
+
+    status, title = 417, "Unknown expectation"
+
+
+class TooManyRequestsError(ProxyError):
+    """An API key has used up its rate."""
+
+    status, title = 429, "Too many requests"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+
 class SegmenterAnswerError(ProxyError):
     """Triton refuses a correct request, or its answer is not what the model's signature says."""
 
     status, title = 502, "Wrong answer from Triton"
+    headers: ClassVar[dict[str, str]] = {
+        "Retry-After": "1"
+    }  # the next answer comes from another instance, or a new one
+    public = "the inference server's answer cannot be used: try again in a moment"
 
 
 class SegmenterAwayError(ProxyError):
@@ -115,6 +150,7 @@ class SegmenterAwayError(ProxyError):
 
     status, title = 503, "Triton is away"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    public = "the inference server cannot be reached: try again in a few seconds"
 
 
 class WrongModelError(ProxyError):
@@ -122,6 +158,7 @@ class WrongModelError(ProxyError):
 
     status, title = 503, "Wrong model"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "60"}  # somebody has to publish another model
+    public = "the served model does not fit this service: its operator has to publish another one"
 
 
 class NotReadyError(ProxyError):
@@ -129,6 +166,7 @@ class NotReadyError(ProxyError):
 
     status, title = 503, "Not ready"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    public = "the model cannot be asked at the moment: try again in a few seconds; the service's log has the reason"
 
 
 class QueueFullError(ProxyError):
@@ -142,9 +180,12 @@ class SegmenterSlowError(ProxyError):
     """Triton did not answer in time."""
 
     status, title = 504, "Triton is slow"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    public = "the inference server did not answer in time: try again in a few seconds, or send a smaller image"
 
 
 class DeadlinePassedError(ProxyError):
     """The image was not answered before its deadline."""
 
     status, title = 504, "Deadline passed"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}

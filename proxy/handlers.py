@@ -8,20 +8,25 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from proxy.admission import Admission
 from proxy.answers import REPRESENTATIONS, Representation, describe_model, summarize
+from proxy.api_keys import ApiKeys
 from proxy.batcher import Answer, Batcher
-from proxy.decoding import DecodedImage, decode
-from proxy.errors import ImageTooLargeError, UploadTooSlowError
+from proxy.decoding import DecodedImage, canvas_pixels, decode
+from proxy.errors import ImageTooLargeError, TooMuchWorkError
 from proxy.middleware import TELEMETRY, TIMES
 from proxy.negotiation import choose
 from proxy.readiness import Readiness
 from proxy.served_model import ServedModel
 from proxy.settings import Settings
 from proxy.threads import Threads
-from proxy.upload import UploadPlaces, read_upload
+from proxy.upload import Pace, read_upload
+from proxy.upload_memory import SMALL_BYTES, Held, UploadMemory
 
 SETTINGS = web.AppKey("settings", Settings)
-UPLOAD_PLACES = web.AppKey("upload_places", UploadPlaces)
+API_KEYS = web.AppKey("api_keys", ApiKeys)
+ADMISSION = web.AppKey("admission", Admission)
+UPLOAD_MEMORY = web.AppKey("upload_memory", UploadMemory)
 THREADS = web.AppKey("threads", Threads)
 READINESS = web.AppKey("readiness", Readiness)
 BATCHER = web.AppKey("batcher", Batcher)
@@ -30,32 +35,48 @@ DEADLINE = web.RequestKey("deadline", float)  # of the answer, by the event loop
 # for Python's global lock: with them, requests of eight clients on two cores took 40 % more processor time each, and
 # the proxy answered a sixth fewer.
 SMALL_PIXELS = 2**19
-SMALL_BYTES = 2**17  # of the upload: a crafted file keeps a decoder busy for a time that grows with its bytes
+# Processor time that one file may take. In the event loop everybody waits for it; the rest of a small image's decoding
+# takes another 2 ms.
+LOOP_S = 0.006
+THREAD_S = 0.8
 
 
 async def analyze(request: web.Request) -> web.Response:
     """Answer one image with the mask of its defects."""
-    request[DEADLINE] = deadline = asyncio.get_running_loop().time() + request.app[SETTINGS].deadline_s
+    app = request.app
+    request[DEADLINE] = deadline = asyncio.get_running_loop().time() + app[SETTINGS].deadline_s
+    app[API_KEYS].require(request.headers.get("Authorization"))
     media_type = choose(",".join(request.headers.getall("Accept", ())), tuple(REPRESENTATIONS))
-    model = request.app[READINESS].model()
-    request.app[BATCHER].refuse_if_full()
-    with request.app[UPLOAD_PLACES].take():
-        image = await _decode(request, await _read(request))  # no name keeps the upload while the image waits
-    answer = await request.app[BATCHER].submit(image.canvas, deadline=deadline)
-    request[TIMES].seconds.update(queue=answer.queue_s, infer=answer.infer_s)
-    body, headers = await _encode(request, answer, image, model, media_type)
+    model = app[READINESS].model()
+    app[BATCHER].refuse_if_full()
+    app[ADMISSION].refuse_if_busy()
+    with app[UPLOAD_MEMORY].hold(request.remote or "") as held:
+        data, pixels = await _read(request, held)
+        with app[ADMISSION].admit(pixels):
+            image = await _decode(request, data)
+            del data  # no name keeps the upload while the image waits
+            answer = await app[BATCHER].submit(image.canvas, deadline=deadline)
+            request[TIMES].seconds.update(queue=answer.queue_s, infer=answer.infer_s)
+            body, headers = await _encode(request, answer, image, model, media_type)
     return web.Response(body=body, content_type=media_type, headers={"Vary": "Accept", **headers})
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, held: Held) -> tuple[bytes, int]:
+    """Return the file and its canvas's pixels, 0 if it does not tell; refuse it as early as its first bytes allow."""
+    settings = request.app[SETTINGS]
+    pixels = 0
+
+    def look(start: bytes) -> bool:
+        nonlocal pixels
+        found = canvas_pixels(start, max_pixels=settings.max_pixels)
+        request.app[ADMISSION].refuse_if_busy()
+        pixels = found or 0
+        return found is not None
+
+    pace = Pace(deadline=request[DEADLINE], grace_s=settings.upload_grace_s, byte_rate=settings.min_byte_rate)
     with request[TIMES].stage("read"):
-        try:
-            async with asyncio.timeout_at(request[DEADLINE]):
-                return await read_upload(request, max_bytes=request.app[SETTINGS].max_upload_bytes)
-        except TimeoutError:
-            raise UploadTooSlowError(
-                "the upload did not finish before the deadline: send it faster, or send a smaller image"
-            ) from None
+        data = await read_upload(request, max_bytes=settings.max_upload_bytes, held=held, pace=pace, look=look)
+    return data, pixels
 
 
 async def _decode(request: web.Request, data: bytes) -> DecodedImage:
@@ -63,9 +84,10 @@ async def _decode(request: web.Request, data: bytes) -> DecodedImage:
     max_pixels = request.app[SETTINGS].max_pixels
     with request[TIMES].stage("decode"):
         if len(data) <= SMALL_BYTES:
-            with contextlib.suppress(ImageTooLargeError):  # told by the file's header, before any pixel is decoded
-                return decode(data, max_pixels=min(SMALL_PIXELS, max_pixels))
-        work = partial(decode, data, max_pixels=max_pixels)
+            # told by the file's header, before any pixel is decoded, or by the clock
+            with contextlib.suppress(ImageTooLargeError, TooMuchWorkError):
+                return decode(data, max_pixels=min(SMALL_PIXELS, max_pixels), budget_s=LOOP_S)
+        work = partial(decode, data, max_pixels=max_pixels, budget_s=THREAD_S)
         return await request.app[THREADS].run(work, deadline=request[DEADLINE])
 
 

@@ -9,26 +9,17 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from proxy.cors import Cors
 from proxy.errors import ProxyError
 from proxy.problems import problem_of, problem_of_bug, problem_of_http
+from proxy.security_headers import SECURITY_HEADERS
 from proxy.telemetry import StageTimes, Telemetry
 
 HARMLESS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CLIENT_LEFT = 499  # never sent: only the metrics and the log name a client that did not wait
 TELEMETRY = web.AppKey("telemetry", Telemetry)
-DRAINING = web.AppKey("draining", asyncio.Event)  # set from the stop signal on
+CORS = web.AppKey("cors", Cors)
 TIMES = web.RequestKey("times", StageTimes)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
-        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Server": "magnetic-tiles",  # instead of aiohttp's and Python's versions, which would help an attacker
-}
 log = structlog.get_logger(__name__)
 
 
@@ -43,6 +34,7 @@ async def answer_and_record(request: web.Request, handler: Handler) -> web.Strea
         _record(request, CLIENT_LEFT, request_id)
         raise
     response.headers.update(SECURITY_HEADERS)
+    response.headers.update(request.app[CORS].headers(request))
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Request-ID"] = request_id
     response.headers["Server-Timing"] = times.server_timing()
@@ -56,6 +48,8 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
     try:
         return await handler(request)
     except ProxyError as error:
+        if error.public is not None:
+            log.warning("inside", id=request_id, error=str(error))
         return problem_of(error, request_id)
     except web.HTTPException as error:
         return problem_of_http(error, request, request_id)

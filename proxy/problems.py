@@ -1,11 +1,13 @@
 """Failures as problem documents (RFC 9457), whoever raised them."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import orjson
 from aiohttp import web
 
 from proxy.errors import ProxyError
+from proxy.security_headers import SECURITY_HEADERS
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -13,8 +15,9 @@ CONTENT_TYPE = "application/problem+json"
 def problem_of(error: ProxyError, request_id: str) -> web.Response:
     """Answer one of our own errors; the problem's type is made from its title."""
     slug = error.title.lower().replace(" ", "-")
+    detail = error.public or str(error)
     return _problem(
-        error.status, error.title, str(error), request_id, error.headers, problem_type=f"urn:problem-type:{slug}"
+        error.status, error.title, detail, request_id, error.headers, problem_type=f"urn:problem-type:{slug}"
     )
 
 
@@ -33,6 +36,36 @@ def problem_of_bug(request_id: str) -> web.Response:
     """Answer a request that met a bug, without showing the bug to the client."""
     detail = f"the service has a bug: its log has the traceback under the request id {request_id}"
     return _problem(500, "Internal Server Error", detail, request_id, {})
+
+
+def problem_of_bad_http(request_id: str, *, too_long: bool) -> web.Response:
+    """Answer what is no request: aiohttp's parser refuses it. What the client sent is not repeated."""
+    if too_long:
+        status, detail = (
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "a line of the request is too long: send shorter headers",
+        )
+    else:
+        status, detail = (
+            HTTPStatus.BAD_REQUEST,
+            "this is not HTTP/1.1 as it is written in RFC 9112: send a correct request",
+        )
+    return _problem(status, status.phrase, detail, request_id, {})
+
+
+def raw_problem(status: int, title: str, detail: str) -> bytes:
+    """Return a whole answer for a connection on which there is no request; it ends the connection."""
+    body = orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": len(body),
+        "Connection": "close",
+        "Cache-Control": "no-store",
+        "Server": SECURITY_HEADERS["Server"],
+        **({"Retry-After": 1} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}),
+    }
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _problem(

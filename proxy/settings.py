@@ -5,10 +5,14 @@ A wrong value is refused when the process starts.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from host.environment import ADDRESS, matching, one_of, read_environment, seconds, variable, whole_number
+from host.environment import ADDRESS, Rule, matching, one_of, read_environment, seconds, variable, whole_number
 from proxy.errors import SettingsError
+
+API_KEYS_FILE: Rule[Path | None] = Rule("a file of names and hashes", Path)
+ORIGINS = matching(r"\*|https?://[^\s,/]+(,\s*https?://[^\s,/]+)*", "origins such as https://plant.example, or *")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,56 @@ class Settings:
         "QUEUE_LIMIT",
         64,
         whole_number(1, 100_000),
-        "uploads that may be read and decoded at once, and images that may wait for Triton, together with at most 8 "
-        "times MAX_PIXELS",
+        "images that may wait for Triton, together with at most 8 times MAX_PIXELS",
+    )
+    max_wait_s: float = variable(
+        "MAX_WAIT_S",
+        1.0,
+        seconds(0.01, 3600),
+        "an image is refused at once if those before it take longer, by what was answered lately",
+    )
+    upload_memory: int = variable(
+        "UPLOAD_MEMORY",
+        2**28,
+        whole_number(2**20, 2**40),
+        "bytes of uploads, and of answers not yet taken, held at once",
+    )
+    upload_grace_s: float = variable(
+        "UPLOAD_GRACE_S",
+        5.0,
+        seconds(0.01, 3600),
+        "seconds in which an upload, or a reader, may be slower than MIN_BYTE_RATE",
+    )
+    min_byte_rate: int = variable(
+        "MIN_BYTE_RATE",
+        16_384,
+        whole_number(1, 2**30),
+        "bytes a second with which a body must come and an answer be taken",
+    )
+    head_s: float = variable("HEAD_S", 10.0, seconds(0.01, 3600), "seconds that a request's headers may take")
+    max_connections: int = variable(
+        "MAX_CONNECTIONS",
+        1000,
+        whole_number(1, 100_000),
+        "connections at once; the one that waits longest for its client makes room for a new one",
+    )
+    address_connections: int = variable(
+        "ADDRESS_CONNECTIONS",
+        0,
+        whole_number(0, 100_000),
+        "connections at once from one address; 0 sets no limit, as is right behind a front proxy",
+    )
+    api_keys_file: Path | None = variable(
+        "API_KEYS_FILE",
+        None,
+        API_KEYS_FILE,
+        "hashes of the API keys that POST /analyze asks for; not set: asks for none",
+    )
+    cors_origins: str = variable(
+        "CORS_ORIGINS",
+        "",
+        ORIGINS,
+        "web pages that may POST /analyze, separated by commas; * allows all",
     )
     deadline_s: float = variable(
         "DEADLINE_S", 30.0, seconds(0.01, 3600), "seconds from a request's arrival to its answer"

@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.app import SERVER_OPTIONS, make_app
+from proxy.app import SERVER_OPTIONS, connection_limits, make_app
+from proxy.connections import LimitedRunner
 from proxy.errors import NotReadyError
 from proxy.handlers import READINESS
 from proxy.settings import Settings
@@ -71,8 +72,8 @@ class Proxy:
 @contextlib.asynccontextmanager
 async def running_proxy(triton_url, connections=1, first_check=True, **settings):
     """The application, after its first check of Triton, and a client with so many connections; 0: no limit."""
-    app = make_app(Settings(triton_url=triton_url, **{"check_interval_s": 60} | settings))
-    runner = web.AppRunner(app, shutdown_timeout=1, **SERVER_OPTIONS)
+    chosen = Settings(triton_url=triton_url, **{"check_interval_s": 60} | settings)
+    runner = LimitedRunner(make_app(chosen), limits=connection_limits(chosen), shutdown_timeout=1, **SERVER_OPTIONS)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

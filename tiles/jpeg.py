@@ -30,7 +30,7 @@ VISIT_S = 60e-9  # a block in a scan: a refining scan looks at each of its 64 co
 OUTPUT_S = 200e-9  # a block becomes pixels
 SCAN_S = 10e-6  # a scan's tables are prepared
 BYTE_S = 10e-9  # of coded pixels
-TABLE_BYTE_S = 250e-9
+TABLE_BYTE_S = 120e-9
 
 
 class _Segment(NamedTuple):

@@ -17,8 +17,8 @@ END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 CHUNK_HEAD = struct.Struct(">I4s")  # the length of its data, its name
 CHUNKS_A_CHECK = 256
 # Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
-BYTE_S = 10e-9  # of inflated pixels: unfilter and unpack
-INTERLACED_BYTE_S = 40e-9
+BYTE_S = 6e-9  # of inflated pixels: unfilter and unpack
+INTERLACED_BYTE_S = 12e-9
 PIXEL_S = 8e-9  # convert to grey
 
 

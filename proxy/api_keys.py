@@ -1,0 +1,137 @@
+"""Who may ask: optional API keys, of which this process knows only the hashes.
+
+`python -m proxy.api_keys NAME` makes a key and prints the line for the file that API_KEYS_FILE names:
+
+    # name    SHA-256 of the key    requests a second; without it as many as wanted
+    line-3    9f86d081884c7d65…     20
+
+The file is read again when it has changed. A broken file changes nothing: the keys that are known stay.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from proxy.errors import SettingsError, TooManyRequestsError, UnknownKeyError
+
+LOOK_S = 1.0  # between two looks at the file
+KEY_BYTES = 32
+LINE = re.compile(r"(?P<name>[\w.-]+)\s+(?P<digest>[0-9a-f]{64})(?:\s+(?P<rate>\d+(?:\.\d+)?))?")
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Key:
+    """One key: its owner, the SHA-256 of its text, its rate, and how many requests it may send now."""
+
+    name: str
+    digest: str
+    rate: float | None
+    left: float = 0.0
+    counted_at: float = 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one request from a bucket that holds a second's worth."""
+        if self.rate is None:
+            return True
+        self.left = min(max(1.0, self.rate), self.left + (now - self.counted_at) * self.rate)
+        self.counted_at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class ApiKeys:
+    """The known keys; without a file everybody may ask."""
+
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._keys: list[_Key] = []
+        self._seen: tuple[int, int] | None = None  # the file's time and size
+        self._looked = -LOOK_S
+        if path is not None:
+            try:
+                self._seen, self._keys = _stamp(path), _read(path)
+            except (OSError, ValueError) as error:
+                raise SettingsError(f"API_KEYS_FILE is {path}, which cannot be used: {error}") from None
+
+    def require(self, authorization: str | None) -> None:
+        """Let a request pass. authorization: the header, `Bearer <key>`.
+
+        Raises: UnknownKeyError, TooManyRequestsError.
+        """
+        if self._path is None:
+            return
+        now = self._clock()
+        if now - self._looked >= LOOK_S:
+            self._looked = now
+            self._read_again(self._path)
+        key = self._find(authorization or "")
+        if key is None:
+            raise UnknownKeyError("this service wants an API key: send the header Authorization: Bearer <key>")
+        if not key.take(now):
+            raise TooManyRequestsError(f"the key {key.name!r} may send {key.rate:g} requests a second: send fewer")
+
+    def _find(self, authorization: str) -> _Key | None:
+        """Compare with every key, each in constant time: how long it takes tells nothing about any of them."""
+        scheme, _, text = authorization.partition(" ")
+        digest = hashlib.sha256(text.strip().encode(errors="surrogateescape")).hexdigest()
+        found = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
+        return found[0] if found and scheme.lower() == "bearer" else None
+
+    def _read_again(self, path: Path) -> None:
+        try:
+            stamp = _stamp(path)
+            if stamp == self._seen:
+                return
+            self._seen = stamp
+            known = {(key.digest, key.rate): key for key in self._keys}
+            self._keys = [known.get((key.digest, key.rate), key) for key in _read(path)]  # a bucket stays as full
+        except (OSError, ValueError) as error:
+            log.error("api_keys_unread", error=str(error))  # noqa: TRY400  one line says it all
+        else:
+            log.info("api_keys_read", keys=len(self._keys))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+def _read(path: Path) -> list[_Key]:
+    keys = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        fields = LINE.fullmatch(text)
+        if fields is None:
+            raise ValueError(f"line {number} is not a name, 64 hexadecimal digits and perhaps a number: write it so")
+        rate = float(fields["rate"]) if fields["rate"] else None
+        keys.append(_Key(fields["name"], fields["digest"], rate, left=max(1.0, rate or 1.0)))
+    return keys
+
+
+def main(arguments: list[str]) -> int:
+    """Make a key; return the exit code."""
+    if len(arguments) != 1 or not re.fullmatch(r"[\w.-]+", arguments[0]):
+        print("usage: python -m proxy.api_keys NAME", file=sys.stderr)  # noqa: T201
+        return 2
+    key = secrets.token_urlsafe(KEY_BYTES)
+    print(f"give to the client: {key}")  # noqa: T201
+    print(f"line for the file:  {arguments[0]} {hashlib.sha256(key.encode()).hexdigest()}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,208 @@
+"""The connections themselves: aiohttp's server, with limits on what clients may take before and after a handler runs.
+
+aiohttp reads a head before any handler runs, and writes the answer after it has ended. Slow clients are met here, by
+the policy of `connection_limits`; `upload` meets those that are slow in between.
+"""
+
+import asyncio
+import contextlib
+import resource
+import uuid
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from proxy.connection_limits import Connections, Limits
+from proxy.errors import UnknownExpectationError
+from proxy.problems import problem_of, problem_of_bad_http, problem_of_bug, raw_problem
+from proxy.security_headers import SECURITY_HEADERS
+
+SWEEP_S = 1.0
+MAX_HEAD_BYTES = 32_768  # of one request's line and headers together
+OTHER_DESCRIPTORS = 200  # Triton's connections, files, the event loop's own
+log = structlog.get_logger(__name__)
+
+
+class Connection(RequestHandler):
+    """One connection: aiohttp's protocol, which also tells since when it waits for its client."""
+
+    __slots__ = ("_body", "_connections", "_head_bytes", "_since", "_wire", "address", "head_since")
+
+    def __init__(self, server: "LimitedServer", **options: Any) -> None:
+        super().__init__(server, **options)
+        self._connections = server.limited
+        self._body: Any = None  # the stream of the newest request's body
+        self._head_bytes = 0  # of a head that is not complete
+        self._since = 0.0  # the last change of whose turn it is
+        self._wire: asyncio.Transport | None = None  # aiohttp forgets its transport before everything is written
+        self.address = ""
+        self.head_since: float | None = None
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the connection began to wait for its client; None while its request is worked on."""
+        ours = self._request_in_progress and not self.writing_paused and (self._body is None or self._body.is_eof())
+        return None if ours else self._since
+
+    @property
+    def unread(self) -> int:
+        """Bytes written that the client has not taken."""
+        return self._wire.get_write_buffer_size() if self._wire is not None else 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place, another one's if need be, or refuse."""
+        self._wire = transport if isinstance(transport, asyncio.Transport) else None
+        self.address = (transport.get_extra_info("peername") or ("",))[0]
+        self._since = self.head_since = self._loop.time()
+        refusal = self._connections.refusal(self.address)
+        if refusal is None and self._connections.is_full():
+            slowest = self._connections.longest_waiting(self._since)
+            if slowest is None:
+                refusal = "all connections are in use: try again in a moment"
+            else:
+                slowest.end("made_room")
+        if refusal is None:
+            self._connections.add(self)
+            super().connection_made(transport)
+        else:
+            self.head_since = None
+            self.refuse(503, "Too many connections", refusal)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the place back."""
+        self._connections.remove(self)
+        self._wire = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of a head until it is complete."""
+        requests, in_body = self._request_count, self._body is not None and not self._body.is_eof()
+        super().data_received(data)
+        if self._request_count != requests:
+            self._head_bytes, self.head_since = 0, None
+            self._since = self._loop.time()
+            if self._messages:
+                self._body = self._messages[-1][1]
+        elif not in_body and data:
+            self._head_bytes += len(data)
+            if self.head_since is None:
+                self.head_since = self._loop.time()
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.refuse(431, "Headers too large", f"send at most {MAX_HEAD_BYTES} bytes of headers")
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what never reached a handler, as a problem document and with one line in the log."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        request_id = uuid.uuid4().hex
+        if status < web.HTTPInternalServerError.status_code:
+            too_long = isinstance(exc, LineTooLong)
+            log.info("bad_http", id=request_id, address=self.address, error=f"{message or exc!s:.100}"[:100])
+            response = problem_of_bad_http(request_id, too_long=too_long)
+        else:
+            log.error("bug", id=request_id, exc_info=exc)
+            response = problem_of_bug(request_id)
+        response.force_close()
+        return _sealed(response, request_id)
+
+    def refuse(self, status: int, title: str, detail: str) -> None:
+        """Answer without a request, and close."""
+        if self._wire is not None and not self._wire.is_closing():
+            log.info("refused_connection", status=status, address=self.address)
+            self._wire.write(raw_problem(status, title, detail))
+            self._wire.close()
+        self.close()
+
+    def end(self, reason: str) -> None:
+        """Close without an answer, at once, whatever is still to be written."""
+        log.info("ended_connection", reason=reason, address=self.address)
+        self._connections.remove(self)
+        if self._wire is not None:
+            self._wire.abort()
+
+
+class LimitedServer(web.Server):
+    """Makes such connections; everything else is as in the server whose place it takes."""
+
+    def __init__(self, plain: web.Server, limits: Limits) -> None:
+        self._plain_handler = plain.request_handler
+        super().__init__(
+            self._handle,
+            request_factory=plain.request_factory,
+            handler_cancellation=plain.handler_cancellation,
+            **plain._kwargs,  # noqa: SLF001  aiohttp gives no other access to what its protocol is made with
+        )
+        self.limited: Connections[Connection] = Connections(limits)
+
+    def __call__(self) -> Connection:
+        """Make the protocol of one connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer as the application does; aiohttp judges the header Expect before the application's middleware."""
+        try:
+            return await self._plain_handler(request)
+        except web.HTTPExpectationFailed:
+            error = UnknownExpectationError(
+                "the only expectation that is met is 100-continue: leave the header Expect out"
+            )
+            return _sealed(problem_of(error, request_id := uuid.uuid4().hex), request_id)
+
+    async def sweep(self) -> None:
+        """End the connections that are too slow, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = self._loop.time()
+            for connection in self.limited.slow_heads(now):
+                connection.head_since = None
+                connection.refuse(408, "Too slow", f"send the headers within {self.limited.limits.head_s:g} s")
+            for connection in self.limited.slow_readers(now):
+                connection.end("unread_answer")
+
+
+class LimitedRunner(web.AppRunner):
+    """Runs an application on such a server."""
+
+    def __init__(self, app: web.Application, *, limits: Limits, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._limits = limits
+        self._sweep: asyncio.Task[None] | None = None
+
+    async def _make_server(self) -> web.Server:
+        server = LimitedServer(await super()._make_server(), self._limits)
+        self._sweep = asyncio.create_task(server.sweep())
+        return server
+
+    async def cleanup(self) -> None:
+        """Stop; slow clients are ended meanwhile, too."""
+        try:
+            await super().cleanup()
+        finally:
+            if self._sweep is not None:
+                self._sweep.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._sweep
+
+
+async def invite_later(request: web.Request) -> None:
+    """Check the header Expect, and leave the invitation to `upload`: aiohttp's own comes before anything is checked."""
+    if request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+
+
+def _sealed(response: web.Response, request_id: str) -> web.Response:
+    """Add the headers that the middleware would have added."""
+    response.headers.update(SECURITY_HEADERS)
+    response.headers["X-Request-ID"] = request_id
+    return response
+
+
+def connections_allowed(wanted: int) -> int:
+    """Return so many connections, or as many as the process has descriptors for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - OTHER_DESCRIPTORS))

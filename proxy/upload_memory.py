@@ -1,0 +1,75 @@
+"""How many bytes of uploads may be held at once, by all clients and by one address.
+
+An upload counts by the bytes that have come, not as a place: a client that sends a byte a second takes next to nothing
+from the others. Small uploads have a share that large ones cannot take.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from proxy.errors import QueueFullError
+
+SMALL_BYTES = 2**17  # a published tile has 10 to 60 kB
+LARGE_SHARE = 0.75  # of the limit, for all large uploads
+ADDRESS_SHARE = 0.5  # of the limit, for the large uploads of one address
+
+
+class UploadMemory:
+    """Counts the bytes of the uploads that are being read and decoded."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._all = 0
+        self._large = 0
+        self._large_of: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, address: str) -> Iterator["Held"]:
+        """Count one upload until the end of the `with` block."""
+        held = Held(self, address)
+        try:
+            yield held
+        finally:
+            self.change(address, -held.size, 0 if held.size <= SMALL_BYTES else -held.size)
+
+    def change(self, address: str, size: int, large: int) -> None:
+        """Add to the counts.
+
+        Raises: QueueFullError if a count that grows passes its limit.
+        """
+        if size > 0 and self._all + size > self._limit:
+            raise _full()
+        over = self._large + large > LARGE_SHARE * self._limit
+        if large > 0 and (over or self._large_of[address] + large > ADDRESS_SHARE * self._limit):
+            raise _full()
+        self._all += size
+        self._large += large
+        self._large_of[address] += large
+        if not self._large_of[address]:
+            del self._large_of[address]
+
+
+class Held:
+    """The bytes of one upload."""
+
+    def __init__(self, memory: UploadMemory, address: str) -> None:
+        self._memory = memory
+        self._address = address
+        self.size = 0
+
+    def grow(self, count: int) -> None:
+        """Count more bytes.
+
+        Raises: QueueFullError.
+        """
+        size = self.size + count
+        large = 0 if size <= SMALL_BYTES else count if self.size > SMALL_BYTES else size
+        self._memory.change(self._address, count, large)
+        self.size = size
+
+
+def _full() -> QueueFullError:
+    return QueueFullError(
+        "large uploads take all memory for them already: try again in a moment, or send a smaller image"
+    )
