@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test container-test lint lint-workflows audit repro lock setup clean
+.PHONY: help demo serve test test-faults container-test lint lint-workflows audit repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,9 @@ serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRI
 
 test: setup lint ## every check and every test
 	@$(TRAINING)/bin/python -m pytest
+
+test-faults: setup ## break the service on purpose: slow clients, overload, crafted images, stalls; takes minutes
+	@$(TRAINING)/bin/python -m pytest -m faults
 
 lint: $(TRAINING)/development ## style, types, import rules, the workflows
 	$(TRAINING)/bin/ruff format --check .

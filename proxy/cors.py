@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-EXPOSED = ", ".join(
-    ("Retry-After", "Server-Timing", "X-Request-ID", "Tile-Defective", "Tile-Defect-Pixels", "Tile-Score")
-    + ("Tile-Alarm-Score", "Tile-Threshold", "Tile-Type", "Tile-Model")
+EXPOSED = (
+    "Retry-After, Server-Timing, X-Request-ID, Tile-Defective, Tile-Defect-Pixels, Tile-Score, Tile-Alarm-Score, "
+    "Tile-Threshold, Tile-Type, Tile-Model"
 )
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "POST",

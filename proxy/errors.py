@@ -35,7 +35,7 @@ class ProxyError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     headers: ClassVar[dict[str, str]] = {}  # sent together with the problem document
-    public: ClassVar[str | None] = None  # what a client is told where the message, for the log, names inner addresses
+    inside: ClassVar[bool] = False  # the message may name inner addresses: the log gets it, a client gets the rest
 
 
 class StartError(ProxyError):
@@ -142,7 +142,7 @@ class SegmenterAnswerError(ProxyError):
     headers: ClassVar[dict[str, str]] = {
         "Retry-After": "1"
     }  # the next answer comes from another instance, or a new one
-    public = "the inference server's answer cannot be used: try again in a moment"
+    inside = True
 
 
 class SegmenterAwayError(ProxyError):
@@ -150,7 +150,7 @@ class SegmenterAwayError(ProxyError):
 
     status, title = 503, "Triton is away"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
-    public = "the inference server cannot be reached: try again in a few seconds"
+    inside = True
 
 
 class WrongModelError(ProxyError):
@@ -158,7 +158,7 @@ class WrongModelError(ProxyError):
 
     status, title = 503, "Wrong model"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "60"}  # somebody has to publish another model
-    public = "the served model does not fit this service: its operator has to publish another one"
+    inside = True
 
 
 class NotReadyError(ProxyError):
@@ -166,7 +166,7 @@ class NotReadyError(ProxyError):
 
     status, title = 503, "Not ready"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
-    public = "the model cannot be asked at the moment: try again in a few seconds; the service's log has the reason"
+    inside = True
 
 
 class QueueFullError(ProxyError):
@@ -181,7 +181,7 @@ class SegmenterSlowError(ProxyError):
 
     status, title = 504, "Triton is slow"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
-    public = "the inference server did not answer in time: try again in a few seconds, or send a smaller image"
+    inside = True
 
 
 class DeadlinePassedError(ProxyError):

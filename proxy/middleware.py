@@ -48,7 +48,7 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
     try:
         return await handler(request)
     except ProxyError as error:
-        if error.public is not None:
+        if error.inside:
             log.warning("inside", id=request_id, error=str(error))
         return problem_of(error, request_id)
     except web.HTTPException as error:

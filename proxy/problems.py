@@ -1,5 +1,6 @@
 """Failures as problem documents (RFC 9457), whoever raised them."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -10,15 +11,26 @@ from proxy.errors import ProxyError
 from proxy.security_headers import SECURITY_HEADERS
 
 CONTENT_TYPE = "application/problem+json"
+_ADDRESS = (
+    r"(?:\[[0-9A-Fa-f:.]+\]:\d+|[\w.-]+:\d{1,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9A-Fa-f]*(?::[0-9A-Fa-f]*){2,}\b)"
+)
+AT_ADDRESS = re.compile(rf" at {_ADDRESS}")
+ASIDE = re.compile(rf" \([^()]*{_ADDRESS}.*\)")  # a library's own words
+ADDRESS = re.compile(_ADDRESS)
 
 
 def problem_of(error: ProxyError, request_id: str) -> web.Response:
     """Answer one of our own errors; the problem's type is made from its title."""
     slug = error.title.lower().replace(" ", "-")
-    detail = error.public or str(error)
+    detail = without_addresses(str(error)) if error.inside else str(error)
     return _problem(
         error.status, error.title, detail, request_id, error.headers, problem_type=f"urn:problem-type:{slug}"
     )
+
+
+def without_addresses(text: str) -> str:
+    """Return a message without the addresses of servers that only this one can reach."""
+    return ADDRESS.sub("…", ASIDE.sub("", AT_ADDRESS.sub("", text)))
 
 
 def problem_of_http(error: web.HTTPException, request: web.Request, request_id: str) -> web.Response:

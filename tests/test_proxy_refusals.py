@@ -21,7 +21,7 @@ def chunk(name, data):
 
 
 BODY = png(texture(32, 40))
-JPEG = encoded(Image.fromarray(texture(99, 99)), "JPEG")
+JPEG = encoded(Image.fromarray(texture(96, 96)), "JPEG")
 SCANS = encoded(Image.fromarray(texture(32, 40)), "JPEG", progressive=True)
 CHUNKS = BODY[:33] + 17 * chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(b"x")) + BODY[33:]
 LIMITS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
@@ -105,9 +105,7 @@ BODY_REFUSALS = {
     "a gif inside": (encoded(Image.fromarray(texture(9, 9)), "GIF"), {}, 415, "Unsupported upload"),
     "a truncated png": (BODY[:-200], {}, 422, "Damaged image"),
     "a truncated jpeg": (JPEG[:-900], {}, 422, "Damaged image"),
-    "a jpeg of very many scans": (SCANS + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
-    "the same, a byte further": (SCANS + b"\0" + 250 * b"\xff\xda\x00\x02", {}, 415, "Unsupported upload"),
-    "a png of very many profiles": (CHUNKS, {}, 415, "Unsupported upload"),
+    "an arithmetic jpeg": (SCANS.replace(b"\xff\xc2", b"\xff\xca"), {}, 415, "Unsupported upload"),
     "too many pixels": (png(texture(100, 103)), {}, 413, "Too many pixels"),
     "a line that padding makes too large": (png(np.zeros((1, 9000), np.uint8)), {}, 413, "Too many pixels"),
     "too many bytes": (b"x" * 20_001, {}, 413, "Too many bytes"),
@@ -124,6 +122,10 @@ async def test_a_wrong_body_is_refused(proxy, body, options, status, title):
 async def test_a_png_of_one_profile_is_answered(proxy):
     async with proxy.post(BODY[:33] + chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(b"x")) + BODY[33:]) as response:
         assert 200 == response.status
+
+
+async def test_a_png_of_very_many_profiles_is_answered_without_a_look_at_them(proxy):
+    assert await proxy.analysis(CHUNKS)
 
 
 async def test_a_progressive_jpeg_is_answered(proxy):
@@ -189,7 +191,7 @@ def raiser(error):
 
 BUGS = {
     "before the upload is read": ("proxy.handlers.choose", ZeroDivisionError),
-    "while the body is read": ("proxy.upload._join", ValueError),
+    "while the body is read": ("proxy.upload._File.join", ValueError),
     "while the form is read": ("proxy.upload._read_form", AssertionError),
     "while the headers are judged": ("proxy.upload._too_large", RuntimeError),
     "while the batch is built": ("proxy.segmenter.InferInput", TypeError),
@@ -255,7 +257,7 @@ async def test_every_refusal_of_an_upload_leaves_the_way_to_the_real_triton_open
 async def test_an_upload_that_is_too_slow_is_refused_at_its_deadline(fake):
     async with running_proxy(fake.url, deadline_s=0.1) as proxy:
         reader, writer = await proxy.connect()
-        writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nx")
+        writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\n")
         assert b"HTTP/1.1 408 Request Timeout\r\n" == await reader.readline()
         writer.close()
         assert await proxy.analysis(BODY)
@@ -317,26 +319,6 @@ async def running_posts(proxy, fake, waiting=1):
     others = [asyncio.create_task(post()) for _ in range(waiting)]
     await until(all_wait)
     yield first, *others
-
-
-async def test_more_uploads_at_once_than_may_wait_are_refused_before_they_are_read(fake):
-    async with running_proxy(fake.url, queue_limit=1) as proxy:
-        _, writer = await proxy.connect()
-        writer.write(b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nx")
-        await writer.drain()
-
-        async def is_refused():
-            async with proxy.post(BODY) as response:
-                return response.status == 503 and await problem(response, 503, "Queue full")
-
-        await until(is_refused)
-        writer.close()
-
-        async def is_answered():
-            async with proxy.post(BODY) as response:
-                return response.status == 200
-
-        await until(is_answered)
 
 
 async def test_an_image_that_waits_past_its_deadline_gets_504_and_so_does_one_at_triton(fake):
@@ -435,7 +417,7 @@ async def test_a_triton_that_was_never_there_gets_503_before_the_upload_is_read(
     async with running_proxy("127.0.0.1:9") as proxy:
         async with proxy.post(BODY) as response:
             document = await problem(response, 503, "Not ready")
-        assert "127.0.0.1:9" in document["detail"]
+        assert "127.0.0.1" not in json.dumps(document)
         assert 0 == await proxy.metric("proxy_stage_seconds_count", stage="read")
 
 
