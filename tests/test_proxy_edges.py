@@ -1,0 +1,196 @@
+"""What comes before and around a request: bad HTTP, headers, Expect, CORS, inner addresses, slow connections."""
+
+import asyncio
+import json
+
+import pytest
+from proxy_servers import FakeTriton, png, problem, running_proxy, texture, until
+from structlog.testing import capture_logs
+
+from proxy import connections
+from proxy.problems import without_addresses
+
+BODY = png(texture(32, 40))
+HEAD = b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\n"
+EXPECT = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.fixture
+async def fake():
+    async with FakeTriton() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def proxy(fake):
+    async with running_proxy(fake.url, max_pixels=10_240) as proxy:
+        yield proxy
+
+
+async def raw(proxy, sent):
+    """Send bytes; return the status, headers and document of what comes until the connection ends."""
+    reader, writer = await proxy.connect()
+    writer.write(sent)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    first, *lines = head.decode().split("\r\n")
+    return int(first.split()[1]), dict(each.split(": ", 1) for each in lines), json.loads(body)
+
+
+BAD = {
+    "another protocol": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+    "HTTP/0.9": (b"GET /\r\n\r\n", 400),
+    "two lengths": (b"POST /analyze HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    "a long header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 9000 * b"x" + b"\r\n\r\n", 431),
+    "an endless head": (b"GET / HTTP/1.1\r\nHost: a\r\n" + 60 * (b"X: " + 1000 * b"x" + b"\r\n"), 431),
+}
+
+
+@pytest.mark.parametrize(("sent", "status"), BAD.values(), ids=BAD)
+async def test_bad_http_is_a_problem_and_one_line_in_the_log(proxy, sent, status):
+    with capture_logs() as logs:
+        found, headers, document = await raw(proxy, sent)
+    assert (status, status, "magnetic-tiles") == (found, document["status"], headers["Server"])
+    assert "application/problem+json" == headers["Content-Type"]
+    assert "aiohttp" not in json.dumps(document) + json.dumps(headers)
+    assert 1 == len(logs)
+    assert not logs[0].get("exc_info")
+    assert await proxy.analysis(BODY)
+
+
+@pytest.mark.parametrize("path", ["/analyze", "/", "/unknown"])
+async def test_an_unknown_expectation_is_a_problem(proxy, path):
+    async with proxy.request("POST", path, data=b"x", headers={"Expect": "more"}) as response:
+        document = json.loads(await response.read())
+    assert (417, 417, "magnetic-tiles") == (response.status, document["status"], response.headers["Server"])
+
+
+async def test_a_body_is_invited_only_after_the_limits_were_checked(proxy):
+    reader, writer = await proxy.connect()
+    writer.write(EXPECT % len(BODY))
+    assert b"HTTP/1.1 100 Continue\r\n" == await reader.readline()
+    writer.write(BODY)
+    assert b"\r\n" == await reader.readline()
+    assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+    writer.close()
+    reader, writer = await proxy.connect()
+    writer.write(EXPECT % 10**9)
+    assert b"HTTP/1.1 413 Request Entity Too Large\r\n" == await reader.readline()
+    writer.close()
+
+
+async def test_an_image_is_refused_by_its_header_before_the_rest_has_come(proxy):
+    large = png(texture(200, 300))
+    reader, writer = await proxy.connect()
+    writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large[:64])
+    assert b"HTTP/1.1 413 Request Entity Too Large\r\n" == await reader.readline()
+    writer.close()
+
+
+async def test_a_body_below_the_least_rate_is_refused_and_one_above_it_is_not(fake):
+    async with running_proxy(fake.url, upload_grace_s=0.2, min_byte_rate=len(BODY)) as proxy:
+        reader, writer = await proxy.connect()
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:40])
+        assert b"HTTP/1.1 408 Request Timeout\r\n" == await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+        _, writer = await proxy.connect()
+        reader, writer = await proxy.connect()
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY))
+        for at in range(0, len(BODY), len(BODY) // 8):
+            writer.write(BODY[at : at + len(BODY) // 8])
+            await asyncio.sleep(0.08)  # all of it in half a second, where a second and the grace are allowed
+        assert b"HTTP/1.1 200 OK\r\n" == await reader.readline()
+        writer.close()
+
+
+async def test_a_slow_head_is_ended(fake, monkeypatch):
+    monkeypatch.setattr(connections, "SWEEP_S", 0.05)
+    async with running_proxy(fake.url, head_s=0.2) as proxy:
+        status, _, document = await raw(proxy, b"GET / HTTP/1.1\r\nHo")
+        assert (408, "Too slow") == (status, document["title"])
+        assert await proxy.analysis(BODY)
+
+
+async def test_an_answer_that_nobody_takes_is_ended(fake, monkeypatch):
+    monkeypatch.setattr(connections, "SWEEP_S", 0.05)
+    async with running_proxy(fake.url, upload_grace_s=0.5) as proxy:
+        _, writer = await proxy.connect()
+        writer.transport.pause_reading()
+        request = b"GET /page.js HTTP/1.1\r\nHost: proxy\r\n\r\n"
+
+        async def is_ended():
+            if not writer.transport.is_closing():
+                writer.write(100 * request)
+            return writer.transport.is_closing()
+
+        with capture_logs() as logs:
+            await until(is_ended)
+        assert ["unread_answer"] == [each["reason"] for each in logs if each["event"] == "ended_connection"]
+        assert await proxy.analysis(BODY)
+
+
+async def test_a_full_house_makes_room_for_a_new_client(fake):
+    async with running_proxy(fake.url, connections=0, max_connections=3) as proxy:
+        for _ in range(6):
+            _, writer = await proxy.connect()
+            writer.write(HEAD)
+            await asyncio.sleep(0.6)
+        assert await proxy.analysis(BODY)
+
+
+async def test_one_address_more_than_its_limit_is_refused_with_retry_after(fake):
+    async with running_proxy(fake.url, address_connections=1) as proxy:
+        assert await proxy.analysis(BODY)
+        status, headers, _ = await raw(proxy, b"")
+        assert (503, "1") == (status, headers["Retry-After"])
+
+
+async def test_what_comes_from_triton_names_no_inner_address_but_the_log_does(fake):
+    async with running_proxy(fake.url, triton_timeout_s=0.2) as proxy:
+        fake.open.clear()
+        with capture_logs() as logs:
+            async with proxy.post(BODY) as response:
+                document = await problem(response, 504, "Triton is slow")
+        fake.open.set()
+        assert "Retry-After" in response.headers
+        assert fake.url not in json.dumps(document)
+        assert any(fake.url in each.get("error", "") for each in logs)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Triton at 127.0.0.1:9 cannot be reached (Cannot connect to host 127.0.0.1:9 [Connect call ('127.0.0.1', 9)])",
+        "Triton at [::1]:8000 answered 400",
+        "Triton at triton.plant:8000 answered 400",
+        "10.1.2.3 is away",
+    ],
+)
+def test_no_address_is_left(text):
+    told = without_addresses(text)
+    assert not any(each in told for each in ("127.0", "::1", "plant", "10.1", ":9", "8000"))
+
+
+async def test_without_origins_a_preflight_is_refused_and_no_page_is_let_in(proxy):
+    async with proxy.request("OPTIONS", "/analyze", headers={"Origin": "https://a.example"}) as response:
+        assert 405 == response.status
+    async with proxy.post(BODY, Origin="https://a.example") as response:
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_a_named_origin_is_let_in_and_others_are_not(fake):
+    async with running_proxy(fake.url, cors_origins="https://a.example, https://b.example") as proxy:
+        asked = {"Origin": "https://b.example", "Access-Control-Request-Method": "POST"}
+        async with proxy.request("OPTIONS", "/analyze", headers=asked) as response:
+            assert (204, "POST") == (response.status, response.headers["Access-Control-Allow-Methods"])
+            assert "Content-Type" in response.headers["Access-Control-Allow-Headers"]
+            assert "https://b.example" == response.headers["Access-Control-Allow-Origin"]
+        for body, status in ((BODY, 200), (b"x", 415)):
+            async with proxy.post(body, Origin="https://a.example") as response:
+                assert (status, "https://a.example") == (
+                    response.status,
+                    response.headers["Access-Control-Allow-Origin"],
+                )
+                assert "Origin" in response.headers["Vary"]
+        async with proxy.post(BODY, Origin="https://c.example") as response:
+            assert "Access-Control-Allow-Origin" not in response.headers
