@@ -111,8 +111,10 @@ class Connection(RequestHandler):
         return _sealed(response, request_id)
 
     def refuse(self, status: int, title: str, detail: str) -> None:
-        """Answer without a request, and close."""
-        if self._wire is not None and not self._wire.is_closing():
+        """Answer without a request, and close; if another answer is on its way, only close."""
+        if self._request_in_progress:
+            self.end(title)
+        elif self._wire is not None and not self._wire.is_closing():
             log.info("refused_connection", status=status, address=self.address)
             self._wire.write(raw_problem(status, title, detail))
             self._wire.close()

@@ -144,6 +144,15 @@ def test_a_file_of_too_much_work_is_refused_with_what_to_do():
         decode(jpeg_of_scans(2048, 2048, 2000), max_pixels=MAX_PIXELS, budget_s=THREAD_S)
 
 
+@pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
+def test_a_look_for_the_size_of_128_kb_holds_the_loop_for_at_most_10_ms(make):
+    data = make()[:SMALL_BYTES]
+    started = time.thread_time()
+    with contextlib.suppress(tiles.DecodeError):
+        tiles.declared_size(data)
+    assert time.thread_time() - started < LOOP_MUST_S / 2
+
+
 def test_the_size_is_told_by_the_first_bytes():
     for data in (jpeg_of_scans(70, 40, 3), png(70, 40)):
         assert tiles.Size(70, 40) == tiles.declared_size(data[:300])

@@ -8,6 +8,7 @@ Source: ITU-T T.81, annex B.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from tiles.budget import Budget
@@ -23,6 +24,7 @@ OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0
 METADATA = frozenset({0xC8, 0xDC, *range(0xE0, 0xFF)})
 MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])", re.DOTALL)  # not one of those that stand inside a scan's data
 SEGMENTS_A_CHECK = 256
+SEGMENTS_BEFORE_SIZE = 1000  # 10 MB of metadata are 160 segments
 MAX_SAMPLING = 4  # of a component, in each direction
 MAX_COMPONENTS = 4
 # Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
@@ -67,11 +69,11 @@ class _Frame:
 
 
 def size_of(start: bytes) -> Size | None:
-    """Return the size that the first bytes of a file declare; None if they end before its frame header.
+    """Return the size that the first bytes of a file declare; None if its frame header is not among them.
 
     Raises: UnsupportedModeError, TruncatedImageError.
     """
-    for segment in _segments(start):
+    for segment in islice(_segments(start), SEGMENTS_BEFORE_SIZE):
         if segment.code in FRAMES:
             return _Frame(start, segment).size if segment.end <= len(start) else None
         if segment.code not in TABLES:
