@@ -17,8 +17,10 @@ from proxy.batcher import Batcher
 from proxy.connection_limits import Limits
 from proxy.connections import LimitedRunner, connections_allowed, invite_later
 from proxy.cors import Cors, preflight
+from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError
-from proxy.middleware import CORS, TELEMETRY, answer_and_record
+from proxy.exhaustion import ExhaustionLog
+from proxy.middleware import CORS, DRAINING, TELEMETRY, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
@@ -128,10 +130,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     Raises: ListenError.
     """
     # aiohttp waits for this time twice: for the handlers, and once more after it has cut off what they still read
-    half = settings.shutdown_grace_s / 2
-    runner = LimitedRunner(
-        make_app(settings), limits=connection_limits(settings), shutdown_timeout=half, **SERVER_OPTIONS
-    )
+    half = (settings.shutdown_grace_s - drain_s(settings.shutdown_grace_s)) / 2
+    app = make_app(settings)
+    asyncio.get_running_loop().set_exception_handler(ExhaustionLog())
+    runner = LimitedRunner(app, limits=connection_limits(settings), shutdown_timeout=half, **SERVER_OPTIONS)
     await runner.setup()
     try:
         await _listen(runner, settings)

@@ -19,6 +19,7 @@ HARMLESS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CLIENT_LEFT = 499  # never sent: only the metrics and the log name a client that did not wait
 TELEMETRY = web.AppKey("telemetry", Telemetry)
 CORS = web.AppKey("cors", Cors)
+DRAINING = web.AppKey("draining", asyncio.Event)  # set from the stop signal on
 TIMES = web.RequestKey("times", StageTimes)
 log = structlog.get_logger(__name__)
 
