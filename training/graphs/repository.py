@@ -4,6 +4,7 @@ A graph's metadata and the parameters of its configuration are equal: what the m
 good it is.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,12 @@ import onnx
 
 from host.files import replacing, write_whole
 from tiles.canvas import canvas_size
+from tiles.golden import golden_answer, golden_canvas
+from tiles.label import LABEL_BYTES
 from training.dataset.index import Entry
 from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_CONFIG_FILES, GPU_GRAPH_FILE
+from training.graphs.proof import SUMS_IN_ALL, with_proof
+from training.graphs.session import open_session, run
 from training.graphs.signature import refuse_other_signature
 from training.graphs.tensors import INPUT
 from training.pipeline import lock_digest
@@ -55,7 +60,11 @@ def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file
         for key, value in parameters.items()
     ]
     return _template("config").substitute(
-        graph_file=graph_file.name, max_batch_size=max_batch_size, parameters="\n".join(lines)
+        graph_file=graph_file.name,
+        max_batch_size=max_batch_size,
+        sums=SUMS_IN_ALL,
+        label_bytes=LABEL_BYTES,
+        parameters="\n".join(lines),
     )
 
 
@@ -81,13 +90,18 @@ def _shapes(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str]:
     return {name: f"{INPUT}:{batch}x1x{height}x{width}" for name, (batch, height, width) in sizes.items()}
 
 
-def label(graph: Path, parameters: Mapping[str, str]) -> None:
-    """Replace a graph's metadata with the parameters."""
-    model = onnx.load(graph)
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, dict(parameters))
+def label(graph: Path, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Have a graph prove its answers, and return the parameters of its configuration.
+
+    Beside the given ones these are `model.digest`, which the graph's metadata and label say as well, the sha256 of the
+    file and its answer to the golden image.
+    """
+    proven, labelled = with_proof(onnx.load(graph), parameters)
     with replacing(graph) as aside:
-        onnx.save(model, aside)
+        onnx.save(proven, aside)
+    golden, _ = run(open_session(graph), golden_canvas()[0])
+    sha256 = hashlib.sha256(graph.read_bytes()).hexdigest()
+    return {**labelled, "model.sha256": sha256, "model.golden": golden_answer(golden)}
 
 
 def publish(cpu: Path, config: str, gpu: Path, gpu_configs: Mapping[str, str]) -> None:

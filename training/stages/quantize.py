@@ -36,11 +36,9 @@ def main() -> None:
         served = choose_served(found, params)
         admission = admit(graphs, served, found, parts[name_of_test_part(params)], params.quantize)
         parameters = {
-            name: model_parameters(configuration, params.data_load.types, name, found[name]) | admission
-            for name in graphs
+            name: label(graph, model_parameters(configuration, params.data_load.types, name, found[name]) | admission)
+            for name, graph in graphs.items()
         }
-        for name, graph in graphs.items():
-            label(graph, parameters[name])
         publish(
             graphs[served["cpu"]],
             render_config(parameters[served["cpu"]], params.export.max_batch_size),
