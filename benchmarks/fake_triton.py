@@ -2,7 +2,8 @@
 
 A batch of N images takes `batch_ms` + N · `image_ms`; with 0 and 0 it answers at once, so that only the proxy's own
 cost is left. Each instance runs one batch at a time. The answer for a canvas has the masks of the samples whose canvas
-has the same shape, so that the proxy works on realistic masks; for other shapes it has no defect. It checks nothing.
+has the same shape, so that the proxy works on realistic masks; for other shapes it has no defect. It checks nothing,
+but proves its answers as the served graph does.
 
 Source: the KServe v2 protocol with Triton's binary-data extension.
 """
@@ -11,9 +12,10 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from aiohttp import web
@@ -22,9 +24,18 @@ from PIL import Image
 import tiles
 from benchmarks.loopback import serve
 from benchmarks.samples import image_files
+from tiles.fingerprint import SUMS, fingerprint
+from tiles.golden import golden_answer, golden_canvas
+from tiles.label import LABEL_BYTES, encode_label
 
 MODEL = "segmenter"
-OUTPUTS = ("probability", "type")
+PLANES = ("probability", "type")
+PARAMETERS = {
+    "model.threshold": "32",
+    "model.alarm_score": "0.5",
+    "model.types": ",".join(tiles.DEFECT_TYPES),
+    "model.digest": "0" * 64,
+}
 LARGEST_BODY_BYTES = 2**26
 HEADER_LENGTH = "Inference-Header-Content-Length"
 Masks = Mapping[tuple[int, ...], Sequence[np.ndarray]]  # canvas shape (1, H32, W32) → (2, 1, H32, W32) uint8 each
@@ -40,17 +51,22 @@ class FakeTriton:
         self._batch_s, self._image_s = batch_ms / 1000, image_ms / 1000
         self._instances, self._max_batch_size = instances, max_batch_size
         self._free = asyncio.Semaphore(instances)
-        self._answers: dict[tuple[int, ...], tuple[bytes, int]] = {}  # each is made once
+        self._answers: dict[tuple[int, ...], _Answer] = {}  # each is made once
 
     @property
     def config(self) -> dict[str, Any]:
         """The answer of `/v2/models/<m>/config`."""
-        parameters = {"model.threshold": "32", "model.alarm_score": "0.5", "model.types": ",".join(tiles.DEFECT_TYPES)}
+        golden = golden_answer(self._tensors((1, *golden_canvas().shape))[0, 0])
+        parameters = {**PARAMETERS, "model.golden": golden}
         return {
             "name": MODEL,
             "max_batch_size": self._max_batch_size,
             "input": [_tensor("image")],
-            "output": [_tensor(name) for name in OUTPUTS],
+            "output": [
+                *map(_tensor, PLANES),
+                {"name": "fingerprint", "data_type": "TYPE_INT64", "dims": [3 * SUMS]},
+                {"name": "model", "data_type": "TYPE_UINT8", "dims": [LABEL_BYTES]},
+            ],
             "instance_group": [{"kind": "KIND_CPU", "count": self._instances, "gpus": []}],
             "parameters": {key: {"string_value": value} for key, value in parameters.items()},
         }
@@ -61,16 +77,44 @@ class FakeTriton:
             async with self._free:
                 await asyncio.sleep(seconds)
 
-    def answer(self, shape: tuple[int, ...]) -> tuple[bytes, int]:
-        """Return the response's body for an input of shape (N, 1, H32, W32), and the length of the header in it."""
+    def answer(self, canvases: np.ndarray) -> tuple[bytes, int]:
+        """Return the response's body for an input (N, 1, H32, W32), and the length of the header in it."""
+        shape = canvases.shape
         if shape not in self._answers:
-            known = self._masks.get(shape[1:]) or [np.zeros((2, *shape[1:]), np.uint8)]
-            tensors = np.stack(list(islice(cycle(known), shape[0])), axis=1)  # (2, N, 1, H32, W32)
-            size = {"binary_data_size": tensors[0].nbytes}
-            outputs = [{"name": name, "datatype": "UINT8", "shape": shape, "parameters": size} for name in OUTPUTS]
-            header = json.dumps({"model_name": MODEL, "model_version": "1", "outputs": outputs}).encode()
-            self._answers[shape] = header + tensors.tobytes(), len(header)
-        return self._answers[shape]
+            self._answers[shape] = _Answer.of(self._tensors(shape))
+        return self._answers[shape].to(canvases)
+
+    def _tensors(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return probability and type for an input of shape (N, 1, H32, W32), (2, N, 1, H32, W32) uint8."""
+        known = self._masks.get(shape[1:]) or [np.zeros((2, *shape[1:]), np.uint8)]
+        return np.stack(list(islice(cycle(known), shape[0])), axis=1)
+
+
+class _Answer(NamedTuple):
+    """What an answer has in common with all others of its shape."""
+
+    header: bytes
+    planes: bytes  # probability and type
+    fingerprint: np.ndarray  # of these, (N, 2 · SUMS) int64
+    labels: bytes
+
+    @classmethod
+    def of(cls, planes: np.ndarray) -> Self:
+        """Prepare an answer. Shapes: (2, N, 1, H32, W32) uint8."""
+        count, *_ = shape = planes.shape[1:]
+        sizes = {"fingerprint": ("INT64", (count, 3 * SUMS), 8), "model": ("UINT8", (count, LABEL_BYTES), 1)}
+        outputs = [
+            {"name": name, "datatype": kind, "shape": size, "parameters": {"binary_data_size": math.prod(size) * each}}
+            for name, (kind, size, each) in {**dict.fromkeys(PLANES, ("UINT8", shape, 1)), **sizes}.items()
+        ]
+        header = json.dumps({"model_name": MODEL, "model_version": "1", "outputs": outputs}).encode()
+        sums = np.concatenate([fingerprint(plane) for plane in planes], axis=1)
+        return cls(header, planes.tobytes(), sums, encode_label(PARAMETERS).tobytes() * count)
+
+    def to(self, canvases: np.ndarray) -> tuple[bytes, int]:
+        """Return the body that answers these, and the length of its header."""
+        sums = np.concatenate([fingerprint(canvases), self.fingerprint], axis=1)
+        return self.header + self.planes + sums.tobytes() + self.labels, len(self.header)
 
 
 def _tensor(name: str) -> dict[str, Any]:
@@ -91,9 +135,10 @@ def make_app(triton: FakeTriton) -> web.Application:
 
     async def infer(request: web.Request) -> web.Response:
         body = await request.read()
-        shape = tuple(json.loads(body[: int(request.headers[HEADER_LENGTH])])["inputs"][0]["shape"])
+        split = int(request.headers[HEADER_LENGTH])
+        shape = json.loads(body[:split])["inputs"][0]["shape"]
         await triton.compute(shape[0])
-        answer, header_length = triton.answer(shape)
+        answer, header_length = triton.answer(np.frombuffer(body, np.uint8, offset=split).reshape(shape))
         return web.Response(body=answer, headers={HEADER_LENGTH: str(header_length)})
 
     app = web.Application(client_max_size=LARGEST_BODY_BYTES)

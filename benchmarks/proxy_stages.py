@@ -19,10 +19,14 @@ from benchmarks.samples import MAX_PIXELS, image_files
 from proxy.answers import Analysis, represent_json, represent_png, summarize
 from proxy.batcher import Batcher
 from proxy.segmenter import Segmentation, Segmenter
+from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
+from tiles.fingerprint import proof
+from tiles.operating_point import OperatingPoint
 
 ROUNDS = 25  # of which the median counts
 TIMEOUT_S = 20.0
+MODEL = ServedModel("segmenter", "1", None, "", OperatingPoint(128, 0.0), tiles.DEFECT_TYPES)
 Step = Callable[[int], object]  # called with a sample's number; what it returns may have to be awaited
 
 
@@ -39,22 +43,21 @@ async def measure(triton: str) -> dict[str, float]:
 
 
 async def _at_once(canvases: np.ndarray) -> Segmentation:
-    return Segmentation(canvases, canvases)
+    return Segmentation(canvases, canvases, MODEL)
 
 
 async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
     """Return the steps; each works on what the step before it returned for a sample."""
-    model = await segmenter.read_model()
     clock = asyncio.get_running_loop().time
     files = [path.read_bytes() for path in image_files()]
     images = [tiles.decode_image(data, max_pixels=MAX_PIXELS) for data in files]  # (H, W) each
     canvases = [tiles.pad(image) for image in images]  # (1, H32, W32) each
     batches = [await segmenter.infer(canvas[np.newaxis]) for canvas in canvases]  # (1, 1, H32, W32) each
-    answers = [Segmentation(batch.probability[0], batch.defect_type[0]) for batch in batches]
+    answers = [batch.of(0) for batch in batches]
 
     def summarized(number: int) -> Analysis:
         height, width = images[number].shape
-        return summarize(answers[number], height, width, model)
+        return summarize(answers[number], height, width)
 
     analyses = [summarized(number) for number in range(len(files))]
     return {
@@ -63,6 +66,9 @@ async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
         "summarize": summarized,
         "encode_png": lambda number: represent_png(analyses[number]),
         "encode_json": lambda number: represent_json(analyses[number]),
+        "prove": lambda number: proof(
+            canvases[number][np.newaxis], batches[number].probability, batches[number].defect_type
+        ),
         "batch": lambda number: batcher.submit(canvases[number], deadline=clock() + TIMEOUT_S),
         "infer": lambda number: segmenter.infer(canvases[number][np.newaxis]),
     }

@@ -15,6 +15,7 @@ from tiles import decode_image, pad
 PNG, JSON = "image/png", "application/json"  # what POST /analyze can answer
 FOLDER = Path("samples/tiles")
 MAX_PIXELS = 4_000_000  # far above the largest sample
+OUTPUTS = ("probability", "type", "fingerprint", "model")  # all that the proxy asks for
 SIZES = ("small", "median", "large")
 
 
@@ -65,7 +66,7 @@ def kserve_bodies(folder: Path, inputs: Sequence[np.ndarray]) -> list[Body]:
     for place, canvas in enumerate(inputs):
         size = {"binary_data_size": canvas.size}
         tensor = {"name": "image", "shape": [1, *canvas.shape], "datatype": "UINT8", "parameters": size}
-        outputs = [{"name": name, "parameters": {"binary_data": True}} for name in ("probability", "type")]
+        outputs = [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS]
         header = json.dumps({"inputs": [tensor], "outputs": outputs}).encode()
         path = folder / f"{place}.kserve"
         path.write_bytes(header + canvas.tobytes())

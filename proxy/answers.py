@@ -47,12 +47,13 @@ class Representation(NamedTuple):
     headers: Mapping[str, str]
 
 
-def summarize(segmentation: Segmentation, height: int, width: int, model: ServedModel) -> Analysis:
-    """Crop off the padding, apply the operating point and count the pixels of each defect type.
+def summarize(segmentation: Segmentation, height: int, width: int) -> Analysis:
+    """Crop off the padding, apply the model's own operating point and count the pixels of each defect type.
 
     Shapes: segmentation (1, H32, W32) uint8; height and width in pixels are the upload's.
     Raises: SegmenterAnswerError where a defective pixel has a defect type that the model does not name.
     """
+    model = segmentation.model
     probability = tiles.crop(segmentation.probability, height, width)  # (H, W)
     mask, score = model.operating_point.mask_and_score(probability)
     numbers = tiles.crop(segmentation.defect_type, height, width)[mask]  # (defective pixels,), counted from 1

@@ -18,13 +18,13 @@ from proxy.connection_limits import Limits
 from proxy.connections import LimitedRunner, connections_allowed, invite_later
 from proxy.cors import Cors, preflight
 from proxy.draining import drain, drain_s, end_in_time
-from proxy.errors import ListenError
+from proxy.errors import ListenError, ModelRefusedError, WrongModelError
 from proxy.exhaustion import ExhaustionLog
 from proxy.middleware import CORS, DRAINING, TELEMETRY, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
-from proxy.served_model import ServedModel
+from proxy.served_model import Contract
 from proxy.settings import Settings
 from proxy.telemetry import Telemetry
 from proxy.threads import Threads
@@ -84,7 +84,8 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     readiness = Readiness(
         segmenter,
         interval_s=settings.check_interval_s,
-        on_model=lambda model: _fit(app, model),
+        golden_tolerance=settings.golden_tolerance,
+        on_model=lambda contract: _fit(app, contract),
         telemetry=telemetry,
     )
     batcher = Batcher(
@@ -105,11 +106,11 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
         await segmenter.close()
 
 
-def _fit(app: web.Application, model: ServedModel) -> None:
+def _fit(app: web.Application, contract: Contract) -> None:
     # One more than the model has instances: an instance that gets free finds its next batch there, without a wait.
-    max_in_flight = app[handlers.SETTINGS].in_flight_batches or model.instances + 1
+    max_in_flight = app[handlers.SETTINGS].in_flight_batches or contract.instances + 1
     app[handlers.ADMISSION].always = max_in_flight
-    app[handlers.BATCHER].resize(max_in_flight=max_in_flight, max_batch_size=model.max_batch_size)
+    app[handlers.BATCHER].resize(max_in_flight=max_in_flight, max_batch_size=contract.max_batch_size)
 
 
 def connection_limits(settings: Settings) -> Limits:
@@ -127,7 +128,7 @@ def connection_limits(settings: Settings) -> Limits:
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Answer requests until `stop` is set, then finish those in flight within the grace period.
 
-    Raises: ListenError.
+    Raises: ListenError; ModelRefusedError, when the first model that Triton serves is not the one that is needed.
     """
     # aiohttp waits for this time twice: for the handlers, and once more after it has cut off what they still read
     half = (settings.shutdown_grace_s - drain_s(settings.shutdown_grace_s)) / 2
@@ -137,7 +138,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     await runner.setup()
     try:
         await _listen(runner, settings)
-        await stop.wait()
+        await _stopped(stop, runner.app[handlers.READINESS].refused)
         log.info("stopping", grace_s=settings.shutdown_grace_s)
         app[DRAINING].set()
         end_in_time(settings.shutdown_grace_s)
@@ -145,6 +146,20 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await runner.cleanup()
     log.info("stopped")
+
+
+async def _stopped(stop: asyncio.Event, refused: asyncio.Future[WrongModelError]) -> None:
+    """Wait for `stop`.
+
+    Raises: ModelRefusedError.
+    """
+    stopping: asyncio.Future[Any] = asyncio.create_task(stop.wait())
+    either: list[asyncio.Future[Any]] = [stopping, refused]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if refused.done() and not refused.cancelled():
+        stopping.cancel()
+        raise ModelRefusedError(str(refused.result()))
+    await stopping
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:

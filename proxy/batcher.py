@@ -121,6 +121,6 @@ class Batcher:
             elif error is not None:
                 image.answer.set_exception(error)
             else:
-                part = Segmentation(*(tensor[place] for tensor in ended.result()))  # (N, 1, H, W) → (1, H, W)
+                part = ended.result().of(place)  # (N, 1, H, W) → (1, H, W)
                 image.answer.set_result(Answer(part, sent - image.arrived, self._clock() - sent))
         self._dispatch()

@@ -3,7 +3,8 @@
 ProxyError
 ├── StartError                      ends the process
 │   ├── SettingsError               exit 2  an environment variable has a wrong value
-│   └── ListenError                 exit 1  the proxy cannot listen on its address
+│   ├── ListenError                 exit 1  the proxy cannot listen on its address
+│   └── ModelRefusedError           exit 3  Triton serves a model that lacks what this proxy needs
 ├── EmptyUploadError                400     there is no body, or an empty image file
 ├── MalformedUploadError            400     the body breaks the rules of HTTP or multipart
 ├── NotAcceptableError              406     no answer fits the Accept header
@@ -18,6 +19,7 @@ ProxyError
 ├── UnknownExpectationError         417     an Expect header other than 100-continue
 ├── TooManyRequestsError            429     more requests than an API key's rate
 ├── SegmenterAnswerError            502     Triton refuses a correct request, or its answer is wrong
+├── MismatchedAnswerError           502     Triton's answer belongs to another request, or was damaged on its way
 ├── SegmenterAwayError              503     Triton cannot be reached or does not serve the model
 ├── WrongModelError                 503     the served model lacks what this proxy needs
 ├── NotReadyError                   503     one of the two above, found before the request arrived
@@ -52,6 +54,12 @@ class SettingsError(StartError):
 
 class ListenError(StartError):
     """The address is taken, or it is not one of this machine."""
+
+
+class ModelRefusedError(StartError):
+    """The first model that Triton serves lacks what this proxy needs: waiting would not mend it."""
+
+    exit_code = 3
 
 
 class EmptyUploadError(ProxyError):
@@ -143,6 +151,13 @@ class SegmenterAnswerError(ProxyError):
         "Retry-After": "1"
     }  # the next answer comes from another instance, or a new one
     inside = True
+
+
+class MismatchedAnswerError(ProxyError):
+    """Triton's answer belongs to another request, or was damaged on its way."""
+
+    status, title = 502, "Mismatched answer"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}  # that Triton is ended, and another one starts
 
 
 class SegmenterAwayError(ProxyError):

@@ -17,7 +17,6 @@ from proxy.errors import ImageTooLargeError, TooMuchWorkError
 from proxy.middleware import TELEMETRY, TIMES
 from proxy.negotiation import choose
 from proxy.readiness import Readiness
-from proxy.served_model import ServedModel
 from proxy.settings import Settings
 from proxy.threads import Threads
 from proxy.upload import Pace, read_upload
@@ -50,7 +49,7 @@ async def analyze(request: web.Request) -> web.Response:
     request[DEADLINE] = deadline = asyncio.get_running_loop().time() + app[SETTINGS].deadline_s
     app[API_KEYS].require(request.headers.get("Authorization"))
     media_type = choose(",".join(request.headers.getall("Accept", ())), tuple(REPRESENTATIONS))
-    model = app[READINESS].model()
+    app[READINESS].model()  # refuses while there is none
     app[BATCHER].refuse_if_full()
     app[ADMISSION].refuse_if_busy()
     with app[UPLOAD_MEMORY].hold(request.remote or "") as held:
@@ -60,7 +59,7 @@ async def analyze(request: web.Request) -> web.Response:
             del data  # no name keeps the upload while the image waits
             answer = await app[BATCHER].submit(image.canvas, deadline=deadline)
             request[TIMES].seconds.update(queue=answer.queue_s, infer=answer.infer_s)
-            body, headers = await _encode(request, answer, image, model, media_type)
+            body, headers = await _encode(request, answer, image, media_type)
     return web.Response(body=body, content_type=media_type, headers={"Vary": "Accept", **headers})
 
 
@@ -96,11 +95,9 @@ async def _decode(request: web.Request, data: bytes, pixels: int) -> DecodedImag
         return await request.app[THREADS].run(work, deadline=request[DEADLINE])
 
 
-async def _encode(
-    request: web.Request, answer: Answer, image: DecodedImage, model: ServedModel, media_type: str
-) -> Representation:
+async def _encode(request: web.Request, answer: Answer, image: DecodedImage, media_type: str) -> Representation:
     def work() -> Representation:
-        analysis = summarize(answer.segmentation, image.height, image.width, model)
+        analysis = summarize(answer.segmentation, image.height, image.width)
         return REPRESENTATIONS[media_type](analysis)
 
     with request[TIMES].stage("encode"):

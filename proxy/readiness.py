@@ -1,4 +1,4 @@
-"""Whether the model can be asked: checks Triton every few seconds, and at once after a request found it away.
+"""Whether the model can be asked: has Triton answer a small image every second, and at once after a request failed.
 
 Several Tritons may stand behind the one address. When one of them is away the others still answer. So a failed request
 refuses nothing by itself: only a check decides, and not while batches are being answered.
@@ -10,54 +10,86 @@ from collections.abc import Callable
 import numpy as np
 import structlog
 
-from proxy.errors import NotReadyError, ProxyError, SegmenterAwayError, SegmenterSlowError
+from proxy.errors import (
+    MismatchedAnswerError,
+    NotReadyError,
+    ProxyError,
+    SegmenterAwayError,
+    SegmenterSlowError,
+    WrongModelError,
+)
 from proxy.segmenter import Segmentation, Segmenter
-from proxy.served_model import ServedModel
+from proxy.served_model import Contract, ServedModel
 from proxy.telemetry import Telemetry
 
 FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval
 ANSWER_COUNTS_S = 1.0  # so long after an answered batch, a failed check does not count: another Triton is there
+# The interval and this are less than 3 s, within which a stopped Triton must be known.
+CHECK_S = 1.5
+# A check waits at Triton behind the batches in flight. It may take this many times as long as the largest of them, at
+# the slowest pace of the latest batches.
+BATCHES_BEFORE = 4
+FORGOTTEN = 0.9  # what a batch leaves of the slowest pace before it
 log = structlog.get_logger(__name__)
 
 
 class Readiness:
-    """Holds the served model while there is one, and the reason while there is none."""
+    """Holds the served model while there is one, and the reason while there is none.
+
+    Attributes:
+        refused: has a WrongModelError when the first model that Triton serves is not the one that is needed.
+    """
 
     def __init__(
         self,
         segmenter: Segmenter,
         *,
         interval_s: float,
-        on_model: Callable[[ServedModel], None],
+        golden_tolerance: float,
+        on_model: Callable[[Contract], None],
         telemetry: Telemetry,
     ) -> None:
         self._segmenter = segmenter
         self._interval_s = interval_s
+        self._golden_tolerance = golden_tolerance
         self._on_model = on_model
         self._telemetry = telemetry
-        self._model: ServedModel | None = None
+        self._contract: Contract | None = None
         self._reason = "Triton has not been asked yet: try again in a moment"
         self._check_now = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._answered = -ANSWER_COUNTS_S  # when the last batch was answered
+        self._in_flight: list[int] = []  # pixels of each batch
+        self._pixel_s = 0.0  # the slowest pace of the latest batches
+        self.refused: asyncio.Future[WrongModelError] = asyncio.get_running_loop().create_future()
 
     def model(self) -> ServedModel:
         """Return what is known about the served model.
 
         Raises: NotReadyError with the reason.
         """
-        if self._model is None:
+        if self._contract is None:
             raise NotReadyError(self._reason)
-        return self._model
+        return self._contract.model
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
-        """Do what `Segmenter.infer` does, and check at once after it found Triton away."""
+        """Do what `Segmenter.infer` does, and check at once after it found Triton away, or another model."""
+        started = self._clock()
+        self._in_flight.append(canvases.size)
         try:
             segmentation = await self._segmenter.infer(canvases)
-        except SegmenterAwayError:
+        except MismatchedAnswerError as error:
+            self._report(error)
+            raise
+        except (SegmenterAwayError, WrongModelError):
             self._check_now.set()
             raise
+        finally:
+            self._in_flight.remove(canvases.size)
         self._answered = self._clock()
+        self._pixel_s = max(FORGOTTEN * self._pixel_s, (self._answered - started) / canvases.size)
+        if self._contract is not None and segmentation.model != self._contract.model:
+            self._check_now.set()
         return segmentation
 
     async def watch(self) -> None:
@@ -78,24 +110,40 @@ class Readiness:
                 continue
 
     async def check(self) -> bool:
-        """Ask Triton for the model once; return whether it serves one that fits."""
+        """Ask Triton for the model once; return whether it serves one that fits and that answers rightly."""
         try:
-            model = await self._segmenter.read_model()
+            contract = await self._segmenter.check(timeout_s=self._patience_s(), tolerance=self._golden_tolerance)
         except ProxyError as error:
+            if isinstance(error, MismatchedAnswerError):
+                self._report(error)
             maybe_one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError)
             if not (maybe_one_of_several and self._clock() - self._answered < ANSWER_COUNTS_S):
                 self._lose(error)
             return False
-        if model != self._model:
-            log.info("ready", model=model.name, version=model.version, commit=model.commit, dirty=model.dirty)
-        self._model = model
+        model = contract.model
+        if self._contract is None or model != self._contract.model:
+            named = {"model": model.name, "version": model.version, "commit": model.commit}
+            log.info("ready", **named, dirty=model.dirty, digest=model.digest)
+        self._contract = contract
         self._telemetry.ready.set(1)
-        self._on_model(model)
+        if not self.refused.done():
+            self.refused.cancel()  # from now on another model is a matter of time
+        self._on_model(contract)
         return True
 
+    def _patience_s(self) -> float:
+        return max(CHECK_S, BATCHES_BEFORE * self._pixel_s * max(self._in_flight, default=0))
+
+    def _report(self, error: MismatchedAnswerError) -> None:
+        self._telemetry.answer_mismatches.inc()
+        log.error("answer_mismatch", reason=str(error))
+        self._check_now.set()
+
     def _lose(self, error: ProxyError) -> None:
-        if self._model is not None or str(error) != self._reason:
+        if self._contract is not None or str(error) != self._reason:
             log.warning("not_ready", reason=str(error))
-        self._model = None
+        if isinstance(error, WrongModelError) and not self.refused.done():
+            self.refused.set_result(error)
+        self._contract = None
         self._telemetry.ready.set(0)
         self._reason = str(error)

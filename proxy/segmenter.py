@@ -1,16 +1,18 @@
-"""The boundary to Triton: asks the served model, and translates each failure of the client library.
+"""The boundary to Triton: asks the served model, proves its answers, and translates each failure of the client library.
 
 It sends only what it has built itself: uint8 canvases of one shape, as an uncompressed body of known length. It knows
-nothing of uploads, queues or answers.
+nothing of uploads, queues or answers to clients.
 """
 
 import asyncio
+import contextlib
 import gzip
 import io
+import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 import numpy as np
@@ -18,19 +20,33 @@ from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.http.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from proxy.errors import ProxyError, SegmenterAnswerError, SegmenterAwayError, SegmenterSlowError, WrongModelError
-from proxy.served_model import INPUT, OUTPUTS, ServedModel, read_served_model
+from proxy.addresses import Addresses
+from proxy.errors import (
+    MismatchedAnswerError,
+    ProxyError,
+    SegmenterAnswerError,
+    SegmenterAwayError,
+    SegmenterSlowError,
+    WrongModelError,
+)
+from proxy.proof import Mismatch, prove
+from proxy.served_model import INPUT, OUTPUTS, Contract, ServedModel, read_contract
+from tiles.golden import deviation, golden_canvas
 
 REQUESTED = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
 BYTES_AT_ONCE = 2**20  # aiohttp warns of a larger body
 UNCOMPRESSED = {"Accept-Encoding": "identity"}  # aiohttp asks for gzip, on which Triton spends 4 ms an image
-CLOSED_AFTER = {"Connection": "close"}
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
 BAD_COMPRESSION = (zlib.error, EOFError, gzip.BadGzipFile)
+# What Triton 24.10 says of a stub that was late: from then on its answers may be other requests'.
+UNHEALTHY = re.compile("is not healthy|health mutex")
+END_SERVER = "end_server"  # a parameter of an inference request, which our backend knows and no other one reads
+END_S = 2.0  # that Triton may take to end; if it does not, readiness tells
+SMALLEST = np.zeros((1, 1, 32, 32), np.uint8)
 
 
 class Segmentation(NamedTuple):
-    """The network's output for each pixel.
+    """The network's output for each pixel, and the model that made it.
 
     Shapes: both (N, 1, H, W) uint8 for a batch and (1, H, W) for one image. `probability` is P(defect) · 255,
     `defect_type` numbers the defect types from 1.
@@ -38,6 +54,11 @@ class Segmentation(NamedTuple):
 
     probability: np.ndarray
     defect_type: np.ndarray
+    model: ServedModel
+
+    def of(self, place: int) -> Self:
+        """Return one image's part of a batch."""
+        return self._replace(probability=self.probability[place], defect_type=self.defect_type[place])
 
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
@@ -50,6 +71,9 @@ class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has n
 class Segmenter:
     """Asks one model at one address; without `keep_connections` several Tritons may share that address.
 
+    A Triton that gives an answer of another request is told to end. Whatever else was in flight at its address is then
+    given up, too.
+
     Make it inside a running event loop; close it there.
     """
 
@@ -57,61 +81,117 @@ class Segmenter:
         self._url = url
         self._model_name = model_name
         self._timeout_s = timeout_s
-        self._headers = UNCOMPRESSED | ({} if keep_connections else CLOSED_AFTER)
+        self._keep_connections = keep_connections
         # the batcher limits the connections, `_asking` the time
-        self._client = _Client(url, conn_limit=0, conn_timeout=None)
+        self._kept = _Client(url, conn_limit=0, conn_timeout=None)
+        self._addresses = Addresses(url)
+        self._mismatches = 0
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._kept.close()
 
-    async def read_model(self) -> ServedModel:
-        """Ask which model Triton serves.
+    @asynccontextmanager
+    async def _line(self) -> AsyncIterator[_Client]:
+        """Yield a client all of whose requests reach the same Triton.
 
-        Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, WrongModelError.
+        With several Tritons it has a connection of its own, which a balancer gives to one of them.
         """
-        async with self._asking(refusal=SegmenterAwayError):
-            # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread.
-            with self._decoding(ValueError):  # no JSON
-                metadata = await self._client.get_model_metadata(self._model_name, headers=self._headers)
-                config = await self._client.get_model_config(self._model_name, headers=self._headers)
+        if self._keep_connections:
+            yield self._kept
+            return
+        client = _Client(await self._addresses.pick(), conn_limit=1, conn_timeout=None)
         try:
-            return read_served_model(metadata, config)
-        except WrongModelError as error:
-            raise WrongModelError(f"Triton at {self._url} serves another {self._model_name!r}: {error}") from None
+            yield client
+        finally:
+            await client.close()
+
+    async def check(self, *, timeout_s: float, tolerance: float) -> Contract:
+        """Ask which model Triton serves, and whether it answers the golden image rightly.
+
+        Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, MismatchedAnswerError, WrongModelError.
+        """
+        async with self._line() as client:
+            async with self._asking(timeout_s, refusal=SegmenterAwayError):
+                # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread.
+                with self._decoding(ValueError):  # no JSON
+                    metadata = await client.get_model_metadata(self._model_name, headers=dict(UNCOMPRESSED))
+                    config = await client.get_model_config(self._model_name, headers=dict(UNCOMPRESSED))
+            try:
+                contract = read_contract(metadata, config)
+                answer = await self._infer(client, golden_canvas()[np.newaxis], timeout_s)
+                _require_golden(contract, answer, tolerance)
+            except WrongModelError as error:
+                raise WrongModelError(f"Triton at {self._url} serves another {self._model_name!r}: {error}") from None
+        return contract
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
         """Segment a batch.
 
         Shapes: canvases (N, 1, H, W) uint8, H and W multiples of 32.
-        Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError.
+        Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, MismatchedAnswerError, WrongModelError.
         """
+        async with self._line() as client:
+            return await self._infer(client, canvases, self._timeout_s)
+
+    async def _infer(self, client: _Client, canvases: np.ndarray, timeout_s: float) -> Segmentation:
+        """Have a batch segmented and its answer proven; end the Triton whose answer is another one's."""
+        mismatches = self._mismatches
+        try:
+            segmentation = await self._ask(client, canvases, timeout_s)
+        except Mismatch as mismatch:
+            self._mismatches += 1
+            await self._end_server(client, str(mismatch))
+            raise MismatchedAnswerError(
+                f"Triton at {self._url} gave an answer that belongs to another request or was damaged: {mismatch}; it "
+                "is ended, so try again in a few seconds"
+            ) from None
+        if mismatches != self._mismatches:
+            raise SegmenterAwayError(
+                f"Triton at {self._url} was ended, because it gave the answer of another request: try again in a moment"
+            )
+        return segmentation
+
+    async def _ask(self, client: _Client, canvases: np.ndarray, timeout_s: float) -> Segmentation:
         image = InferInput(INPUT, list(canvases.shape), "UINT8").set_data_from_numpy(canvases, binary_data=True)
-        async with self._asking(refusal=SegmenterAnswerError):
+        headers = dict(UNCOMPRESSED)  # the client adds its own
+        async with self._asking(timeout_s, refusal=SegmenterAnswerError):
             # no JSON, an object without `outputs`, JSON that is no object, compressed although we asked for `identity`
             with self._decoding(ValueError, KeyError, TypeError, *BAD_COMPRESSION):
-                result = await self._client.infer(self._model_name, [image], outputs=REQUESTED, headers=self._headers)
+                result = await client.infer(self._model_name, [image], outputs=REQUESTED, headers=headers)
         # too few bytes, a field that is missing, a field of another type, JSON that is no object
         with self._decoding(ValueError, KeyError, TypeError, AttributeError):
-            probability, defect_type = (result.as_numpy(name) for name in OUTPUTS)
-        for name, tensor in zip(OUTPUTS, (probability, defect_type), strict=True):
-            _require_like(canvases, name, tensor)
-        return Segmentation(probability, defect_type)
+            tensors = {name: result.as_numpy(name) for name in OUTPUTS}
+            version = str(result.get_response().get("model_version", ""))
+        model = prove(canvases, tensors, self._model_name, version)
+        return Segmentation(tensors["probability"], tensors["type"], model)
+
+    async def _end_server(self, client: _Client, reason: str) -> None:
+        """Have our backend end the Triton behind this client; another backend takes it for an ordinary request."""
+        image = InferInput(INPUT, list(SMALLEST.shape), "UINT8").set_data_from_numpy(SMALLEST, binary_data=True)
+        with contextlib.suppress(ProxyError, Mismatch):
+            async with self._asking(END_S, refusal=SegmenterAnswerError):
+                await client.infer(
+                    self._model_name, [image], outputs=REQUESTED[:1], headers=dict(UNCOMPRESSED),
+                    parameters={END_SERVER: reason},
+                )  # fmt: skip
 
     @asynccontextmanager
-    async def _asking(self, *, refusal: type[ProxyError]) -> AsyncIterator[None]:
+    async def _asking(self, timeout_s: float, *, refusal: type[ProxyError]) -> AsyncIterator[None]:
         """Limit the time, and translate what the connection and Triton's error statuses raise.
 
         `refusal` is the meaning of an error status, except of those that say that the model is away.
         """
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 yield
         except TimeoutError:
-            raise SegmenterSlowError(f"Triton at {self._url} did not answer within {self._timeout_s:g} s") from None
+            raise SegmenterSlowError(f"Triton at {self._url} did not answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise SegmenterAwayError(f"Triton at {self._url} cannot be reached ({error})") from None
         except InferenceServerException as error:
+            if UNHEALTHY.search(error.message() or ""):
+                raise Mismatch(error.message()) from None
             meaning = SegmenterAwayError if error.status() in AWAY_STATUSES else refusal
             raise meaning(f"Triton at {self._url} answered {error.status()}: {error.message()}") from None
 
@@ -127,7 +207,19 @@ class Segmenter:
             raise SegmenterAnswerError(f"Triton's answer at {self._url} cannot be decoded ({error!r})") from None
 
 
-def _require_like(canvases: np.ndarray, name: str, tensor: np.ndarray | None) -> None:
-    if tensor is None or tensor.dtype != np.uint8 or tensor.shape != canvases.shape:
-        found = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-        raise SegmenterAnswerError(f"Triton's output {name!r} is {found}, but must be uint8 {list(canvases.shape)}")
+def _require_golden(contract: Contract, answer: Segmentation, tolerance: float) -> None:
+    """Compare what a model says of itself and of the golden image with what its configuration says.
+
+    Raises: WrongModelError.
+    """
+    if answer.model != contract.model:
+        raise WrongModelError(
+            f"its config.pbtxt describes {contract.model}, but its graph {answer.model}: publish both together"
+        )
+    differs = deviation(answer.probability[0], contract.golden)
+    if differs > tolerance:
+        raise WrongModelError(
+            f"its answer to the golden image differs by {differs:.0f} grey levels, at most {tolerance:g} are allowed: "
+            "the model's file is damaged, or its processor computes less exactly; publish the model again, or raise "
+            "GOLDEN_TOLERANCE"
+        )

@@ -10,6 +10,7 @@ from typing import Self
 
 from host.environment import ADDRESS, Rule, matching, one_of, read_environment, seconds, variable, whole_number
 from proxy.errors import SettingsError
+from tiles.golden import TOLERANCE
 
 API_KEYS_FILE: Rule[Path | None] = Rule("a file of names and hashes", Path)
 ORIGINS = matching(r"\*|https?://[^\s,/]+(,\s*https?://[^\s,/]+)*", "origins such as https://plant.example, or *")
@@ -119,7 +120,13 @@ class Settings:
         "DECODE_THREADS", 2, whole_number(1, 256), "threads that decode large images and encode their answers"
     )
     check_interval_s: float = variable(
-        "CHECK_INTERVAL_S", 5.0, seconds(0.01, 3600), "seconds between two checks of the served model"
+        "CHECK_INTERVAL_S", 1.0, seconds(0.01, 3600), "seconds between two checks of the served model"
+    )
+    golden_tolerance: int = variable(
+        "GOLDEN_TOLERANCE",
+        TOLERANCE,
+        whole_number(0, 255),
+        "grey levels by which the model's answer to the golden image may differ; 255 allows any answer",
     )
     shutdown_grace_s: float = variable(
         "SHUTDOWN_GRACE_S",

@@ -40,6 +40,10 @@ class Telemetry:
         )
         self.waiting_images = Gauge("proxy_waiting_images", "Images waiting for Triton", registry=registry)
         self.batches_in_flight = Gauge("proxy_batches_in_flight", "Batches at Triton", registry=registry)
+        self.answer_mismatches = Counter(
+            "proxy_answer_mismatches", "Answers of Triton that were another request's or damaged, and never passed on",
+            registry=registry,
+        )  # fmt: skip
         self.ready = Gauge("proxy_ready", "1 while the served model answers, otherwise 0", registry=registry)
 
 

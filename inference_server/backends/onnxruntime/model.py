@@ -1,26 +1,26 @@
 """Triton's backend `onnxruntime`, written for its Python backend.
 
 It replaces NVIDIA's native backend where Triton has only the Python backend, and follows the same config.pbtxt;
-signature.py compares that file with the model. It runs in Triton's stub process, one for each instance.
+signature.py compares that file with the model, identity.py the model with what was published. It runs in Triton's stub
+process, one for each instance; watchdog.py ends Triton when an answer could reach the wrong request.
 
 Source: Triton's documentation of Python-based backends.
 """
 
 import json
-import os
-import select
-import signal
-import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import identity  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
 import numpy as np
 import onnxruntime
-import signature  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
+import signature  # type: ignore[import-not-found]
 import triton_python_backend_utils as triton
+import watchdog  # type: ignore[import-not-found]
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Triton and its stub exchange tensors
+END_SERVER = "end_server"  # a request with this parameter found a wrong answer; the parameter's text says which
 
 
 class TritonPythonModel:
@@ -28,27 +28,39 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model, or refuse it with a text that names what is wrong."""
-        _end_with_parent()
+        self._watchdog = watchdog.Watchdog(_shared_memory())
         config = json.loads(args["model_config"])
         try:
             options = signature.session_options(config)
             path = Path(args["model_repository"]) / args["model_version"] / signature.model_filename(config)
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            graph = identity.read_graph(path, config)
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             signature.compare(config, self._session)
+            identity.compare_parameters(config, self._session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # noqa: BLE001  the one exception whose text Triton logs
             raise triton.TritonModelException(f"{args['model_name']}: {error}") from None
         self._inputs = config["input"]
         self._outputs = [output["name"] for output in config["output"]]
         self._batched = config["max_batch_size"] > 0
+        self._watchdog.start()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer the requests in their order; requests of equal shape run together."""
+        self._watchdog.check()
+        self._end_if_asked(requests)
         tensors = [self._read(request) for request in requests]
         responses: list[Any] = [None] * len(requests)
         for group in self._groups(tensors):
             for place, response in zip(group, self._run([tensors[place] for place in group]), strict=True):
                 responses[place] = response
+        self._watchdog.check()
         return responses
+
+    def _end_if_asked(self, requests: list[Any]) -> None:
+        for request in requests:
+            reason = json.loads(request.parameters() or "{}").get(END_SERVER)
+            if reason is not None:
+                self._watchdog.end_server(repr(reason))
 
     def _read(self, request: Any) -> dict[str, np.ndarray]:
         names = [tensor["name"] for tensor in self._inputs]
@@ -81,16 +93,7 @@ class TritonPythonModel:
         return triton.InferenceResponse(list(map(triton.Tensor, self._outputs, outputs)))
 
 
-def _end_with_parent() -> None:
-    """End this process when tritonserver ends, even if it was killed and could not clean up."""
-    parent = os.pidfd_open(os.getppid())
+def _shared_memory() -> list[Path]:
+    """Return the memory that Triton shares with this process."""
     own_words = Path("/proc/self/cmdline").read_text().split("\0")
-    shared_memory = [SHARED_MEMORY / word for word in own_words if "_shm_region_" in word]
-
-    def wait_for_end() -> None:
-        select.select([parent], [], [])
-        for region in shared_memory:
-            region.unlink(missing_ok=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait_for_end, name="end-with-parent", daemon=True).start()
+    return [SHARED_MEMORY / word for word in own_words if "_shm_region_" in word]

@@ -1,0 +1,39 @@
+"""The addresses behind a host's name. Each fresh connection would otherwise look the name up anew."""
+
+import asyncio
+import math
+import random
+import socket
+
+from proxy.errors import SegmenterAwayError
+
+BELIEVED_S = 10.0  # as long as aiohttp itself believes them
+
+
+class Addresses:
+    """Those of one host:port. Make it inside a running event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._known: list[str] = []
+        self._found_s = -math.inf
+        self._clock = asyncio.get_running_loop().time
+
+    async def pick(self) -> str:
+        """Return one of them as host:port, at random.
+
+        Raises: SegmenterAwayError.
+        """
+        if self._clock() - self._found_s > BELIEVED_S:
+            self._known, self._found_s = await self._look_up(), self._clock()
+        return random.choice(self._known)  # noqa: S311  it spreads load, and guards nothing
+
+    async def _look_up(self) -> list[str]:
+        host, _, port = self._url.rpartition(":")
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise SegmenterAwayError(f"Triton's address {self._url} is unknown ({error.strerror})") from None
+        hosts = [str(address[0]) for *_, address in found]
+        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]

@@ -1,0 +1,60 @@
+"""Whether an answer of Triton is the one to the images that were sent, and which model made it.
+
+Triton 24.10 mixes answers up after a stub was late, and a reused buffer would give one image's mask to another. So the
+graph itself says what it saw and what it answered, and the proxy computes the same from what it sent and what came.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from proxy.served_model import INPUT, OUTPUTS, ServedModel, read_label
+from tiles.fingerprint import SUMS, proof
+from tiles.label import LABEL_BYTES
+
+
+class Mismatch(Exception):  # noqa: N818  the segmenter translates it, after it has ended that Triton
+    """An answer is not the one to this request; the text says what shows it."""
+
+
+def prove(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | None], name: str, version: str) -> ServedModel:
+    """Return the model that gave this answer.
+
+    Shapes: canvases (N, 1, H, W) uint8. tensors: the outputs by their names, as they came.
+    Raises: Mismatch; WrongModelError, when the model's label lacks what the proxy needs.
+    """
+    probability, defect_type, fingerprint, labels = _require_shapes(canvases, tensors)
+    _require_fingerprint(fingerprint, proof(canvases, probability, defect_type))
+    if (labels != labels[0]).any():
+        raise Mismatch("its images have labels of several models")
+    try:
+        return read_label(name, version, labels[0].tobytes())
+    except ValueError as error:
+        raise Mismatch(f"its label cannot be read ({error})") from None
+
+
+def _require_shapes(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | None]) -> list[np.ndarray]:
+    """Return the outputs in their order. The model's signature was checked, so another shape is another request's."""
+    count = len(canvases)
+    expected = {
+        "probability": (np.uint8, canvases.shape),
+        "type": (np.uint8, canvases.shape),
+        "fingerprint": (np.int64, (count, 3 * SUMS)),
+        "model": (np.uint8, (count, LABEL_BYTES)),
+    }
+    found = []
+    for name, (dtype, shape) in expected.items():
+        tensor = tensors[name]
+        if tensor is None or tensor.dtype != dtype or tensor.shape != shape:
+            said = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+            raise Mismatch(f"its output {name!r} is {said}, but must be {np.dtype(dtype)} {list(shape)}")
+        found.append(tensor)
+    return found
+
+
+def _require_fingerprint(found: np.ndarray, expected: np.ndarray) -> None:
+    """Compare what the server saw and sent with what it was sent and what came. Shapes: both (N, 3 · SUMS) int64."""
+    differing = (found != expected).reshape(len(found), 3, SUMS).any(axis=(0, 2))
+    if differing.any():
+        names = [name for name, differs in zip((INPUT, *OUTPUTS[:2]), differing, strict=True) if differs]
+        raise Mismatch(f"its fingerprint of {' and '.join(names)} is another one")
