@@ -10,7 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 LABEL_BYTES = 1024  # of the tensor; thirty defect types with long names fit in
-LABELLED = ("model.threshold", "model.alarm_score", "model.types", "model.commit", "model.digest")
+LABELLED = (
+    "model.threshold", "model.alarm_score", "model.types", "model.commit", "model.commit_dirty", "model.digest",
+)  # fmt: skip
 
 
 def encode_label(parameters: Mapping[str, str]) -> np.ndarray:
