@@ -17,6 +17,9 @@ from proxy.connections import LimitedRunner
 from proxy.errors import NotReadyError
 from proxy.handlers import READINESS
 from proxy.settings import Settings
+from tiles.fingerprint import proof
+from tiles.golden import golden_answer, golden_canvas
+from tiles.label import encode_label
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "tiles"
 
@@ -98,6 +101,7 @@ class FakeTriton:
         self.hangs = False  # answers nothing at all
         self.asked = asyncio.Semaphore(0)  # released once for each inference that has come
         self.answer = self.echo
+        self.told_to_end = []  # the reasons
         app = web.Application(client_max_size=2**26)
         app.router.add_get("/v2/models/segmenter", self.describe)
         app.router.add_get("/v2/models/segmenter/config", self.configure)
@@ -133,12 +137,26 @@ class FakeTriton:
         if self.away:
             return leaving()
         split = int(request.headers["Inference-Header-Content-Length"])
-        shape = json.loads(body[:split])["inputs"][0]["shape"]
-        return self.answer(np.frombuffer(body[split:], np.uint8).reshape(shape))
+        header = json.loads(body[:split])
+        canvases = np.frombuffer(body[split:], np.uint8).reshape(header["inputs"][0]["shape"])
+        if "end_server" in header.get("parameters", {}):
+            self.told_to_end.append(header["parameters"]["end_server"])
+            return self.echo(canvases)
+        return self.answer(canvases)
 
     def echo(self, canvases):
         """The darker, the more of a defect; all of type 3."""
-        return tensors(probability=255 - canvases, type=np.full_like(canvases, 3))
+        return self.proven(canvases, 255 - canvases, np.full_like(canvases, 3))
+
+    def proven(self, canvases, probability, defect_type):
+        """The answer with its proof, as the served graph gives it."""
+        parameters = {name: each["string_value"] for name, each in self.config["parameters"].items()}
+        return tensors(
+            probability=probability,
+            type=defect_type,
+            fingerprint=proof(canvases, probability, defect_type),
+            model=np.tile(encode_label(parameters), (len(canvases), 1)),
+        )
 
 
 def leaving():
@@ -152,27 +170,36 @@ def model_config():
         "model.threshold": "128",
         "model.alarm_score": "0.0",
         "model.types": "Blowhole,Break,Crack,Fray,Uneven",
+        "model.digest": "d1" * 32,
+        "model.golden": golden_answer(255 - golden_canvas()),
     }
     names = {"input": ["image"], "output": ["probability", "type"]}
+    proofs = [
+        {"name": "fingerprint", "data_type": "TYPE_INT64", "dims": [12]},
+        {"name": "model", "data_type": "TYPE_UINT8", "dims": [1024]},
+    ]
+    tensors_of = {
+        kind: [{"name": name, "data_type": "TYPE_UINT8", "dims": [1, -1, -1]} for name in names[kind]] for kind in names
+    }
     return {
         "name": "segmenter",
         "max_batch_size": 8,
         "instance_group": [{"kind": "KIND_CPU", "count": 1, "gpus": []}],
         "parameters": {name: {"string_value": value} for name, value in parameters.items()},
-    } | {
-        kind: [{"name": name, "data_type": "TYPE_UINT8", "dims": [1, -1, -1]} for name in names[kind]] for kind in names
+        "input": tensors_of["input"],
+        "output": [*tensors_of["output"], *proofs],
     }
 
 
 def tensors(**arrays):
     """Triton's binary answer with these outputs; the dtype and shape are the arrays' own."""
-    names = {"uint8": "UINT8", "float32": "FP32"}
+    names = {"uint8": "UINT8", "float32": "FP32", "int64": "INT64"}
     outputs = [
         {"name": name, "datatype": names[array.dtype.name], "shape": array.shape,
          "parameters": {"binary_data_size": array.nbytes}}
         for name, array in arrays.items()
     ]  # fmt: skip
-    header = json.dumps({"model_name": "segmenter", "outputs": outputs}).encode()
+    header = json.dumps({"model_name": "segmenter", "model_version": "1", "outputs": outputs}).encode()
     body = header + b"".join(array.tobytes() for array in arrays.values())
     return web.Response(body=body, headers={"Inference-Header-Content-Length": str(len(header))})
 

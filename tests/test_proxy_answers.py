@@ -17,7 +17,7 @@ from proxy.served_model import ServedModel
 from tiles import decode_mask
 from tiles.operating_point import OperatingPoint
 
-MODEL = ServedModel("segmenter", "1", None, 8, 1, OperatingPoint(128, 0.0), ("Crack", "Fray"))
+MODEL = ServedModel("segmenter", "1", None, "d1" * 32, OperatingPoint(128, 0.0), ("Crack", "Fray"))
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40)))
 
 
@@ -54,6 +54,6 @@ def test_a_png_is_read_back_as_the_mask_in_one_bit_a_pixel(mask):
 
 def test_the_mask_of_a_padded_canvas_is_written_as_that_of_a_copy():
     canvas = (np.arange(64 * 96, dtype=np.uint32).reshape(1, 64, 96) * 37 % 256).astype(np.uint8)
-    analysis = summarize(Segmentation(canvas, np.ones_like(canvas)), 50, 70, MODEL)
+    analysis = summarize(Segmentation(canvas, np.ones_like(canvas), MODEL), 50, 70)
     assert (canvas[0, :50, :70] >= 128).astype(int).tolist() == json.loads(represent_json(analysis).body)["pred"]
     assert represent_png(analysis_of(analysis.mask.copy())).body == represent_png(analysis).body

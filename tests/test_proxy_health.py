@@ -8,7 +8,7 @@ from proxy_servers import FakeTriton, model_config, png, problem, running_proxy,
 from structlog.testing import capture_logs
 
 from proxy.errors import WrongModelError
-from proxy.served_model import read_served_model
+from proxy.served_model import read_contract
 
 BODY = png(texture(32, 40))
 
@@ -109,6 +109,11 @@ WRONG_MODELS = {
     "three channels": ({"input__0__dims": [3, -1, -1]}, "input"),
     "no output 'type'": ({"output__1__name": "kind"}, "output"),
     "a float output": ({"output__0__data_type": "TYPE_FP32"}, "output"),
+    "no fingerprint": ({"output__2__name": "digest"}, "output"),
+    "a fingerprint of bytes": ({"output__2__data_type": "TYPE_UINT8"}, "output"),
+    "no label": ({"output__3__dims": [512]}, "output"),
+    "no digest": ({"parameters__model_dot_digest": {"string_value": "d1"}}, "model.digest"),
+    "no golden answer": ({"parameters__model_dot_golden": {"string_value": ""}}, "model.golden"),
     "no batches": ({"max_batch_size": 0}, "max_batch_size"),
     "no threshold": ({"parameters": {}}, "model.threshold"),
     "a threshold of 0": ({"parameters__model_dot_threshold": {"string_value": "0"}}, "model.threshold"),
@@ -127,7 +132,7 @@ WRONG_MODELS = {
 @pytest.mark.parametrize(("changes", "named"), WRONG_MODELS.values(), ids=WRONG_MODELS)
 def test_a_model_that_does_not_fit_is_refused_with_what_is_wrong(changes, named):
     with pytest.raises(WrongModelError, match=named):
-        read_served_model({"versions": ["1"]}, described(**changes))
+        read_contract({"versions": ["1"]}, described(**changes))
 
 
 @pytest.mark.parametrize(
@@ -135,15 +140,16 @@ def test_a_model_that_does_not_fit_is_refused_with_what_is_wrong(changes, named)
 )
 def test_a_description_that_is_none_is_refused(metadata, config):
     with pytest.raises(WrongModelError, match="Triton describes"):
-        read_served_model(metadata, config)
+        read_contract(metadata, config)
 
 
 def test_a_model_that_fits_tells_what_the_proxy_uses():
     config = described(parameters__model_dot_commit={"string_value": "abc123"}, max_batch_size=16)
     config["instance_group"] = [{"count": 2}]
-    model = read_served_model({"versions": ["2", "10"]}, config)
+    contract = read_contract({"versions": ["2", "10"]}, config)
+    model = contract.model
     assert ("segmenter", "10", "abc123", 16, 2, 128) == (
-        model.name, model.version, model.commit, model.max_batch_size, model.instances,
+        model.name, model.version, model.commit, contract.max_batch_size, contract.instances,
         model.operating_point.threshold,
     )  # fmt: skip
     assert ("Blowhole", "Break", "Crack", "Fray", "Uneven") == model.defect_types
