@@ -166,8 +166,13 @@ def backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return instance
 
 
-def request(*shape: int, dtype: type = np.float32) -> dict[str, np.ndarray]:
-    return {"x": np.arange(np.prod(shape), dtype=dtype).reshape(shape)}
+class Request(dict[str, np.ndarray]):
+    def parameters(self) -> str:
+        return ""
+
+
+def request(*shape: int, dtype: type = np.float32) -> Request:
+    return Request(x=np.arange(np.prod(shape), dtype=dtype).reshape(shape))
 
 
 def test_requests_of_mixed_sizes_in_one_call_are_answered_in_their_order(backend: Any) -> None:
