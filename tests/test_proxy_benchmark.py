@@ -12,7 +12,7 @@ from PIL import Image
 from proxy_servers import png, running_proxy
 
 from benchmarks.fake_triton import FakeTriton, make_app, true_masks
-from proxy.served_model import read_served_model
+from proxy.served_model import read_contract
 from tiles import crop
 
 
@@ -48,7 +48,7 @@ async def test_a_size_that_no_sample_has_is_an_image_without_a_defect():
 
 async def test_its_configuration_keeps_the_proxys_contract():
     triton = FakeTriton({}, instances=3, max_batch_size=5)
-    contract = read_served_model({"versions": ["1"]}, triton.config)
+    contract = read_contract({"versions": ["1"]}, triton.config)
     assert (5, 3) == (contract.max_batch_size, contract.instances)
 
 

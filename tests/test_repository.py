@@ -1,5 +1,6 @@
 """The published model repository: what the configurations say to Triton, and that all of it is replaced or nothing."""
 
+import hashlib
 import re
 
 import onnx
@@ -46,7 +47,9 @@ def folder(tmp_path, monkeypatch):
 
 
 def graph(path, **options):
+    """A graph as it is published: with its proof."""
     onnx.save(tiny_graph(**options), path)
+    label(path, PARAMETERS)
     return path
 
 
@@ -121,11 +124,24 @@ def test_nothing_is_replaced_where_one_of_them_has_another_signature(folder):
     assert not MODEL_FOLDER.exists()
 
 
-def test_a_label_replaces_what_the_metadata_said(folder):
+def test_a_label_replaces_what_the_metadata_said_and_returns_what_the_configuration_says_besides(folder):
     path = graph(folder / "export/int8.onnx")
     for parameters in ({"model.threshold": "1", "model.old": "x"}, PARAMETERS):
-        label(path, parameters)
-    assert PARAMETERS == {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        labelled = label(path, parameters)
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert {*PARAMETERS, "model.digest"} == metadata.keys()
+    assert metadata.items() <= labelled.items()
+    assert {"model.sha256", "model.golden"} == labelled.keys() - metadata.keys()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == labelled["model.sha256"]
+
+
+def test_the_published_configurations_say_the_sha256_of_their_graphs():
+    for config in ("config.pbtxt", "configs/gpu.pbtxt", "configs/tensorrt.pbtxt"):
+        told = parse_config((ROOT / "model_repository/segmenter" / config).read_text())
+        graph = ROOT / "model_repository/segmenter/1" / told.default_model_filename
+        assert hashlib.sha256(graph.read_bytes()).hexdigest() == told.parameters["model.sha256"].string_value
+        metadata = {entry.key: entry.value for entry in onnx.load(graph).metadata_props}
+        assert metadata.items() <= {name: value.string_value for name, value in told.parameters.items()}.items()
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model_gpu.onnx"])

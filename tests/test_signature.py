@@ -16,7 +16,7 @@ SIGNATURE = ["batch", 1, "height", "width"]
 
 def graph_with(**changes):
     """A graph of the published signature, with some tensors changed: image={"shape": […]}, type=None."""
-    tensors = {name: {"name": name, "dtype": TensorProto.UINT8, "shape": SIGNATURE} for name in TENSORS}
+    tensors = {name: {"name": name, "dtype": TensorProto.UINT8, "shape": SIGNATURE} for name in TENSORS} | PROOF
     values = {}
     for name, tensor in tensors.items():
         change = changes.get(name, {})
@@ -31,6 +31,10 @@ def graph_with(**changes):
 
 
 TENSORS = ("image", "probability", "type")
+PROOF = {
+    "fingerprint": {"name": "fingerprint", "dtype": TensorProto.INT64, "shape": ["batch", 12]},
+    "model": {"name": "model", "dtype": TensorProto.UINT8, "shape": ["batch", 1024]},
+}
 
 
 def test_a_graph_of_the_stated_signature_passes():
@@ -58,6 +62,8 @@ def test_weights_listed_as_inputs_are_not_part_of_the_signature():
         ({"type": {"dtype": TensorProto.INT64}}, ["output type: .*uint8.*found .*int64"]),
         ({"type": {"shape": ["batch", "height", "width"]}}, [r"output type: .*found .*\[-1, -1, -1\]"]),
         ({"type": None}, ["output type: expected .*found None"]),
+        ({"fingerprint": {"shape": ["batch", 8]}}, [r"output fingerprint: expected .*12.*found .*\[-1, 8\]"]),
+        ({"model": {"dtype": TensorProto.INT8}}, ["output model: .*uint8.*found .*int8"]),
         ({"probability": {"shape": [2, 1, "height", "width"]}, "type": None}, ["output probability", "output type"]),
     ],
     ids=lambda value: None if isinstance(value, list) else "-".join(value),
@@ -93,7 +99,7 @@ def test_the_rendered_template_says_what_the_model_is():
     assert ("segmenter", "onnxruntime", 8) == (config.name, config.backend, config.max_batch_size)
     assert PARAMETERS == {name: value.string_value for name, value in config.parameters.items()}
     assert ["image"] == [tensor.name for tensor in config.input]
-    assert ["probability", "type"] == [tensor.name for tensor in config.output]
+    assert ["probability", "type", "fingerprint", "model"] == [tensor.name for tensor in config.output]
     assert not config.HasField("dynamic_batching")
 
 
