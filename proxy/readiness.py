@@ -116,7 +116,7 @@ class Readiness:
         except ProxyError as error:
             if isinstance(error, MismatchedAnswerError):
                 self._report(error)
-            maybe_one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError)
+            maybe_one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError | MismatchedAnswerError)
             if not (maybe_one_of_several and self._clock() - self._answered < ANSWER_COUNTS_S):
                 self._lose(error)
             return False

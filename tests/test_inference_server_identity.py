@@ -127,7 +127,7 @@ def test_a_stub_that_was_stopped_gives_no_further_answer_and_ends_its_server(
 
     assert -signal.SIGKILL == family.wait(2)
     assert b"" == family.stdout.read(), f"answers after the stop, {before} before"
-    assert b"this process was stopped for 0." in family.stderr.read()
+    assert b"this process was stopped for" in family.stderr.read()
     assert not (tmp_path / "region").exists()
 
 

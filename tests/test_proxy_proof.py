@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from aiohttp import web
 from proxy_servers import FakeTriton, png, problem, running_proxy, tensors, texture, until
 from test_proxy_several_tritons import Balancer
 
+from proxy import readiness
 from proxy.errors import WrongModelError
 from tests.ports import free_port
 from tiles.fingerprint import proof
@@ -88,16 +90,21 @@ async def status_of(proxy):
         return response.status
 
 
-async def test_of_two_tritons_the_one_that_gave_the_wrong_answer_is_told_to_end():
+async def test_of_two_tritons_the_one_that_gave_the_wrong_answer_is_told_to_end(monkeypatch):
+    monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
     async with (
         FakeTriton() as right,
         FakeTriton() as wrong,
         Balancer(right.url, wrong.url) as balancer,
         running_proxy(balancer.url, triton_connections="fresh") as proxy,
     ):
+        await proxy.analysis(BODY)
         wrong.answer = lambda _: wrong.echo(OTHER)
-        assert {200, 502} == {await status_of(proxy) for _ in range(8)}
-    assert (0, 4) == (len(right.told_to_end), len(wrong.told_to_end))
+        statuses = Counter([await status_of(proxy) for _ in range(16)])
+        assert proxy.is_ready()
+    assert {200, 502} <= statuses.keys() <= {200, 502, 503}, "503: beside a check that met the wrong one"
+    assert [] == right.told_to_end
+    assert len(wrong.told_to_end) >= statuses[502] > 0
 
 
 async def test_each_answer_of_two_models_behind_one_address_is_judged_by_its_own_operating_point():
@@ -140,7 +147,7 @@ async def test_a_damaged_model_is_not_ready_and_the_reason_names_the_golden_imag
 
 
 async def test_a_model_may_differ_from_its_golden_answer_by_the_tolerance(fake):
-    fake.answer = lambda c: fake.proven(c, 255 - c - 20 * (c < 200), np.full_like(c, 3))
+    fake.answer = lambda c: fake.proven(c, 235 - np.minimum(c, 235), np.full_like(c, 3))
     async with running_proxy(fake.url, golden_tolerance=19) as proxy:
         assert not proxy.is_ready()
     async with running_proxy(fake.url, golden_tolerance=21) as proxy:
