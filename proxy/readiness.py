@@ -80,6 +80,7 @@ class Readiness:
             segmentation = await self._segmenter.infer(canvases)
         except MismatchedAnswerError as error:
             self._report(error)
+            self._check_now.set()
             raise
         except (SegmenterAwayError, WrongModelError):
             self._check_now.set()
@@ -137,7 +138,6 @@ class Readiness:
     def _report(self, error: MismatchedAnswerError) -> None:
         self._telemetry.answer_mismatches.inc()
         log.error("answer_mismatch", reason=str(error))
-        self._check_now.set()
 
     def _lose(self, error: ProxyError) -> None:
         if self._contract is not None or str(error) != self._reason:

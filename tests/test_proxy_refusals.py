@@ -196,7 +196,7 @@ BUGS = {
     "while the form is read": ("proxy.upload._read_form", AssertionError),
     "while the headers are judged": ("proxy.upload._too_large", RuntimeError),
     "while the batch is built": ("proxy.segmenter.InferInput", TypeError),
-    "while Triton's answer is checked": ("proxy.segmenter._require_like", ValueError),
+    "while Triton's answer is checked": ("proxy.segmenter.prove", ValueError),
     "while the answer is written": ("proxy.answers.describe_model", KeyError),
 }
 
