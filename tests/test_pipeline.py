@@ -124,7 +124,9 @@ def test_an_experiment_with_another_training_knob_reruns_training_and_what_follo
     said = run(pipeline, "dvc", "exp", "run", "--set-param", "train.epochs=3", "--name", "longer")
     shown = run(pipeline, "dvc", "exp", "show", "--csv")
 
-    assert sorted(re.findall(r"Running stage '(\w+)'", said)) == sorted(STAGES[STAGES.index("train") :])
+    assert sorted(re.findall(r"Running stage '(\w+)'", said)) == sorted(
+        ["check_params", *STAGES[STAGES.index("train") :]]
+    )
     assert "Ran experiment(s): longer" in said
     assert "longer" in shown
     assert json.loads((pipeline / "models/segmenter.json").read_text())["train"]["epochs"] == 3
@@ -139,7 +141,7 @@ def test_other_levels_of_the_robustness_rerun_it_and_not_the_evaluation(pipeline
 
     said = run(copy, "dvc", "repro", "--dry")
 
-    assert re.findall(r"Running stage '(\w+)'", said) == ["robustness"]  # and then what its new tables change
+    assert re.findall(r"Running stage '(\w+)'", said) == ["check_params", "robustness"]  # and then what its new tables change
 
 
 def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: StartTriton) -> None:
