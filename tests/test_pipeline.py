@@ -141,7 +141,7 @@ def test_other_levels_of_the_robustness_rerun_it_and_not_the_evaluation(pipeline
 
     said = run(copy, "dvc", "repro", "--dry")
 
-    assert re.findall(r"Running stage '(\w+)'", said) == ["check_params", "robustness"]  # and then what its new tables change
+    assert re.findall(r"Running stage '(\w+)'", said) == ["check_params", "robustness"]
 
 
 def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: StartTriton) -> None:
