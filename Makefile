@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test container-test lint lint-workflows audit sbom repro lock setup clean
+.PHONY: help demo serve test test-faults container-test lint lint-workflows audit sbom repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
 .DELETE_ON_ERROR:
 

@@ -158,7 +158,7 @@ def test_a_model_that_fits_tells_what_the_proxy_uses():
 @pytest.mark.parametrize(("told", "dirty"), [("true", True), ("false", False), (None, False)])
 def test_a_model_tells_whether_it_was_trained_with_uncommitted_changes(told, dirty):
     more = {} if told is None else {"parameters__model_dot_commit_dirty": {"string_value": told}}
-    assert dirty == read_served_model({"versions": ["1"]}, described(**more)).dirty
+    assert dirty == read_contract({"versions": ["1"]}, described(**more)).model.dirty
 
 
 async def test_the_metrics_count_the_process_the_requests_and_the_batches():
