@@ -11,13 +11,13 @@ import uuid
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.connection_limits import Connections, Limits
 from proxy.errors import UnknownExpectationError
-from proxy.problems import problem_of, problem_of_bad_http, problem_of_bug, raw_problem
+from proxy.problems import problem_of, problem_of_bad_http, problem_of_bug, problem_of_old_http, raw_problem
 from proxy.security_headers import SECURITY_HEADERS
 
 SWEEP_S = 1.0
@@ -147,6 +147,8 @@ class LimitedServer(web.Server):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer as the application does; aiohttp judges the header Expect before the application's middleware."""
+        if request.version < HttpVersion10:
+            return _sealed(problem_of_old_http(request_id := uuid.uuid4().hex), request_id)
         try:
             return await self._plain_handler(request)
         except web.HTTPExpectationFailed:

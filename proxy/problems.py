@@ -65,6 +65,14 @@ def problem_of_bad_http(request_id: str, *, too_long: bool) -> web.Response:
     return _problem(status, status.phrase, detail, request_id, {})
 
 
+def problem_of_old_http(request_id: str) -> web.Response:
+    """Answer a request of HTTP/0.9, whose client could not read a header; the answer ends its connection."""
+    status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+    response = _problem(status, status.phrase, "the request is not HTTP/1.1: send one that is", request_id, {})
+    response.force_close()
+    return response
+
+
 def raw_problem(status: int, title: str, detail: str) -> bytes:
     """Return a whole answer for a connection on which there is no request; it ends the connection."""
     body = orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
