@@ -83,7 +83,9 @@ def test_every_setting_is_read_from_the_variable_that_the_help_names():
         "PORT": "0", "HOST": "::1", "TRITON_URL": "triton:8001", "MODEL_NAME": "m-2",
         "MAX_UPLOAD_BYTES": "5", "MAX_PIXELS": "2048", "QUEUE_LIMIT": "7", "DEADLINE_S": "1.5",
         "TRITON_TIMEOUT_S": "2", "IN_FLIGHT_BATCHES": "3", "DECODE_THREADS": "4", "CHECK_INTERVAL_S": "0.5",
-        "SHUTDOWN_GRACE_S": "0", "GOLDEN_TOLERANCE": "9", "LOG_LEVEL": "DEBUG", "TRITON_CONNECTIONS": "fresh",
+        "SHUTDOWN_GRACE_S": "0", "LOG_LEVEL": "DEBUG", "TRITON_CONNECTIONS": "fresh",
+        "MAX_WAIT_S": "2", "UPLOAD_MEMORY": "2000000", "UPLOAD_GRACE_S": "2", "MIN_BYTE_RATE": "1", "HEAD_S": "3",
+        "MAX_CONNECTIONS": "9", "ADDRESS_CONNECTIONS": "8", "API_KEYS_FILE": "keys", "CORS_ORIGINS": "https://a.example",
     }  # fmt: skip
     settings = Settings.from_environment(environment)
     assert environment.keys() == {row.name for row in rows(Settings)}
@@ -103,6 +105,12 @@ def test_a_wrong_setting_ends_the_process_with_2_and_one_line(serving_python):
     run = ended(serving_python, PORT="http")
     assert (2, "") == (run.returncode, run.stdout)
     assert "error: PORT is 'http': give a whole number from 0 to 65535\n" == run.stderr
+
+
+def test_a_missing_file_of_keys_ends_the_process_with_2_and_one_line(serving_python):
+    run = ended(serving_python, PORT="0", API_KEYS_FILE="/nowhere")
+    assert (2, 1) == (run.returncode, len(run.stderr.splitlines()))
+    assert "API_KEYS_FILE is /nowhere" in run.stderr
 
 
 def test_a_port_in_use_ends_the_process_with_1_and_names_the_port_and_the_variable(serving_python):
