@@ -83,7 +83,7 @@ def test_every_setting_is_read_from_the_variable_that_the_help_names():
         "PORT": "0", "HOST": "::1", "TRITON_URL": "triton:8001", "MODEL_NAME": "m-2",
         "MAX_UPLOAD_BYTES": "5", "MAX_PIXELS": "2048", "QUEUE_LIMIT": "7", "DEADLINE_S": "1.5",
         "TRITON_TIMEOUT_S": "2", "IN_FLIGHT_BATCHES": "3", "DECODE_THREADS": "4", "CHECK_INTERVAL_S": "0.5",
-        "SHUTDOWN_GRACE_S": "0", "LOG_LEVEL": "DEBUG", "TRITON_CONNECTIONS": "fresh",
+        "SHUTDOWN_GRACE_S": "0", "GOLDEN_TOLERANCE": "9", "LOG_LEVEL": "DEBUG", "TRITON_CONNECTIONS": "fresh",
         "MAX_WAIT_S": "2", "UPLOAD_MEMORY": "2000000", "UPLOAD_GRACE_S": "2", "MIN_BYTE_RATE": "1", "HEAD_S": "3",
         "MAX_CONNECTIONS": "9", "ADDRESS_CONNECTIONS": "8", "API_KEYS_FILE": "keys", "CORS_ORIGINS": "https://a.example",
     }  # fmt: skip
