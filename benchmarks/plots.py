@@ -56,7 +56,7 @@ def overload(figures: Figures, left: Any, right: Any) -> None:
 
 
 def triton(figures: Figures, left: Any, right: Any) -> None:
-    """Triton alone at three sizes: throughput, and what a canvas costs by its pixels."""
+    """Triton alone at three sizes: throughput, and the time for a canvas by its pixels."""
     kilopixels, alone_ms, saturated_ms = [], [], []
     for style, found in enumerate(figures["sizes"].values()):
         (height, width), points = found["canvas"], found["points"]
@@ -72,7 +72,7 @@ def triton(figures: Figures, left: Any, right: Any) -> None:
 
 
 def instances(figures: Figures, left: Any, right: Any) -> None:
-    """Ways to share out the cores: saturated throughput, and the latency of one request alone."""
+    """Ways to divide the cores: saturated throughput, and the latency of one request alone."""
     throughput: dict[str, dict[str, float]] = {}
     latency: dict[str, dict[str, float]] = {}
     for point in figures["analysis"]:
@@ -107,7 +107,7 @@ def batching(figures: Figures, left: Any, right: Any) -> None:
 
 
 def peers(figures: Figures, left: Any, right: Any) -> None:
-    """Each contender's share of what ONNX Runtime alone does, and its images a second."""
+    """Each contender's share of what ONNX Runtime alone does, and its images per second."""
     found = list(figures["contenders"].values())[::-1]
     colours = [COLOURS[{"ours": 1, "peer": 0}.get(each["kind"], 2)] for each in found]
     shares = {each["what"]: each["to_limit"] for each in found}
@@ -129,7 +129,7 @@ def memory(figures: Figures, left: Any, right: Any) -> None:
 
 
 def train(figures: Figures, left: Any, right: Any) -> None:
-    """One step, and images a second."""
+    """The time of one step, and images per second."""
     training, loader_ms = figures["training"], figures["training"]["loader_ms"]
     parts = {"the network": training["step_ms"] - loader_ms, "making the crops": loader_ms}
     lying_bars(left, "a training step, ms", parts)

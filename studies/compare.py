@@ -1,4 +1,4 @@
-"""Is an experiment really better, or only by chance? `python -m studies.compare main grid-1 grid-2` tells.
+"""Is an experiment really better, or only by chance? `python -m studies.compare main grid-1 grid-2` shows it.
 
 Each revision is compared with the first. A revision (an experiment, a branch, a commit, or `workspace`) has its table
 of the validation images in git. Its operating point is chosen on this table by the rule of the stage evaluate, so the

@@ -59,7 +59,7 @@ def _resized(prediction: Prediction, height: int, width: int) -> Prediction:
 
 
 def resize(array: np.ndarray, height: int, width: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
-    """Resize as Pillow does, smoothly where it shrinks. Shapes: (H, W) uint8 → (height, width) uint8."""
+    """Resize as Pillow does, smoothly if it shrinks. Shapes: (H, W) uint8 → (height, width) uint8."""
     return np.asarray(Image.fromarray(array).resize((width, height), how))
 
 

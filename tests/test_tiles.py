@@ -103,7 +103,7 @@ def test_a_truncated_image_is_refused_as_such(file_format, part):
 def test_one_pixel_over_the_limit_is_refused_and_the_limit_itself_is_not():
     data = encoded(GREY, "PNG")
     assert (40, 60) == decode_image(data, max_pixels=2400).shape
-    with pytest.raises(ImageTooLargeError, match="60 x 40 = 2400 pixels, at most 2399"):
+    with pytest.raises(ImageTooLargeError, match="60 x 40 = 2400 pixels, but at most 2399"):
         decode_image(data, max_pixels=2399)
 
 

@@ -6,7 +6,7 @@ STRIDE = 32  # the encoder halves its input five times, so both sides must be mu
 
 
 def canvas_size(height: int, width: int) -> tuple[int, int]:
-    """Return the smallest multiples of STRIDE that hold an image of this size, as (height, width) in pixels."""
+    """Return the smallest canvas for an image of this size, as (height, width) in pixels: multiples of STRIDE."""
     return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
 
 

@@ -34,7 +34,7 @@ def _ascending(levels: list[float]) -> list[float]:
 Amounts = Annotated[list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], AfterValidator(_ascending)]
 Factors = Annotated[list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], AfterValidator(_ascending)]
 Degrees = Annotated[list[Annotated[float, Field(ge=-180, le=180)]], AfterValidator(_ascending)]
-# Pillow: "Values above 95 should be avoided"; 100 stands for the published file.
+# Pillow: "Values above 95 should be avoided"; 100 means the published file.
 Qualities = Annotated[list[Annotated[int, Field(ge=1, le=95)]], AfterValidator(_ascending)]
 
 

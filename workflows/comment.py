@@ -104,7 +104,7 @@ def json_at(commit: str, path: Path) -> dict[str, Any]:
 
 
 def measurement(metrics: dict[str, Any]) -> str:
-    """Return the key under which metrics.json holds the test figures; those of a random split are called leaky."""
+    """Return the key under which metrics.json has the test figures; those of a random split are called leaky."""
     return "test" if "test" in metrics else "test_leaky"
 
 

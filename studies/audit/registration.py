@@ -119,7 +119,7 @@ def _windows(
 
 
 def _shifts(reference: int, other: int, canvas: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shift that each index of a circular correlation stands for, and the pixels that overlap there.
+    """Return the shift that each index of a circular correlation means, and the pixels that overlap there.
 
     An index means two shifts that differ by the canvas; the one with more overlap is chosen.
     Shapes: (canvas,) int64 each.

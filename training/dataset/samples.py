@@ -14,7 +14,7 @@ from training.errors import DatasetError
 from training.files import SPLIT_FILE, TILES_FOLDER
 from training.params import Params
 
-MASK_ABOVE = 127  # data/tiles holds binary masks: 0 or 255
+MASK_ABOVE = 127  # the masks in data/tiles are binary: 0 or 255
 
 
 @dataclass(frozen=True)

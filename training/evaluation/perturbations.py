@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from tiles import decode_image
 from training.dataset.samples import Sample
 
-PUBLISHED = 100  # the JPEG quality that stands for the published file, not encoded again
+PUBLISHED = 100  # this JPEG quality means the published file, not encoded again
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from training.dataset.samples import Sample
 from training.errors import DatasetError
 from training.params import TrainParams
 
-TURNED_SHARE = 0.5  # of the crops; the rest stands upright, as nearly every tile does
+TURNED_SHARE = 0.5  # of the crops; the others are upright, as nearly all tiles are
 PASTED = ("Blowhole", "Break", "Crack")  # Uneven is as large as a tile, Fray belongs to its edge
 LARGEST_PASTED = 0.05  # share of a crop's pixels: larger defects do not look the same on another tile
 LARGEST_CONTRAST = 0.25  # of the surroundings, standard deviation ÷ mean; at a tile's edge it is higher
@@ -141,7 +141,7 @@ def _draw_centre(sample: Sample, half: float, defect_centred_share: float, rng: 
 
 
 def _place(position: float, half: float, length: int, rng: np.random.Generator) -> float:
-    """Return the crop's centre along one side: inside the image or, where the crop is longer, at one of its ends.
+    """Return the crop's centre along one side: inside the image or, if the crop is longer, at one of its ends.
 
     Many defects lie at an end of a tile. A canvas begins where its image does and extends beyond it by less than a
     stride. So do these crops: half of them begin exactly at the image's end.

@@ -47,7 +47,7 @@ def defect_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
 def image_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
     """Return the cross-entropy of "is there a defect?", judged by the mean logit of the pixels that make the score.
 
-    In a defective image these pixels are taken from the defect alone, so that nothing beside it is raised.
+    In a defective image only pixels of the defect count, so that the loss raises no pixel outside it.
     Shapes: logit (N, H, W) float, mask (N, H, W) float 0 or 1.
     """
     defective = mask.amax(dim=(1, 2))
