@@ -468,7 +468,8 @@ def test_prometheus_counts_each_request_once(tmp_path: Path) -> None:
         total = counted()
         jobs = Counter(target["labels"]["job"] for target in ask("targets")["activeTargets"])
     finally:
-        compose(project, *overlay, "down", "--volumes", **options)
+        compose(project, *overlay, "down", "--volumes", "--remove-orphans", **options)  # the second proxy, for podman
+    assert project not in engine("ps", "--all", "--format", "{{.Names}}")
 
     assert {"proxy": 2, "triton": 1, "prometheus": 1} == jobs
     assert 10 == total
