@@ -99,7 +99,7 @@ class FakeTriton:
         self.open.set()
         self.away = False  # neither describes its model nor infers
         self.hangs = False  # answers nothing at all
-        self.asked = asyncio.Semaphore(0)  # released once for each inference that has come
+        self.asked = asyncio.Semaphore(0)  # released once for each image that has come
         self.answer = self.echo
         self.told_to_end = []  # the reasons
         app = web.Application(client_max_size=2**26)
@@ -130,7 +130,8 @@ class FakeTriton:
         body = await request.read()
         assert request.content_length == len(body)
         assert "identity" == request.headers["Accept-Encoding"]
-        self.asked.release()
+        if golden_canvas().tobytes() not in body:  # not one of the proxy's checks
+            self.asked.release()
         if self.hangs:
             await asyncio.Event().wait()
         await self.open.wait()

@@ -76,8 +76,8 @@ async def test_a_model_that_changes_under_way_is_noticed():
 async def test_one_batch_more_is_in_flight_than_the_model_has_instances():
     async with FakeTriton() as fake:
         fake.config["instance_group"] = [{"count": 1, "gpus": [0, 1]}, {"count": 1, "gpus": []}]
-        fake.open.clear()
         async with running_proxy(fake.url, connections=0) as proxy:
+            fake.open.clear()
             posts = [asyncio.create_task(proxy.analysis(BODY)) for _ in range(5)]
             for _ in range(4):
                 await fake.asked.acquire()

@@ -3,9 +3,11 @@
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tiny_graph import tiny_graph
 from training_data import ROOT
 
 from training.errors import ExportError
+from training.graphs.proof import with_proof
 from training.graphs.repository import render_config
 from training.graphs.signature import parse_config, refuse_other_signature
 
@@ -38,9 +40,10 @@ PROOF = {
 
 
 def test_a_graph_of_the_stated_signature_passes():
-    graph = graph_with()
+    graph, _ = with_proof(tiny_graph(), PARAMETERS)
     onnx.checker.check_model(graph, full_check=True)
     refuse_other_signature(graph, CONFIG)
+    refuse_other_signature(graph_with(), CONFIG)
 
 
 def test_weights_listed_as_inputs_are_not_part_of_the_signature():
