@@ -15,6 +15,7 @@ from training.files import CONFIGURATION_FILE, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
 from training.network.segmenter import build_network
 from training.network.weights import load_model, save_model
+from training.params import NetworkParams
 
 TRAIN = params_with(train__encoder_weights=None).train
 
@@ -184,6 +185,26 @@ def test_weights_of_another_configuration_are_refused_with_the_mend():
 def test_a_configuration_that_is_none_is_refused_with_the_mend(text):
     CONFIGURATION_FILE.write_text(text)
     with pytest.raises(TrainingError, match=r"(?s)does not fit .*run `dvc repro train`"):
+        load_model()
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_model_loads_although_training_parameters_were_added_and_removed_since(network):
+    stored = TRAIN.model_dump() | {"a_parameter_of_another_version": 3}
+    del stored["rotation"]
+    CONFIGURATION_FILE.write_text(json.dumps({"train": stored}))
+    loaded, configuration = load_model()
+    assert {"train": stored} == configuration
+    assert_equal(network.state_dict(), loaded.state_dict())
+
+
+@pytest.mark.usefixtures("saved")
+@pytest.mark.parametrize("missing", NetworkParams.model_fields)
+def test_a_configuration_without_a_parameter_of_the_network_is_refused_with_the_mend(missing):
+    stored = TRAIN.model_dump()
+    del stored[missing]
+    CONFIGURATION_FILE.write_text(json.dumps({"train": stored}))
+    with pytest.raises(TrainingError, match=rf"(?s)does not fit .*run `dvc repro train` .*{missing}"):
         load_model()
 
 

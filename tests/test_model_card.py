@@ -199,6 +199,21 @@ def test_a_card_of_a_random_split_calls_its_figures_leaky(card, copy):
     assert figures_table(card) == figures_table(leaky)
 
 
+def test_the_card_tells_the_share_of_synthetic_defects_where_some_were_used(card, copy):
+    sentence = "25 % of the training crops without a defect got a synthetic one"
+    train = json.loads((copy / "models/segmenter.json").read_text())["train"]
+    change_json(copy / "models/segmenter.json", train=train | {"synthetic_share": 0.25})
+    assert f"nor encode them again. {sentence}" in in_one_line(made_anew(copy))
+    assert "synthetic" not in card
+
+
+def test_the_card_of_a_model_from_before_synthetic_defects_is_the_same(card, copy):
+    train = json.loads((copy / "models/segmenter.json").read_text())["train"]
+    del train["synthetic_share"]
+    change_json(copy / "models/segmenter.json", train=train)
+    assert card == made_anew(copy)
+
+
 def headings_of(page):
     """The marks by which links name a page's headings."""
     return {words.lower().replace(" ", "-") for words in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)}

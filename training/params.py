@@ -103,13 +103,18 @@ class DataSplitParams(_Section):
         return self
 
 
-class TrainParams(_Section):
-    """The network, its crops and its schedule; params.yaml gives the units."""
+class NetworkParams(_Section):
+    """The network's encoder and decoder. A stored model is built again from these parameters alone."""
 
     encoder: str
     encoder_weights: Literal["imagenet"] | None
     decoder_channels: Annotated[list[Positive], Field(min_length=4, max_length=4)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainParams(NetworkParams):
+    """The network, its crops and its schedule; params.yaml gives the units."""
+
     epochs: Positive
     crops_per_epoch: Positive
     batch_size: Annotated[int, Field(ge=2)]
@@ -117,6 +122,7 @@ class TrainParams(_Section):
     free_share: Share
     defect_centred_share: Share
     pasted_share: Share
+    synthetic_share: Share
     learning_rate: Annotated[float, Field(gt=0)]
     encoder_rate: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]

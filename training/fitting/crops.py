@@ -16,6 +16,7 @@ from tiles.canvas import STRIDE
 from training.dataset.index import FREE
 from training.dataset.samples import Sample
 from training.errors import DatasetError
+from training.fitting.synthetic import add_defect, find_donors
 from training.params import TrainParams
 
 TURNED_SHARE = 0.5  # of the crops; the others are upright, as nearly all tiles are
@@ -35,6 +36,7 @@ class CropSampler:
     def __init__(self, samples: list[Sample], params: TrainParams, seed: int) -> None:
         self._params, self._seed = params, seed
         self._by_type: dict[str, list[list[Sample]]] = _group(samples)
+        self._donors = find_donors(samples)
         self._defects = sorted(set(self._by_type) - {FREE})
         tiles = np.array([len(self._by_type[name]) for name in self._defects])  # (types,) int64
         self._shares = (
@@ -46,7 +48,8 @@ class CropSampler:
     def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
 
-        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0 or the type.
+        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0, the type or
+        synthetic.UNKNOWN.
         """
         size = self._params.batch_size
         for first in range(0, self._params.crops_per_epoch - size + 1, size):
@@ -57,13 +60,16 @@ class CropSampler:
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         defect_type = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
         sample = self._draw(defect_type, rng)
+        label = sample.type_number
+        if defect_type == FREE and self._params.synthetic_share and rng.random() < self._params.synthetic_share:
+            sample, label = add_defect(sample, self._donors, rng)
         image, mask = self._view(sample, rng)
         if defect_type in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
             background = self._view(self._draw(FREE, rng), rng)[0]
             image = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
         image = _expose(image, self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
-        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * sample.type_number
+        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * label
 
     def _draw(self, defect_type: str, rng: np.random.Generator) -> Sample:
         tiles = self._by_type[defect_type]

@@ -8,13 +8,13 @@ from segmentation_models_pytorch.encoders import encoders
 
 from training.errors import ParamsError
 from training.network.segmenter import build_network
-from training.params import TrainParams
+from training.params import NetworkParams
 
 TIMM = "tu-"  # smp's prefix for timm's models
 SIDE = 64  # pixels: two places at the encoder's last stride
 
 
-def refuse_unfit_encoder(params: TrainParams) -> None:
+def refuse_unfit_encoder(params: NetworkParams) -> None:
     """Build the network and pass an image through, on torch's device `meta`, which computes shapes alone.
 
     A few encoders compute their depths with tensors, which `meta` cannot; those are built on the CPU.
@@ -36,7 +36,7 @@ def refuse_unfit_encoder(params: TrainParams) -> None:
         )
 
 
-def _mask_size(params: TrainParams, device: str) -> tuple[int, ...]:
+def _mask_size(params: NetworkParams, device: str) -> tuple[int, ...]:
     """Return height and width of a square image's mask; nothing where `meta` cannot tell."""
     try:
         with torch.device(device):
@@ -47,7 +47,7 @@ def _mask_size(params: TrainParams, device: str) -> tuple[int, ...]:
         raise
 
 
-def _refuse_unknown(params: TrainParams) -> None:
+def _refuse_unknown(params: NetworkParams) -> None:
     name = params.encoder.removeprefix(TIMM)
     known = timm.is_model(name) if name != params.encoder else name in encoders
     if not known:
@@ -69,7 +69,7 @@ def _suggestion(encoder: str) -> str:
     return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 
-def _has_weights(params: TrainParams, name: str) -> bool:
+def _has_weights(params: NetworkParams, name: str) -> bool:
     if name != params.encoder:
         return bool(timm.is_model_pretrained(name))
     return params.encoder_weights in encoders[name]["pretrained_settings"]

@@ -19,10 +19,11 @@ SMOOTH = 1.0  # pixels: keeps the Dice of a nearly empty mask from jumping
 def segmentation_loss_with_logits(logits: Tensor, label: Tensor, *, type_weight: float, image_weight: float) -> Tensor:
     """Return the scalar loss of a batch.
 
-    Shapes: logits (N, classes, H, W) float; label (N, H, W) int64, 0 background, from 1 the defect type → scalar.
+    Shapes: logits (N, classes, H, W) float; label (N, H, W) int64: 0 on background, from 1 the defect type,
+    negative on a defect of unknown type → scalar.
     """
     logits = logits.float()
-    mask = (label > 0).float()
+    mask = (label != 0).float()
     defect = defect_logit(logits)  # (N, H, W)
     pixels = defect_loss_with_logits(defect, mask) + type_weight * type_loss_with_logits(type_logits(logits), label)
     return pixels + image_weight * image_loss_with_logits(defect, mask)
@@ -62,7 +63,7 @@ def image_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
 def type_loss_with_logits(logits: Tensor, label: Tensor) -> Tensor:
     """Return the type's cross-entropy, averaged over the defect pixels of each image, then over defective images.
 
-    Shapes: logits (N, types, H, W) float, label (N, H, W) int64; background pixels do not count.
+    Shapes: logits (N, types, H, W) float, label (N, H, W) int64; only pixels with a known type, from 1, count.
     """
     mask = (label > 0).float()
     # cross_entropy counts classes from 0, labels count types from 1: (N, H, W)

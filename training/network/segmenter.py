@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tiles import DEFECT_TYPES
 from training.errors import TrainingError
-from training.params import TrainParams
+from training.params import NetworkParams
 
 CLASSES = 1 + len(DEFECT_TYPES)  # of the published dataset
 
@@ -27,7 +27,7 @@ class Segmenter(nn.Module):
     Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet), Shi et al. 2016 (sub-pixel convolution).
     """
 
-    def __init__(self, params: TrainParams, weights: bool | str | None, classes: int) -> None:
+    def __init__(self, params: NetworkParams, weights: bool | str | None, classes: int) -> None:
         super().__init__()
         self.classes = classes
         # The pretrained first layer is summed over its three input channels.
@@ -46,8 +46,8 @@ class Segmenter(nn.Module):
         return logits
 
 
-def build_network(params: TrainParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:
-    """Build the network of params.train. classes: background and the defect types.
+def build_network(params: NetworkParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:
+    """Build the network. classes: background and the defect types.
 
     Raises: TrainingError, when the pretrained weights cannot be downloaded.
     """

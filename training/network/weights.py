@@ -12,7 +12,7 @@ from host.files import replacing, write_whole
 from training.errors import TrainingError
 from training.files import CONFIGURATION_FILE, WEIGHTS_FILE
 from training.network.segmenter import Segmenter, build_network
-from training.params import TrainParams
+from training.params import NetworkParams
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
@@ -46,6 +46,9 @@ def read_configuration() -> dict[str, Any] | None:
 def load_model() -> tuple[Segmenter, dict[str, Any]]:
     """Build the network that the configuration names and load its weights, in evaluation mode on the CPU.
 
+    Of the stored training parameters only NetworkParams are read, so that a model stays loadable when others are added
+    or removed.
+
     Raises: TrainingError, when a file is missing or the weights belong to another network.
     """
     for path in (CONFIGURATION_FILE, WEIGHTS_FILE):
@@ -55,7 +58,8 @@ def load_model() -> tuple[Segmenter, dict[str, Any]]:
         configuration = json.loads(CONFIGURATION_FILE.read_text())
         weights = load_file(WEIGHTS_FILE)
         classes = len(weights["head.0.bias"]) // 4  # the head gives four pixels' logits at each position
-        network = build_network(TrainParams.model_validate(configuration["train"]), classes=classes, pretrained=False)
+        params = NetworkParams.model_validate(configuration["train"], extra="ignore")
+        network = build_network(params, classes=classes, pretrained=False)
         network.load_state_dict(weights)
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
         raise TrainingError(
