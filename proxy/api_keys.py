@@ -1,6 +1,6 @@
 """Who may ask: optional API keys, of which this process knows only the hashes.
 
-`python -m proxy.api_keys NAME` makes a key and prints the line for the file that API_KEYS_FILE names:
+`python -m proxy.make_key NAME` makes a key and prints the line for the file that API_KEYS_FILE names:
 
     # name    SHA-256 of the key    requests a second; without it as many as wanted
     line-3    9f86d081884c7d65…     20
@@ -11,8 +11,6 @@ The file is read again when it has changed. A broken file changes nothing: the k
 import hashlib
 import hmac
 import re
-import secrets
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +21,6 @@ import structlog
 from proxy.errors import SettingsError, TooManyRequestsError, UnknownKeyError
 
 LOOK_S = 1.0  # between two looks at the file
-KEY_BYTES = 32
 LINE = re.compile(r"(?P<name>[\w.-]+)\s+(?P<digest>[0-9a-f]{64})(?:\s+(?P<rate>\d+(?:\.\d+)?))?")
 log = structlog.get_logger(__name__)
 
@@ -120,18 +117,3 @@ def _read(path: Path) -> list[_Key]:
         rate = float(fields["rate"]) if fields["rate"] else None
         keys.append(_Key(fields["name"], fields["digest"], rate, left=max(1.0, rate or 1.0)))
     return keys
-
-
-def main(arguments: list[str]) -> int:
-    """Make a key; return the exit code."""
-    if len(arguments) != 1 or not re.fullmatch(r"[\w.-]+", arguments[0]):
-        print("usage: python -m proxy.api_keys NAME", file=sys.stderr)  # noqa: T201
-        return 2
-    key = secrets.token_urlsafe(KEY_BYTES)
-    print(f"give to the client: {key}")  # noqa: T201
-    print(f"line for the file:  {arguments[0]} {hashlib.sha256(key.encode()).hexdigest()}")  # noqa: T201
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

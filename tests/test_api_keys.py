@@ -89,7 +89,7 @@ def test_a_broken_file_is_refused_at_the_start(file):
 
 
 def test_a_made_key_opens_with_the_line_that_was_printed(tmp_path):
-    words = [sys.executable, "-m", "proxy.api_keys", "line-3"]
+    words = [sys.executable, "-m", "proxy.make_key", "line-3"]
     given, kept = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     (tmp_path / "keys").write_text(kept.removeprefix("line for the file:  ") + "\n")
     ApiKeys(tmp_path / "keys").require("Bearer " + given.rpartition(" ")[2])

@@ -171,5 +171,5 @@ def test_a_loss_that_is_not_finite_ends_the_training(trainer, tmp_path):
     built = trainer()
     with torch.no_grad():
         built.network.segmentation_head[0].bias.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="the baseline's loss is nan at epoch 1"):
+    with pytest.raises(TrainingError, match="the baseline's loss became nan at epoch 1"):
         built.train(RunState(tmp_path))

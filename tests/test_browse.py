@@ -144,7 +144,7 @@ def test_filters_add_up_and_equals_are_told_apart_by_their_wrong_pixels(words, e
 def test_what_is_nowhere_here_names_the_part_that_has_it(monkeypatch):
     monkeypatch.setattr("sys.argv", ["browse", "--type", "Crack"])
     with pytest.raises(
-        EvaluationError, match=r"no image of the part test .* 4 of the part validation .* --part validation"
+        EvaluationError, match=r"no image of the test part .* 4 of the validation part .* --part validation"
     ):
         main()
 
@@ -160,8 +160,8 @@ def test_what_is_nowhere_at_all_says_so(monkeypatch):
     [
         ("--type Scratch", "Blowhole"),
         ("--part train", "validation"),
-        ("--count 0", "a whole number from 1 on"),
-        ("--out sheet.jpg", "a file that ends in .png"),
+        ("--count 0", "a whole number of 1 or more"),
+        ("--out sheet.jpg", "a file name that ends in .png"),
         ("--missed --false-alarms", "not allowed with"),
     ],
 )
@@ -190,14 +190,14 @@ def test_another_network_than_the_measured_one_is_refused(monkeypatch):
     torch.nn.init.zeros_(network.head[0].weight)
     save_model(network, configuration)
     monkeypatch.setattr("sys.argv", ["browse", "--type", "Uneven"])
-    with pytest.raises(EvaluationError, match="is not the network that evaluation tells of: run `dvc repro evaluate`"):
+    with pytest.raises(EvaluationError, match="changed after evaluation was written: run `dvc repro evaluate`"):
         main()
 
 
 def test_tables_of_other_data_are_refused(in_the_project, monkeypatch):
     shutil.copyfile(ROOT / "evaluation/results_test.csv", in_the_project / "evaluation/results_test.csv")
     monkeypatch.setattr("sys.argv", ["browse", "--count", "272"])
-    with pytest.raises(EvaluationError, match=r"data/tiles lacks exp.*, which evaluation tells of"):
+    with pytest.raises(EvaluationError, match=r"data/tiles lacks exp.*, which evaluation lists"):
         main()
 
 

@@ -61,7 +61,8 @@ def test_other_validation_images_are_refused_by_name(tmp_path, monkeypatch):
     (tmp_path / TABLE).write_text("".join(lines[:-1]))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        EvaluationError, match=r"^workspace validated on other images than HEAD: leave out what changed base"
+        EvaluationError,
+        match=r"^workspace: the validation images differ from those of HEAD. Leave out experiments that changed base",
     ):
         compare(monkeypatch, "HEAD", "again", "workspace")
 

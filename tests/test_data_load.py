@@ -64,9 +64,7 @@ def test_other_content_has_another_digest(change):
 
 def test_a_digest_that_differs_from_the_parameters_names_both_and_the_key():
     members = sample_members("Crack")
-    told = (
-        rf"files of mine\.zip have the digest {content_digest(members)}, but params\.yaml expects abc123.*digest"
-    )
+    told = rf"files of mine\.zip have the digest {content_digest(members)}, but params\.yaml expects abc123.*digest"
     with pytest.raises(ArchiveError, match=told):
         verify_content(members, "abc123", Path("mine.zip"))
 
