@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,11 +94,28 @@ def start_service(serving_python: Path, tmp_path_factory: pytest.TempPathFactory
         started.append(kind(process=process, log=log, **(fields or {})))
         return started[-1]
 
+    start.started = started  # type: ignore[attr-defined]
     yield start
-    for service in started:
+    stop_all(started)
+
+
+def stop_all(services: Sequence[Service]) -> None:
+    for service in services:
         service.process.terminate()  # all at once: Triton takes three seconds to end
-    for service in started:
+    for service in services:
         service.stop()
+
+
+@pytest.fixture(autouse=True)
+def stop_what_the_test_started(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test starts ends with it; what a fixture of a module or the session has started before goes on."""
+    if "start_service" not in request.fixturenames:
+        yield
+        return
+    started = request.getfixturevalue("start_service").started
+    before = len(started)
+    yield
+    stop_all(started[before:])
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,7 @@ def test_the_baseline_says_what_it_was_trained_on_and_that_its_encoder_began_at_
     free = {path.stem for path in (SAMPLE_TILES / "MT_Free").rglob("*.jpg")}
     assert len(set(trained) - validation - free) == found["train_images"]
     assert found["encoder_weights"] is None
-    assert "not to be had from the model hub" in found["weights_missing"]
+    assert "not available from the model hub" in found["weights_missing"]
 
 
 def test_the_report_wants_the_list_of_doubtful_images():

@@ -131,7 +131,7 @@ def broken_archive():
     faults = {
         f"{CRACK}.jpg": "neither a JPEG nor a PNG",
         f"{FREE}.jpg": "truncated",
-        f"{BREAK}.png": "neither a JPEG nor a PNG",
+        f"{BREAK}.png": "truncated or damaged",
         "MT_Uneven/Imgs/exp1_num_109232.png": f"the mask has (20, 10) pixels, but its image has {size}",
         "MT_Fray/Imgs/exp1_num_331149.jpg": "its mask MT_Fray/Imgs/exp1_num_331149.png is missing",
         "MT_Blowhole/Imgs/exp1_num_262480.png": "its image MT_Blowhole/Imgs/exp1_num_262480.jpg is missing",
