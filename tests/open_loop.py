@@ -62,7 +62,10 @@ class Client:
 
         async def repeat():
             while time.monotonic() < end:
+                refused = len(self.outcome.refused_s)
                 await self.ask(60)
+                if len(self.outcome.refused_s) > refused:
+                    await asyncio.sleep(0.2)
 
         await asyncio.gather(*(repeat() for _ in range(clients)))
         return self.outcome.rate(end - 0.8 * seconds, end)

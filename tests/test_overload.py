@@ -38,11 +38,6 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def capacities():
-    return {}
-
-
-@pytest.fixture(scope="module")
 def port(start_service, triton):
     port = free_port()
     proxy = start_service("proxy", PORT=str(port), TRITON_URL=triton.url, LOG_LEVEL="WARNING")
@@ -51,26 +46,33 @@ def port(start_service, triton):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_overload_leaves_the_capacity_to_those_that_are_admitted(port, capacities, case):
+async def test_overload_leaves_the_capacity_to_those_that_are_admitted(port, case):
     bodies, times, patience_s, must, seconds = case
 
     async def answers():
-        client = Client(port, tiles())
-        await client.ask(30)
-        client.close()
-        return client.outcome.answered_at
+        return await loaded(port, tiles(), "closed_loop", 1, 0.1)
+
+    async def capacity():
+        return (await loaded(port, bodies(), "closed_loop", 6, seconds / 2))[0]
 
     await until(answers, 60)
-    if bodies not in capacities:
-        client = Client(port, bodies())
-        capacities[bodies] = await client.closed_loop(4, seconds)
-        client.close()
-    client = Client(port, bodies())
-    goodput = await client.open_loop(times * capacities[bodies], seconds, patience_s)
-    client.close()
-    share, refusal_s = goodput / capacities[bodies], float(np.percentile(client.outcome.refused_s, 99))
-    print(f"\n{bodies.__name__} x{times}, patience {patience_s} s: {goodput:.2f}/s, {share:.3f} of the capacity;")  # noqa: T201
-    print(f"{len(client.outcome.refused_s)} refused, p99 {1000 * refusal_s:.1f} ms, {client.outcome.left} left")  # noqa: T201
-    assert not client.outcome.failed
-    assert share >= must
+    before = await capacity()
+    goodput, outcome = await loaded(port, bodies(), "open_loop", times * before, seconds, patience_s)
+    most = max(before, await capacity())  # the machine may have had other work before
+    refusal_s = float(np.percentile(outcome.refused_s, 99))
+    print(
+        f"\n{bodies.__name__} x{times}, patience {patience_s} s: {goodput:.2f} of {most:.2f}/s = {goodput / most:.3f};"
+    )  # noqa: T201
+    print(f"{len(outcome.refused_s)} refused, p99 {1000 * refusal_s:.1f} ms, {outcome.left} left")  # noqa: T201
+    assert not outcome.failed
+    assert goodput >= must * most
     assert refusal_s <= REFUSAL_S
+
+
+async def loaded(port, bodies, shape, *numbers):
+    """Load the service in this shape; return the answers a second and what came back."""
+    client = Client(port, bodies)
+    try:
+        return await getattr(client, shape)(*numbers), client.outcome
+    finally:
+        client.close()
