@@ -60,9 +60,7 @@ async def test_overload_leaves_the_capacity_to_those_that_are_admitted(port, cas
     goodput, outcome = await loaded(port, bodies(), "open_loop", times * before, seconds, patience_s)
     most = max(before, await capacity())  # the machine may have had other work before
     refusal_s = float(np.percentile(outcome.refused_s, 99))
-    print(
-        f"\n{bodies.__name__} x{times}, patience {patience_s} s: {goodput:.2f} of {most:.2f}/s = {goodput / most:.3f};"
-    )  # noqa: T201
+    print(f"\n{bodies.__name__} x{times}, {patience_s} s: {goodput:.2f} of {most:.2f}/s, {goodput / most:.3f};")  # noqa: T201
     print(f"{len(outcome.refused_s)} refused, p99 {1000 * refusal_s:.1f} ms, {outcome.left} left")  # noqa: T201
     assert not outcome.failed
     assert goodput >= must * most
