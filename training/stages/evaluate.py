@@ -17,11 +17,13 @@ from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.packages import check_packages
 from training.params import load_params
+from training.pipeline import refuse_damaged_inputs
 
 
 def main() -> None:
     """Run the stage."""
     check_packages()
+    refuse_damaged_inputs()
     params = load_params()
     network, _ = load_model()
     segmenter = ServedSegmenter(network).to(pick_device())

@@ -22,11 +22,13 @@ from training.graphs.repository import label, model_parameters, publish, render_
 from training.network.weights import load_model
 from training.packages import check_packages
 from training.params import load_params
+from training.pipeline import refuse_damaged_inputs
 
 
 def main() -> None:
     """Run the stage."""
     check_packages()
+    refuse_damaged_inputs()
     params = load_params()
     _, configuration = load_model()
     parts = {"validation": load_part("validation", params), name_of_test_part(params): load_part("test", params)}
