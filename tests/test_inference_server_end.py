@@ -47,7 +47,7 @@ def guards_of(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if b"guard.py" in (entry / "cmdline").read_bytes() and str(folder) in (entry / "environ").read_text():
+            if b"host.guard" in (entry / "cmdline").read_bytes() and str(folder) in (entry / "environ").read_text():
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -257,6 +257,7 @@ def test_a_killed_launcher_leaves_nothing(start_triton: StartTriton, models: Pat
     """Pass figure: within 2 s no process, no folder, no shared memory."""
     triton = start_triton(models, TMPDIR=str(temporary))
     processes, shared = family(triton), names_in_shared_memory(temporary)
+    assert guards_of(temporary)
 
     triton.process.kill()
 
