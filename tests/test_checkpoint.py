@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import resource
 
 import pytest
@@ -14,7 +15,7 @@ from training.errors import TrainingError
 from training.files import CONFIGURATION_FILE, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
 from training.network.segmenter import build_network
-from training.network.weights import load_model, save_model
+from training.network.weights import load_model, save_model, save_tensors
 from training.params import NetworkParams
 
 TRAIN = params_with(train__encoder_weights=None).train
@@ -246,3 +247,14 @@ def test_a_full_disk_keeps_the_earlier_state_and_says_to_make_room(tmp_path):
         state.save(after.modules, after.optimizer, {"epoch": 2})
     assert ["state.safetensors"] == [path.name for path in tmp_path.iterdir()]
     assert {"epoch": 1} == state.load(before.modules, before.optimizer)
+
+
+def test_who_may_read_the_weights_is_up_to_the_umask(tmp_path):
+    """safetensors' own `save_file` gives them to their owner alone."""
+    path = tmp_path / "weights.safetensors"
+    before = os.umask(0o027)
+    try:
+        save_tensors({"x": torch.zeros(1)}, path, {})
+    finally:
+        os.umask(before)
+    assert 0o640 == path.stat().st_mode & 0o777

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from host.files import replacing, write_whole
@@ -22,8 +22,8 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -
     """
     try:
         with replacing(path) as aside:
-            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, aside, metadata=meta)
-    except (OSError, SafetensorError) as error:
+            aside.write_bytes(save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, meta))
+    except OSError as error:
         raise TrainingError(
             f"{path} cannot be written ({error}): make room on its disk and run again; what was saved before is kept"
         ) from None
