@@ -307,4 +307,4 @@ def test_the_folds_are_told_by_their_numbers(copy, changes, by, rest):
     change_json(copy / "models/segmenter.json", split=split | changes)
     told = in_one_line(made_anew(copy))
     assert f"into 5 folds {by}" in told
-    assert f"Fold 1 tests, fold 4 chooses the operating point, and the other 3 {rest} What was decided" in told
+    assert f"Fold 1 tests, fold 4 chooses the operating point, and the other 3 {rest} [model.md]" in told
