@@ -95,7 +95,7 @@ def test_each_precision_serves_its_own_operating_point(project):
 @pytest.mark.parametrize(
     ("knobs", "reason"),
     [
-        ({"quantize__min_speed_up": 1000.0}, r"int8 is not served: it is \S+ times as fast, at least 1000"),
+        ({"quantize__min_speed_up": 1000.0}, r"int8 is not served: it is only \S+ times as fast; at least 1000"),
         ({"quantize__max_dice_loss": 0.0, "quantize__max_dice_loss_of_type": 0.0}, r"int8 is not served: Dice of"),
     ],
     ids=["too slow", "too far from fp32"],

@@ -92,7 +92,7 @@ def test_a_further_output_is_named():
 )
 def test_a_config_that_triton_could_not_read_is_refused_with_the_file_to_mend(text):
     with pytest.raises(
-        ExportError, match=r"does not fit Triton's schema: .*mend training/graphs/config\.pbtxt\.template"
+        ExportError, match=r"does not fit Triton's schema: .*correct training/graphs/config\.pbtxt\.template"
     ):
         parse_config(CONFIG + "\n" + text)
 
