@@ -24,7 +24,7 @@ from PIL import Image
 import tiles
 from benchmarks.loopback import serve
 from benchmarks.samples import image_files
-from tiles.fingerprint import SUMS, fingerprint
+from tiles.fingerprint import RUN, SUMS, fingerprint
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES, encode_label
 
@@ -64,7 +64,7 @@ class FakeTriton:
             "input": [_tensor("image")],
             "output": [
                 *map(_tensor, PLANES),
-                {"name": "fingerprint", "data_type": "TYPE_INT64", "dims": [3 * SUMS]},
+                {"name": "fingerprint", "data_type": "TYPE_INT32", "dims": [-1, SUMS]},
                 {"name": "model", "data_type": "TYPE_UINT8", "dims": [LABEL_BYTES]},
             ],
             "instance_group": [{"kind": "KIND_CPU", "count": self._instances, "gpus": []}],
@@ -94,27 +94,29 @@ class _Answer(NamedTuple):
     """What an answer has in common with all others of its shape."""
 
     header: bytes
-    planes: bytes  # probability and type
-    fingerprint: np.ndarray  # of these, (N, 2 · SUMS) int64
+    planes: np.ndarray  # probability and type, (2, N, 1, H32, W32) uint8
+    planes_bytes: bytes
     labels: bytes
 
     @classmethod
     def of(cls, planes: np.ndarray) -> Self:
         """Prepare an answer. Shapes: (2, N, 1, H32, W32) uint8."""
         count, *_ = shape = planes.shape[1:]
-        sizes = {"fingerprint": ("INT64", (count, 3 * SUMS), 8), "model": ("UINT8", (count, LABEL_BYTES), 1)}
+        sizes = {
+            "fingerprint": ("INT32", (count, 3 * math.prod(shape[1:]) // RUN, SUMS), 4),
+            "model": ("UINT8", (count, LABEL_BYTES), 1),
+        }
         outputs = [
             {"name": name, "datatype": kind, "shape": size, "parameters": {"binary_data_size": math.prod(size) * each}}
             for name, (kind, size, each) in {**dict.fromkeys(PLANES, ("UINT8", shape, 1)), **sizes}.items()
         ]
         header = json.dumps({"model_name": MODEL, "model_version": "1", "outputs": outputs}).encode()
-        sums = np.concatenate([fingerprint(plane) for plane in planes], axis=1)
-        return cls(header, planes.tobytes(), sums, encode_label(PARAMETERS).tobytes() * count)
+        return cls(header, planes, planes.tobytes(), encode_label(PARAMETERS).tobytes() * count)
 
     def to(self, canvases: np.ndarray) -> tuple[bytes, int]:
         """Return the body that answers these, and the length of its header."""
-        sums = np.concatenate([fingerprint(canvases), self.fingerprint], axis=1)
-        return self.header + self.planes + sums.tobytes() + self.labels, len(self.header)
+        sums = fingerprint(canvases, *self.planes)
+        return self.header + self.planes_bytes + sums.tobytes() + self.labels, len(self.header)
 
 
 def _tensor(name: str) -> dict[str, Any]:

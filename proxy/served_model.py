@@ -23,7 +23,7 @@ TENSORS = {  # what Triton must say of each
     "output": {
         "probability": ("TYPE_UINT8", DIMS),
         "type": ("TYPE_UINT8", DIMS),
-        "fingerprint": ("TYPE_INT64", [3 * SUMS]),
+        "fingerprint": ("TYPE_INT32", [-1, SUMS]),
         "model": ("TYPE_UINT8", [LABEL_BYTES]),
     },
 }
@@ -110,11 +110,11 @@ def _model(name: str, version: str, parameters: Mapping[str, str]) -> ServedMode
         version=version,
         commit=parameters.get("model.commit") or None,
         dirty=parameters.get("model.commit_dirty") == "true",
-        digest=_digits("model.digest", 64, parameters),
         operating_point=OperatingPoint(
             _threshold(parameters.get("model.threshold", "")), _alarm_score(parameters.get("model.alarm_score", ""))
         ),
         defect_types=_defect_types(parameters.get("model.types", "")),
+        digest=_digits("model.digest", 64, parameters),
     )
 
 

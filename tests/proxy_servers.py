@@ -17,7 +17,7 @@ from proxy.connections import LimitedRunner
 from proxy.errors import NotReadyError
 from proxy.handlers import READINESS
 from proxy.settings import Settings
-from tiles.fingerprint import proof
+from tiles.fingerprint import fingerprint
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import encode_label
 
@@ -155,7 +155,7 @@ class FakeTriton:
         return tensors(
             probability=probability,
             type=defect_type,
-            fingerprint=proof(canvases, probability, defect_type),
+            fingerprint=fingerprint(canvases, probability, defect_type),
             model=np.tile(encode_label(parameters), (len(canvases), 1)),
         )
 
@@ -176,7 +176,7 @@ def model_config():
     }
     names = {"input": ["image"], "output": ["probability", "type"]}
     proofs = [
-        {"name": "fingerprint", "data_type": "TYPE_INT64", "dims": [12]},
+        {"name": "fingerprint", "data_type": "TYPE_INT32", "dims": [-1, 2]},
         {"name": "model", "data_type": "TYPE_UINT8", "dims": [1024]},
     ]
     tensors_of = {
@@ -194,7 +194,7 @@ def model_config():
 
 def tensors(**arrays):
     """Triton's binary answer with these outputs; the dtype and shape are the arrays' own."""
-    names = {"uint8": "UINT8", "float32": "FP32", "int64": "INT64"}
+    names = {"uint8": "UINT8", "float32": "FP32", "int32": "INT32"}
     outputs = [
         {"name": name, "datatype": names[array.dtype.name], "shape": array.shape,
          "parameters": {"binary_data_size": array.nbytes}}

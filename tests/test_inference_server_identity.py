@@ -39,7 +39,11 @@ BROKEN = {
     "too few types": (r"Blowhole,Break,Crack,Fray,Uneven", "Blowhole,Break", "is 'Blowhole,Break' in config.pbtxt"),
     "another threshold": (r"(model.threshold\".*string_value: )\"[^\"]*\"", r'\1"1"', "is '1' in config.pbtxt"),
     "no sha256": (r"parameters \{ key: \"model.sha256\".*\n", "", "config.pbtxt has no parameter model.sha256"),
-    "another signature": (r"\"fingerprint\", data_type: TYPE_INT64", '"fingerprint", data_type: TYPE_INT32', "INT32"),
+    "another signature": (
+        r"\"fingerprint\", data_type: TYPE_INT32",
+        '"fingerprint", data_type: TYPE_INT64',
+        "TYPE_INT64",
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from test_proxy_several_tritons import Balancer
 from proxy import readiness
 from proxy.errors import WrongModelError
 from tests.ports import free_port
-from tiles.fingerprint import proof
+from tiles.fingerprint import fingerprint
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES
 
@@ -34,7 +34,7 @@ def parts(canvases):
     return {
         "probability": probability,
         "type": defect_type,
-        "fingerprint": proof(canvases, probability, defect_type),
+        "fingerprint": fingerprint(canvases, probability, defect_type),
         "model": label,
     }
 
@@ -48,7 +48,7 @@ def changed(array):
 MISMATCHES = {
     "another image's answer": lambda fake, _: fake.echo(OTHER),
     "another image's, of another shape": lambda fake, c: fake.echo(c[..., :32]),
-    "another image's fingerprint": lambda _, c: tensors(**parts(c) | {"fingerprint": proof(OTHER, c, c)}),
+    "another image's fingerprint": lambda _, c: tensors(**parts(c) | {"fingerprint": fingerprint(OTHER, c, c)}),
     "a changed probability": lambda _, c: tensors(**parts(c) | {"probability": changed(255 - c)}),
     "a changed type": lambda _, c: tensors(**parts(c) | {"type": np.full_like(c, 2)}),
     "no label": lambda _, c: tensors(**parts(c)),
@@ -185,18 +185,20 @@ async def is_ready(proxy, expected):
     return expected is proxy.is_ready()
 
 
-async def test_a_large_image_that_takes_long_does_not_make_a_busy_triton_not_ready(fake):
-    async with running_proxy(fake.url, check_interval_s=0.2, connections=0) as proxy:
-        await proxy.analysis(BODY)
-        large = png(texture(1024, 1024))
+async def test_a_check_behind_a_large_image_may_take_longer_than_one_on_an_idle_triton(fake):
+    async with running_proxy(fake.url, connections=0) as proxy:
         fake.open.clear()
         asyncio.get_running_loop().call_later(0.05, fake.open.set)
-        await proxy.analysis(BODY)  # 2048 pixels in 0.05 s: a megapixel may take long
+        await proxy.analysis(BODY)  # 2048 pixels took 0.05 s: a megapixel may take half a minute
         fake.open.clear()
-        post = asyncio.create_task(proxy.analysis(large))
-        await asyncio.sleep(3)
-        assert proxy.is_ready()
+        post = asyncio.create_task(proxy.analysis(png(texture(1024, 1024))))
+        for _ in range(2):
+            await fake.asked.acquire()
+        checking = asyncio.create_task(proxy.check())
+        await asyncio.sleep(1.25 * readiness.CHECK_S)
+        assert (True, False) == (proxy.is_ready(), checking.done())
         fake.open.set()
+        assert await checking
         await post
 
 

@@ -34,7 +34,7 @@ def graph_with(**changes):
 
 TENSORS = ("image", "probability", "type")
 PROOF = {
-    "fingerprint": {"name": "fingerprint", "dtype": TensorProto.INT64, "shape": ["batch", 12]},
+    "fingerprint": {"name": "fingerprint", "dtype": TensorProto.INT32, "shape": ["batch", "runs", 2]},
     "model": {"name": "model", "dtype": TensorProto.UINT8, "shape": ["batch", 1024]},
 }
 
@@ -65,7 +65,7 @@ def test_weights_listed_as_inputs_are_not_part_of_the_signature():
         ({"type": {"dtype": TensorProto.INT64}}, ["output type: .*uint8.*found .*int64"]),
         ({"type": {"shape": ["batch", "height", "width"]}}, [r"output type: .*found .*\[-1, -1, -1\]"]),
         ({"type": None}, ["output type: expected .*found None"]),
-        ({"fingerprint": {"shape": ["batch", 8]}}, [r"output fingerprint: expected .*12.*found .*\[-1, 8\]"]),
+        ({"fingerprint": {"shape": ["batch", 8]}}, [r"output fingerprint: expected .*-1, -1, 2.*found .*\[-1, 8\]"]),
         ({"model": {"dtype": TensorProto.INT8}}, ["output model: .*uint8.*found .*int8"]),
         ({"probability": {"shape": [2, 1, "height", "width"]}, "type": None}, ["output probability", "output type"]),
     ],

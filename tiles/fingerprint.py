@@ -1,50 +1,38 @@
-"""Exact integers that tell images apart: a server's answer brings those of the image that it belongs to.
+"""Exact integers that an answer brings along: they prove that its outputs belong together, and to which image.
 
-The served graph computes the same numbers (`training.graphs.proof`) in types that keep every sum exact. So they are
-equal to the bit on every processor and in every precision of the network.
+The served graph computes the same numbers (`training.graphs.proof`) as 32-bit integers. So they are equal to the bit on
+every processor and in every precision of the network. The input and both outputs are cut into runs of 1024 pixels, and
+each gives two sums.
 """
-
-from functools import lru_cache
 
 import numpy as np
 
-# The weights of a place x are 1 and 1 + (SQUARE · x² + LINEAR · x) mod PRIME: two of a column, two of a row, and so
-# four sums an image. The square keeps a shifted image from looking like the same image with another sum.
-SQUARES, LINEARS = (0, 211), (0, 83)
-COLUMN_PRIME = 61  # a column's weight is a byte for the graph, and float32 keeps a row's sum exact up to EXACT_WIDTH
-ROW_PRIME = 2039  # 255 · 61 · 2039 · 2²⁷ pixels < 2⁵³: the largest MAX_PIXELS stays exact
-EXACT_WIDTH = 2**24 // (255 * COLUMN_PRIME)  # pixels
-SUMS = len(SQUARES) ** 2
-PIXELS_AT_ONCE = 2**17  # as floats they stay in the processor's cache
+RUN = 32 * 32  # pixels; a canvas's sides are multiples of 32
+# The weight of place x in a run is 1 + (SQUARE · x² + LINEAR · x) mod PRIME: a byte, as the graph needs it, and so
+# small that float32 keeps a run's sum exact. The square keeps a shifted image from looking like a darker one.
+SQUARES, LINEARS, PRIMES = (7, 11), (3, 5), (61, 59)
+SUMS = len(PRIMES)  # of a run
 
 
-def fingerprint(images: np.ndarray) -> np.ndarray:
-    """Return four sums of each image's pixels, weighted by their position.
+def weights() -> np.ndarray:
+    """Return the weights of a run's pixels, (RUN, SUMS) uint8, from 1."""
+    places = np.arange(RUN)[:, np.newaxis]
+    return np.asarray(1 + (places * places * SQUARES + places * LINEARS) % PRIMES, np.uint8)
 
-    Shapes: (N, 1, H, W) uint8 → (N, SUMS) int64.
+
+_COLUMNS = np.ascontiguousarray(weights().T, np.float32)  # one by one they take less time than as a matrix
+
+
+def fingerprint(image: np.ndarray, probability: np.ndarray, defect_type: np.ndarray) -> np.ndarray:
+    """Return what the served tensor `fingerprint` must say: the sums of the input and of both outputs, in this order.
+
+    Shapes: three (N, 1, H, W) uint8, H and W multiples of 32 → (N, 3 · H · W / RUN, SUMS) int32.
     """
-    count, _, height, width = images.shape
-    number: type = np.float32 if width <= EXACT_WIDTH else np.float64  # half the time, and as exact
-    columns: np.ndarray = weights(width, COLUMN_PRIME).astype(number)  # (W, 2)
-    rows = images.reshape(count * height, width)
-    step = max(1, PIXELS_AT_ONCE // width)
-    parts = [rows[first : first + step].astype(number) @ columns for first in range(0, len(rows), step)]
-    by_row = np.concatenate(parts).reshape(count, 1, height, 2)
-    wrapped = by_row.astype(np.int64).astype(np.int32)  # as the graph's 32-bit sums of an image wider than 130,000
-    sums: np.ndarray = weights(height, ROW_PRIME).T.astype(np.float64) @ wrapped.astype(np.float64)  # (N, 1, 2, 2)
-    return sums.astype(np.int64).reshape(count, SUMS)
-
-
-def proof(image: np.ndarray, probability: np.ndarray, defect_type: np.ndarray) -> np.ndarray:
-    """Return what the served tensor `fingerprint` must say: the fingerprints of the input and of both outputs.
-
-    Shapes: three (N, 1, H, W) uint8 → (N, 3 · SUMS) int64.
-    """
-    return np.concatenate([fingerprint(each) for each in (image, probability, defect_type)], axis=1)
-
-
-@lru_cache(maxsize=256)
-def weights(length: int, prime: int) -> np.ndarray:
-    """Return the weights of the places 0 … length - 1, (length, 2) int64."""
-    places = np.arange(length)[:, np.newaxis]
-    return 1 + (places * places * SQUARES + places * LINEARS) % prime
+    planes = (image, probability, defect_type)
+    count, runs = len(image), image[0].size // RUN
+    sums = np.empty((count, len(planes), runs, SUMS), np.int32)
+    for place, plane in enumerate(planes):
+        numbers = plane.reshape(count, runs, RUN).astype(np.float32)
+        for which, column in enumerate(_COLUMNS):
+            sums[:, place, :, which] = numbers @ column
+    return sums.reshape(count, -1, SUMS)

@@ -2,8 +2,8 @@
 
 Two outputs are added to a graph of any precision, after it was converted, so no conversion touches them:
 
-    fingerprint  INT64 [N, 12]    four exact sums of the input and of each output: `tiles.fingerprint` has the twin
-    model        UINT8 [N, 1024]  the model's label, a constant: `tiles.label`
+    fingerprint  INT32 [N, 3 · H · W / 1024, 2]  sums of input and outputs: `tiles.fingerprint` has the twin
+    model        UINT8 [N, 1024]                 the model's label, a constant: `tiles.label`
 """
 
 import hashlib
@@ -15,13 +15,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tiles.fingerprint import COLUMN_PRIME, LINEARS, ROW_PRIME, SQUARES, SUMS
+from tiles.fingerprint import RUN, SUMS, weights
 from tiles.label import LABEL_BYTES, encode_label
 from training.errors import ExportError
 from training.graphs.tensors import FINGERPRINT, INPUT, LABEL, OUTPUTS
 
 PREFIX = "proof_"  # of every node and value that is added
-SUMS_IN_ALL = (1 + len(OUTPUTS)) * SUMS
 
 
 def with_proof(model: onnx.ModelProto, parameters: Mapping[str, str]) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -57,46 +56,21 @@ def _remove_proof(graph: onnx.GraphProto) -> None:
 
 
 def _add_fingerprint(graph: onnx.GraphProto) -> None:
-    """Add rows · planes · columns, where each weight is a number of its row or column alone."""
-    _constant(graph, "zero", 0)
-    _constant(graph, "one", 1)
-    _constant(graph, "shape", [0, SUMS_IN_ALL])  # 0 keeps N
-    rows = _weights(graph, "rows", axis=2, prime=ROW_PRIME, shape=(2, 1), dtype=TensorProto.DOUBLE)  # (2, H)
-    columns = _weights(graph, "columns", axis=3, prime=COLUMN_PRIME, shape=(1, 2), dtype=TensorProto.UINT8)  # (W, 2)
+    """Add two sums of each run of pixels: one product of bytes with constants, which waits for no shape."""
+    _constant(graph, "runs_of_pixels", [0, -1, RUN], np.int64)  # 0 keeps N
+    _constant(graph, "weights", weights(), np.uint8)
     planes = _node(graph, "Concat", [INPUT, *OUTPUTS], "planes", axis=1)  # (N, 3, H, W)
-    by_row = _node(graph, "MatMulInteger", [planes, columns], "by_row")  # (N, 3, H, 2)
-    numbers = _node(graph, "Cast", [by_row], "numbers", to=TensorProto.DOUBLE)
-    sums = _node(graph, "MatMul", [rows, numbers], "sums")  # (N, 3, 2, 2)
-    integers = _node(graph, "Cast", [sums], "integers", to=TensorProto.INT64)
-    graph.node.append(helper.make_node("Reshape", [integers, PREFIX + "shape"], [FINGERPRINT], PREFIX + FINGERPRINT))
-    graph.output.append(helper.make_tensor_value_info(FINGERPRINT, TensorProto.INT64, [_batch(graph), SUMS_IN_ALL]))
-
-
-def _weights(graph: onnx.GraphProto, name: str, *, axis: int, prime: int, shape: tuple[int, int], dtype: int) -> str:
-    """Add the weights of the places along an axis; `shape` puts the two of each place into columns or rows."""
-    _constant(graph, f"{name}_squares", np.reshape(SQUARES, shape))
-    _constant(graph, f"{name}_linears", np.reshape(LINEARS, shape))
-    _constant(graph, f"{name}_prime", prime)
-    _constant(graph, f"{name}_axis", [shape.index(2)])
-    length = _node(graph, "Shape", [INPUT], f"{name}_length", start=axis, end=axis + 1)
-    number = _node(graph, "Squeeze", [length], f"{name}_number")
-    range_ = _node(graph, "Range", [PREFIX + "zero", number, PREFIX + "one"], f"{name}_range")
-    places = _node(graph, "Unsqueeze", [range_, PREFIX + f"{name}_axis"], f"{name}_places")
-    square = _node(graph, "Mul", [places, places], f"{name}_square")
-    quadratic = _node(graph, "Mul", [square, PREFIX + f"{name}_squares"], f"{name}_quadratic")
-    linear = _node(graph, "Mul", [places, PREFIX + f"{name}_linears"], f"{name}_linear")
-    both = _node(graph, "Add", [quadratic, linear], f"{name}_both")
-    rest = _node(graph, "Mod", [both, PREFIX + f"{name}_prime"], f"{name}_rest")
-    weights = _node(graph, "Add", [rest, PREFIX + "one"], f"{name}_weights")
-    return _node(graph, "Cast", [weights], name, to=dtype)
+    runs = _node(graph, "Reshape", [planes, PREFIX + "runs_of_pixels"], "runs")  # (N, 3 · H · W / RUN, RUN)
+    graph.node.append(
+        helper.make_node("MatMulInteger", [runs, PREFIX + "weights"], [FINGERPRINT], PREFIX + FINGERPRINT)
+    )
+    graph.output.append(helper.make_tensor_value_info(FINGERPRINT, TensorProto.INT32, [_batch(graph), "runs", SUMS]))
 
 
 def _add_label(graph: onnx.GraphProto, label: np.ndarray) -> None:
     _constant(graph, "label", label[np.newaxis], np.uint8)  # (1, LABEL_BYTES)
-    _constant(graph, "label_length", [LABEL_BYTES])
-    batch = _node(graph, "Shape", [INPUT], "batch", start=0, end=1)
-    shape = _node(graph, "Concat", [batch, PREFIX + "label_length"], "label_shape", axis=0)
-    graph.node.append(helper.make_node("Expand", [PREFIX + "label", shape], [LABEL], PREFIX + LABEL))
+    batch = _node(graph, "Shape", [INPUT], "batch", start=0, end=2)  # [N, 1]
+    graph.node.append(helper.make_node("Expand", [PREFIX + "label", batch], [LABEL], PREFIX + LABEL))
     graph.output.append(helper.make_tensor_value_info(LABEL, TensorProto.UINT8, [_batch(graph), LABEL_BYTES]))
 
 
@@ -106,7 +80,7 @@ def _batch(graph: onnx.GraphProto) -> str:
     return name
 
 
-def _constant(graph: onnx.GraphProto, name: str, value: object, dtype: type = np.int64) -> None:
+def _constant(graph: onnx.GraphProto, name: str, value: object, dtype: type) -> None:
     graph.initializer.append(numpy_helper.from_array(np.asarray(value, dtype), PREFIX + name))
 
 

@@ -16,11 +16,12 @@ import onnx
 
 from host.files import replacing, write_whole
 from tiles.canvas import canvas_size
+from tiles.fingerprint import SUMS
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES
 from training.dataset.index import Entry
 from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_CONFIG_FILES, GPU_GRAPH_FILE
-from training.graphs.proof import SUMS_IN_ALL, with_proof
+from training.graphs.proof import with_proof
 from training.graphs.session import open_session, run
 from training.graphs.signature import refuse_other_signature
 from training.graphs.tensors import INPUT
@@ -62,8 +63,8 @@ def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file
     return _template("config").substitute(
         graph_file=graph_file.name,
         max_batch_size=max_batch_size,
-        sums=SUMS_IN_ALL,
         label_bytes=LABEL_BYTES,
+        sums=SUMS,
         parameters="\n".join(lines),
     )
 
