@@ -21,7 +21,6 @@ from proxy.batcher import Batcher
 from proxy.segmenter import Segmentation, Segmenter
 from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
-from tiles.fingerprint import fingerprint
 from tiles.operating_point import OperatingPoint
 
 ROUNDS = 25  # of which the median counts
@@ -66,9 +65,6 @@ async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
         "summarize": summarized,
         "encode_png": lambda number: represent_png(analyses[number]),
         "encode_json": lambda number: represent_json(analyses[number]),
-        "prove": lambda number: fingerprint(
-            canvases[number][np.newaxis], batches[number].probability, batches[number].defect_type
-        ),
         "batch": lambda number: batcher.submit(canvases[number], deadline=clock() + TIMEOUT_S),
         "infer": lambda number: segmenter.infer(canvases[number][np.newaxis]),
     }
