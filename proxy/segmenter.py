@@ -38,10 +38,11 @@ BYTES_AT_ONCE = 2**20  # aiohttp warns of a larger body
 UNCOMPRESSED = {"Accept-Encoding": "identity"}  # aiohttp asks for gzip, on which Triton spends 4 ms an image
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
 BAD_COMPRESSION = (zlib.error, EOFError, gzip.BadGzipFile)
-# What Triton 24.10 says of a stub that was late: from then on its answers may be other requests'.
-UNHEALTHY = re.compile("is not healthy|health mutex")
+# What Triton 24.10 says of a stub that was late, and of one whose answers are shifted: they may be other requests'.
+UNHEALTHY = re.compile("is not healthy|health mutex|failed to reserve")
 END_SERVER = "end_server"  # a parameter of an inference request, which our backend knows and no other one reads
 END_S = 2.0  # that Triton may take to end; if it does not, readiness tells
+GOLDEN = golden_canvas()[np.newaxis]  # (1, 1, H, W)
 SMALLEST = np.zeros((1, 1, 32, 32), np.uint8)
 
 
@@ -119,7 +120,7 @@ class Segmenter:
                     config = await client.get_model_config(self._model_name, headers=dict(UNCOMPRESSED))
             try:
                 contract = read_contract(metadata, config)
-                answer = await self._infer(client, golden_canvas()[np.newaxis], timeout_s)
+                answer = await self._infer(client, GOLDEN, timeout_s)
                 _require_golden(contract, answer, tolerance)
             except WrongModelError as error:
                 raise WrongModelError(f"Triton at {self._url} serves another {self._model_name!r}: {error}") from None
