@@ -48,15 +48,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("pattern", "replacement", "words"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_configuration_is_refused_within_2_s_with_the_reason_as_the_last_line(
+def test_a_broken_configuration_is_refused_with_the_reason_as_the_last_line(
     serving_python: Path, repository: Path, pattern: str, replacement: str, words: str
 ) -> None:
     edit(repository, pattern, replacement)
-    started_s = time.monotonic()
 
     status, said = refusal(serving_python, repository)
 
-    assert 2 > time.monotonic() - started_s
     assert (6, True) == (status, words in said.splitlines()[-1]), said
 
 
