@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 STAGE = """
-import sys, tempfile, time
+import signal, sys, tempfile, time
 from training.errors import exit_status
 
 def main():
@@ -17,6 +17,7 @@ def main():
         print("writing aside", flush=True)
         time.sleep(60)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 sys.exit(exit_status(main))
 """
 

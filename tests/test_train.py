@@ -373,7 +373,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
 def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting_run, "gather_object", lambda epochs: [*epochs, 3])  # of this process and another
     with pytest.raises(
-        TrainingError, match=rf"after epochs 0, 3, as {tmp_path} is on one machine alone: share the folder"
+        TrainingError, match=rf"found different saved epochs \(0, 3\), because {tmp_path} is only on one machine: share"
     ):
         train_in(tmp_path, Ledger())
 
