@@ -239,7 +239,7 @@ def test_the_shipped_results_make_a_comment_without_cml(tmp_path: Path) -> None:
     assert "the comment is only on the run's page" in done.stderr
     comment = (tmp_path / "summary").read_text()
     assert 2 == comment.count("xychart-beta")
-    assert "| Dice of Uneven " in comment
+    assert "| Dice of Uneven, pooled " in comment
 
 
 @pytest.fixture
