@@ -153,6 +153,10 @@ def backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     triton.TritonError = str
     triton.InferenceResponse = Response
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", triton)
+    # a real one would end this process and its parent as soon as this process stood still
+    idle = SimpleNamespace(start=lambda: None, check=lambda: None)
+    monkeypatch.setitem(sys.modules, "watchdog", SimpleNamespace(Watchdog=lambda _regions: idle))
+    monkeypatch.delitem(sys.modules, "inference_server.backends.onnxruntime.model", raising=False)
     monkeypatch.syspath_prepend(ROOT / "inference_server/backends/onnxruntime")
     module = importlib.import_module("inference_server.backends.onnxruntime.model")
     instance = module.TritonPythonModel()
