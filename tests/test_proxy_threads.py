@@ -1,6 +1,9 @@
 """Work beside the event loop: nothing of it waits where neither a deadline nor a client's leaving reaches it."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -55,3 +58,14 @@ async def test_a_thread_whose_client_has_left_is_not_free_before_its_work_is_don
     go_on.set()
     await threads.run(lambda: ended.append("third"), deadline=soon(60))
     assert ["first", "third"] == ended
+
+
+def test_a_product_of_matrices_starts_no_threads_that_keep_the_cores_busy():
+    """OpenBLAS's own would wait in a loop for the next product, on the cores that Triton needs."""
+    program = (
+        "import os, proxy.segmenter, numpy as np; a = np.ones((600, 600), np.float32); a @ a;"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "1" == done.stdout.strip()
