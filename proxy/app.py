@@ -16,6 +16,7 @@ from proxy.api_keys import ApiKeys
 from proxy.batcher import Batcher
 from proxy.connection_limits import Limits
 from proxy.connections import LimitedRunner, connections_allowed, invite_later
+from proxy.contract import Contract
 from proxy.cors import Cors, preflight
 from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError, ModelRefusedError, WrongModelError
@@ -24,7 +25,6 @@ from proxy.middleware import CORS, DRAINING, TELEMETRY, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
-from proxy.served_model import Contract
 from proxy.settings import Settings
 from proxy.telemetry import Telemetry
 from proxy.threads import Threads

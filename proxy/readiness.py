@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import structlog
 
+from proxy.contract import Contract
 from proxy.errors import (
     MismatchedAnswerError,
     NotReadyError,
@@ -19,7 +20,7 @@ from proxy.errors import (
     WrongModelError,
 )
 from proxy.segmenter import Segmentation, Segmenter
-from proxy.served_model import Contract, ServedModel
+from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
 
 FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval
