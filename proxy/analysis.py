@@ -9,7 +9,7 @@ import numpy as np
 
 import tiles
 from proxy.errors import SegmenterAnswerError
-from proxy.regions import Regions, find_regions
+from proxy.regions import Labels, Region, label_regions, measure_regions
 from proxy.segmenter import Segmentation
 from proxy.served_model import ServedModel
 from tiles.operating_point import OperatingPoint, level_of, probability_of
@@ -82,9 +82,14 @@ class Analysis:
         return majority(self.type_pixels)
 
     @cached_property
-    def regions(self) -> Regions | None:
-        """The connected regions of the mask; None for a mask without a pixel, which most are."""
-        return find_regions(self.mask, self.probability, self.defect_type) if self.defect_pixels else None
+    def labels(self) -> Labels | None:
+        """Which pixel belongs to which region; None for a mask without a pixel, which most are."""
+        return label_regions(self.mask) if self.defect_pixels else None
+
+    @cached_property
+    def regions(self) -> Sequence[Region]:
+        """The connected regions of the mask, the highest score first."""
+        return () if self.labels is None else measure_regions(self.labels, self.probability, self.defect_type)
 
 
 def verdict_of(score: float, alarm_score: float, review_score: float | None) -> str:

@@ -46,12 +46,11 @@ def represent_png(report: Report, view: str) -> Representation:
 def summary(report: Report) -> dict[str, str]:
     """Return the figures and the model as texts; what there is none of is left out."""
     analysis, model = report.analysis, report.analysis.model
-    regions = analysis.regions
     texts = {
         "Verdict": analysis.verdict,
         "Defective": _yes(analysis.defective),
         "Defect-Pixels": str(analysis.defect_pixels),
-        "Defects": str(len(regions.found) if regions is not None else 0),
+        "Defects": str(len(analysis.regions)),
         "Score": str(analysis.score),
         "Alarm-Score": str(analysis.point.alarm_score),
         "Threshold": str(analysis.threshold),

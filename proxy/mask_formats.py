@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from proxy.analysis import Analysis
-from proxy.regions import Region, Regions
+from proxy.regions import Labels, Region
 
 # Between a pixel in a region, 1, and one outside, 0; a little below the middle, so that pixels that touch at a corner
 # stay one polygon, as they are one region. Rounding to HALVES takes the difference out again.
@@ -35,8 +35,8 @@ def run_lengths(analysis: Analysis) -> dict[str, Any]:
 
 def polygons(analysis: Analysis) -> dict[str, Any]:
     """Return each region's outline and holes: a pixel belongs to it if its centre lies in the one and in no other."""
-    regions = analysis.regions
-    return {"polygons": [_polygon(each, regions) for each in regions.found] if regions is not None else []}
+    labels = analysis.labels
+    return {"polygons": [_polygon(each, labels) for each in analysis.regions] if labels is not None else []}
 
 
 def none(_analysis: Analysis) -> dict[str, Any]:
@@ -44,18 +44,18 @@ def none(_analysis: Analysis) -> dict[str, Any]:
     return {}
 
 
-def _polygon(region: Region, regions: Regions) -> dict[str, Any]:
+def _polygon(region: Region, found: Labels) -> dict[str, Any]:
     """Return the outline of one region in pixels, where pixel (row i, column j) covers [j, j + 1] x [i, i + 1]."""
-    lines = outlines(region, regions)
+    lines = outlines(region, found)
     outer, *holes = ((HALVES * line).round() / HALVES for line in lines)
     return {"outer": outer.tolist(), "holes": [hole.tolist() for hole in holes]}
 
 
-def outlines(region: Region, regions: Regions) -> list[np.ndarray]:
+def outlines(region: Region, found: Labels) -> list[np.ndarray]:
     """Return a region's outer outline, and its holes' after it; each (points, 2) float64, x and y."""
     x, y, width, height = region.box
-    top, left = y - regions.top, x - regions.left
-    inside = regions.labels[top : top + height, left : left + width] == region.label
+    top, left = y - found.top, x - found.left
+    inside = found.labels[top : top + height, left : left + width] == region.label
     padded = np.pad(inside, 1).astype(np.float64)
     generator = contourpy.contour_generator(
         x=np.arange(x - 0.5, x + width + 1), y=np.arange(y - 0.5, y + height + 1), z=padded,

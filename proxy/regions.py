@@ -3,7 +3,6 @@
 Every figure is computed for all regions at once: a mask of speckles has thousands.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cc3d
@@ -27,7 +26,7 @@ class Region(NamedTuple):
     """One connected region.
 
     Attributes:
-        label: its number in `Regions.labels`, from 1.
+        label: its number in `Labels.labels`.
         type_number: the defect type of most of its pixels, counted from 1.
         score: 0–1, the mean of its 32 highest probabilities, or of all if there are fewer.
         area: pixels.
@@ -43,43 +42,58 @@ class Region(NamedTuple):
     centroid: tuple[float, float]
 
 
-class Regions(NamedTuple):
-    """All regions of a mask, the highest score first, and which pixel belongs to which.
+class Labels(NamedTuple):
+    """Which pixel belongs to which region.
 
-    Shapes: labels (h, w), 0 where no region is; its first pixel is the image's pixel (left, top).
+    Attributes:
+        labels: (h, w), 0 where no region is; its first pixel is the image's pixel (left, top).
+        count: of the regions; they are numbered from 1.
     """
 
-    found: Sequence[Region]
     labels: np.ndarray
+    count: int
     top: int
     left: int
 
+    def crop(self, plane: np.ndarray) -> np.ndarray:
+        """Return the same part of another array. Shapes: (H, W) → (h, w)."""
+        height, width = self.labels.shape
+        return plane[self.top : self.top + height, self.left : self.left + width]
 
-def find_regions(mask: np.ndarray, probability: np.ndarray, defect_type: np.ndarray) -> Regions:
-    """Find the regions of a mask.
 
-    Shapes: all (H, W); bool, uint8 (P(defect) · 255) and uint8 (counted from 1). The mask has at least one pixel.
-    """
+def label_regions(mask: np.ndarray) -> Labels:
+    """Number the regions of a mask that has at least one pixel. Shapes: (H, W) bool."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
-    around = np.s_[top : rows[-1] + 1, left : columns[-1] + 1]
-    inside = np.ascontiguousarray(mask[around])
-    # cc3d 4.1.1 labels pixels outside of a mask that is bool
+    inside = np.ascontiguousarray(mask[top : rows[-1] + 1, left : columns[-1] + 1])
+    # as bytes: cc3d 4.1.1 labels pixels outside of a mask that is bool
     labels, count = cc3d.connected_components(inside.view(np.uint8), connectivity=CONNECTIVITY, return_N=True)
+    return Labels(labels, count, top, left)
+
+
+def measure_regions(found: Labels, probability: np.ndarray, defect_type: np.ndarray) -> list[Region]:
+    """Return the regions, the highest score first; then the largest, then from the top.
+
+    Shapes: both (H, W) uint8: P(defect) · 255, and the types counted from 1.
+    """
+    labels, count, top, left = found
+    inside = labels > 0
+    numbers = labels[inside]  # (defective pixels,)
     statistics = cc3d.statistics(labels, no_slice_conversion=True)
-    places = labels[inside]  # (defective pixels,)
-    types = _majorities(places, defect_type[around][inside], count)
-    scores = _scores(places, probability[around][inside], count)
-    areas = statistics["voxel_counts"][1:].tolist()
-    boxes = statistics["bounding_boxes"][1:].tolist()  # first and last row, first and last column
-    centroids = (statistics["centroids"][1:] + (top, left)).round(1).tolist()
-    found = [
-        Region(label, types[place], scores[place], areas[place],
-               Box(left + x0, top + y0, x1 - x0 + 1, y1 - y0 + 1), (centroids[place][1], centroids[place][0]))
-        for place, (label, (y0, y1, x0, x1)) in enumerate(enumerate(boxes, 1))
-    ]  # fmt: skip
-    found.sort(key=lambda each: (-each.score, -each.area, each.box.y, each.box.x))
-    return Regions(found, labels, top, left)
+    regions = [
+        Region(label, kind, score, area, Box(left + x0, top + y0, x1 - x0 + 1, y1 - y0 + 1), (x, y))
+        for label, kind, score, area, (y0, y1, x0, x1), (y, x) in zip(
+            range(1, count + 1),
+            _majorities(numbers, found.crop(defect_type)[inside], count),
+            _scores(numbers, found.crop(probability)[inside], count),
+            statistics["voxel_counts"][1:].tolist(),
+            statistics["bounding_boxes"][1:].tolist(),  # first and last row, first and last column
+            (statistics["centroids"][1:] + (top, left)).round(1).tolist(),
+            strict=True,
+        )
+    ]
+    regions.sort(key=lambda each: (-each.score, -each.area, each.box.y, each.box.x))
+    return regions
 
 
 def _majorities(labels: np.ndarray, types: np.ndarray, count: int) -> list[int]:

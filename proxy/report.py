@@ -1,8 +1,8 @@
 """An analysis together with what its request brought, and its figures by their names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,20 +27,24 @@ class Report:
         analysis: what is found.
         image: (H, W) uint8, the decoded upload.
         remarks: on the file.
-        part: the part's name, as the client gave it.
         sha256: of the model's file, where it is known.
+        part: the part's name, as the client gave it.
     """
 
     analysis: Analysis
     image: np.ndarray
     remarks: Sequence[Remark] = ()
-    part: str | None = None
     sha256: str | None = None
+    part: str | None = None
 
     @property
     def warnings(self) -> list[Remark]:
         """The remarks on the file and on the image."""
         return [*self.remarks, *([] if self.analysis.familiar else [STRANGE])]
+
+    def of_part(self, part: str | None) -> Self:
+        """Return the same with the part's name."""
+        return self if part is None else replace(self, part=part)
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -48,7 +52,6 @@ def figures(report: Report) -> dict[str, Any]:
     analysis = report.analysis
     height, width = analysis.mask.shape
     names = analysis.model.defect_types
-    regions = analysis.regions.found if analysis.regions is not None else ()
     return {
         "width": width,
         "height": height,
@@ -60,7 +63,7 @@ def figures(report: Report) -> dict[str, Any]:
         "threshold": analysis.threshold,
         "type": analysis.majority_type,
         "types": analysis.type_pixels,
-        "defects": [describe_region(each, names) for each in regions],
+        "defects": [describe_region(each, names) for each in analysis.regions],
         "novelty": analysis.novelty,
         "familiar": analysis.familiar,
         "warnings": [remark._asdict() for remark in report.warnings],

@@ -35,8 +35,7 @@ def overlay_view(report: Report) -> Image.Image:
     pixels = np.repeat(report.image[:, :, np.newaxis], 3, axis=2)
     pixels[_around(analysis.mask)] = LINE
     picture = Image.fromarray(pixels)
-    if analysis.regions is not None:
-        _label(picture, analysis)
+    _label(picture, analysis)
     return picture
 
 
@@ -67,7 +66,7 @@ def _around(mask: np.ndarray) -> np.ndarray:
 def _label(picture: Image.Image, analysis: Analysis) -> None:
     """Write each defect's type and score above it, or below it where there is no room."""
     draw, font = ImageDraw.Draw(picture), _font()
-    for region in islice(analysis.regions.found if analysis.regions is not None else (), LABELS):
+    for region in islice(analysis.regions, LABELS):
         text = f"{analysis.model.defect_types[region.type_number - 1]} {region.score:.2f}"
         above = region.box.y - FONT_SIZE - 4
         top = above if above >= 0 else min(region.box.y + region.box.height + 2, picture.height - FONT_SIZE - 2)
