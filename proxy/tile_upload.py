@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ MAX_FILES = 32
 NAME_CHARACTERS = 255  # of a file's name, in the answer
 SERVER_ERROR = 500
 
-Look = Callable[[bytes], bool]
+L = TypeVar("L", bound=Callable[[bytes], bool])
 
 
 class TileFile(NamedTuple):
@@ -38,7 +38,9 @@ class TileReader:
         self._pace = pace
         self._all_bytes = MAX_FILES * (max_bytes + FORM_OVERHEAD_BYTES)
 
-    async def read(self, holding: ExitStack, make_look: Callable[[], Look], take: Callable[[TileFile, Look], None]) -> str | None:
+    async def read(
+        self, holding: ExitStack, make_look: Callable[[], L], take: Callable[[TileFile, L], None]
+    ) -> str | None:
         """Give each file to `take` as soon as it is there; return the part that the form names.
 
         holding: keeps the files counted until it ends. make_look: makes a `look` as `File` wants it, for each file.
@@ -64,7 +66,9 @@ class TileReader:
             raise WrongFieldError(f"the form has no field {IMAGE!r}: send each image of the tile in one")
         return part
 
-    async def _read_file(self, field: Field, holding: ExitStack, look: Look, progress: Progress) -> TileFile:
+    async def _read_file(
+        self, field: Field, holding: ExitStack, look: Callable[[bytes], bool], progress: Progress
+    ) -> TileFile:
         held = holding.enter_context(self._memory.hold(self._request.remote or ""))
         name = None if field.filename is None else _as_text(field.filename)
         try:
@@ -82,7 +86,9 @@ class TileReader:
         async for chunk in field.chunks:
             progress.add(len(chunk))
             if progress.size > self._all_bytes:
-                raise UploadTooLargeError(f"the images have more than {self._all_bytes} bytes together: send fewer or smaller ones")
+                raise UploadTooLargeError(
+                    f"the images have more than {self._all_bytes} bytes together: send fewer or smaller ones"
+                )
 
 
 def _as_text(name: str) -> str:

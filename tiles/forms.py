@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from tiles import bmp, jpeg, png, tiff
+from tiles import bmp, jpeg, png, tiff, tiff_tags
 from tiles.budget import Budget
 from tiles.errors import NotAnImageError, TruncatedImageError
 from tiles.structure import Essence, Size
 
 READ = "JPEG, PNG, TIFF and BMP"
-SIGNATURES = (jpeg.SIGNATURE, png.SIGNATURE, *tiff.SIGNATURES, bmp.SIGNATURE)
+SIGNATURES = (jpeg.SIGNATURE, png.SIGNATURE, *tiff_tags.SIGNATURES, bmp.SIGNATURE)
 BROKEN = {"JPEG": (0, b"\xff\xd8"), "PNG": (1, b"PNG")}  # what is left of a signature in a damaged file, and where
 OTHERS = {  # what stands where in files that people have and that are not read
     "WebP": (8, b"WEBP"),
@@ -46,7 +46,7 @@ def require_form(data: bytes) -> Form:
         return jpeg
     if data.startswith(png.SIGNATURE):
         return png
-    if data.startswith(tiff.SIGNATURES):
+    if data.startswith(tiff_tags.SIGNATURES):
         return tiff
     if data.startswith(bmp.SIGNATURE):
         return bmp
