@@ -7,8 +7,8 @@ import pytest
 from proxy_servers import FakeTriton, model_config, png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
+from proxy.contract import read_contract
 from proxy.errors import WrongModelError
-from proxy.served_model import read_contract
 
 BODY = png(texture(32, 40))
 
