@@ -1,0 +1,148 @@
+"""Answer → mask and overlay as PNG files that carry the answer's figures as text.
+
+Both are drawn here, because each view of the service costs another inference. The overlay is a PNG with a palette, the
+image's greys and the colours of the drawing: as quick to write as the grey image itself.
+"""
+
+import io
+from functools import cache
+from typing import Any
+
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+
+from client.analysis import Analysis, Defect
+from client.mask import Mask
+
+GREYS = 254  # of the palette; the other two are:
+CONTOUR, PAPER = 254, 255
+PALETTE = [level for grey in range(GREYS) for level in (grey,) * 3] + [255, 120, 0, 20, 20, 20]
+FONT_PIXELS = 13
+LABELS = 50  # more would hide the image
+GAP = 2  # pixels around a label
+TO_EIGHT_BITS = 1 / 256
+QUICKLY = {"compress_level": 1, "compress_type": 2}  # 2: Huffman's code alone, a quarter of the time for 2 % more bytes
+
+
+def mask_png(analysis: Analysis) -> bytes:
+    """Return the mask as a 1-bit PNG, white where defective."""
+    return _png(_mask_image(analysis.mask).convert("1", dither=Image.Dither.NONE), analysis, compress_level=1)
+
+
+def overlay_png(image: bytes, analysis: Analysis) -> bytes:
+    """Return the image as a PNG with a contour around each defect, outside of it, and its type and score.
+
+    Raises: OSError or ValueError, if Pillow cannot read the image or reads another size.
+    """
+    grey = _read_grey(image)
+    if grey.size != (analysis.width, analysis.height):
+        raise ValueError(f"the image has {grey.size} pixels here, {(analysis.width, analysis.height)} at the service")
+    picture = Image.frombytes("P", grey.size, grey.point(_below_colours()).tobytes())
+    picture.putpalette(PALETTE)
+    if analysis.defects:
+        picture.paste(CONTOUR, mask=_surroundings(_mask_image(analysis.mask)))
+        draw = ImageDraw.Draw(picture)
+        for defect in reversed(analysis.defects[:LABELS]):  # the surest on top
+            _label(draw, picture.size, defect)
+    return _png(picture, analysis, **QUICKLY)
+
+
+def text_chunks(analysis: Analysis) -> dict[str, str]:
+    """Return the figures that a picture carries: those of the service's PNG headers, without `Tile-`."""
+    model = analysis.model
+    figures = {
+        "Verdict": analysis.verdict,
+        "Defective": analysis.defective,
+        "Defect-Pixels": analysis.defect_pixels,
+        "Defects": len(analysis.defects),
+        "Score": analysis.score,
+        "Alarm-Score": analysis.alarm_score,
+        "Threshold": analysis.threshold,
+        "Type": analysis.type or "none",
+        "Familiar": "unknown" if analysis.familiar is None else analysis.familiar,
+        "Novelty": analysis.novelty,
+        "Warnings": ",".join(each.code for each in analysis.warnings) or None,
+        "Part": analysis.part,
+        "Model": f"{model.name}/{model.version}",
+        "Model-Sha256": model.sha256,
+        "Model-Commit": model.commit,
+        "Model-Dirty": model.dirty,
+        "Model-Data": model.data,
+    }
+    return {key: _written(value) for key, value in figures.items() if value is not None}
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _png(picture: Image.Image, analysis: Analysis, **how: int) -> bytes:
+    chunks = PngInfo()
+    for key, value in text_chunks(analysis).items():
+        chunks.add_text(key, value)  # as iTXt where it is not Latin-1
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", pnginfo=chunks, **how)
+    return buffer.getvalue()
+
+
+def _mask_image(mask: Mask) -> Image.Image:
+    """Return the mask as a grey image, 255 where defective."""
+    turned = Image.frombytes("L", (mask.height, mask.width), mask.columns(defective=b"\xff"))
+    return turned.transpose(Image.Transpose.TRANSPOSE)
+
+
+def _read_grey(data: bytes) -> Image.Image:
+    """Read an image as the service does: as stored, without an EXIF orientation, the upper 8 bits of 16."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("L", image.size)
+        if image.mode.startswith("I"):
+            return image.convert("I").point(_upper_bits).convert("L")
+        return image.convert("L")
+
+
+def _upper_bits(level: Any) -> Any:
+    """Scale 16 bits to 8; Pillow applies it to all pixels at once."""
+    return level * TO_EIGHT_BITS
+
+
+@cache
+def _below_colours() -> list[int]:
+    return [min(grey, GREYS - 1) for grey in range(256)]
+
+
+def _surroundings(mask: Image.Image) -> Image.Image:
+    """Return the sound pixels that touch a defective one, as 255."""
+    wide = Image.new("L", (mask.width + 2, mask.height + 2))  # what Pillow shifts out on one side comes in on the other
+    wide.paste(mask, (1, 1))
+    for step in ((1, 0), (0, 1)):
+        back = (-step[0], -step[1])
+        shifted = ImageChops.lighter(ImageChops.offset(wide, *step), ImageChops.offset(wide, *back))
+        wide = ImageChops.lighter(wide, shifted)
+    return ImageChops.subtract(wide.crop((1, 1, mask.width + 1, mask.height + 1)), mask)
+
+
+def _label(draw: ImageDraw.ImageDraw, size: tuple[int, int], defect: Defect) -> None:
+    """Write `Blowhole 0.97` above the defect, or below it where there is no room above; within the image."""
+    text, box = f"{defect.type} {defect.score:.2f}", defect.box
+    _, _, right, bottom = _font().getbbox(text)
+    width, height = int(right) + 2 * GAP, int(bottom) + 2 * GAP
+    left = max(0, min(box.x, size[0] - width))
+    above, below = box.y - height - 1, box.y + box.height + 1
+    top = above if above >= 0 else max(0, min(below, size[1] - height))
+    draw.rectangle((left, top, left + width - 1, top + height - 1), fill=PAPER)
+    draw.text((left + GAP, top + GAP), text, fill=CONTOUR, font=_font())
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(FONT_PIXELS)
+
+
+def read_text(data: bytes) -> dict[str, str]:
+    """Read the text that a PNG file carries.
+
+    Raises: OSError or ValueError, if it is no PNG file.
+    """
+    with PngImageFile(io.BytesIO(data)) as image:
+        image.load()  # text may stand behind the pixels
+        return {key: str(value) for key, value in image.text.items()}
