@@ -4,6 +4,7 @@ A run that ends early leaves at most a broken last line, which counts as none. A
 its part and the operating point that was asked for, not to the file's name or date.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -37,14 +38,10 @@ class Journal:
         self._file: BinaryIO
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("a+b")
-        self._file.seek(0)
-        place = 0
-        for line in self._file:
-            self._learn(line, place)
-            place += len(line)
-        if place and not line.endswith(b"\n"):
-            self._file.write(b"\n")
+        with contextlib.ExitStack() as undo:
+            self._file = undo.enter_context(self._path.open("a+b"))
+            self._read()
+            undo.pop_all()
         return self
 
     def __exit__(
@@ -74,6 +71,15 @@ class Journal:
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         self._shown[name] = key
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        place, line = 0, b"\n"
+        for line in self._file:
+            self._learn(line, place)
+            place += len(line)
+        if not line.endswith(b"\n"):
+            self._file.write(b"\n")
 
     def _learn(self, line: bytes, place: int) -> None:
         if not line.endswith(b"}\n"):

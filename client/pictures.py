@@ -143,6 +143,8 @@ def read_text(data: bytes) -> dict[str, str]:
 
     Raises: OSError or ValueError, if it is no PNG file.
     """
-    with PngImageFile(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         image.load()  # text may stand behind the pixels
+        if not isinstance(image, PngImageFile):
+            raise TypeError("Pillow opened a PNG file as something else")
         return {key: str(value) for key, value in image.text.items()}
