@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar
 
 from client.analysis import Analysis
 from client.errors import ClientError
-from client.service import TIMEOUT_S, URL, WAIT_S, AsyncClient
+from client.request import URL
+from client.service import TIMEOUT_S, WAIT_S, AsyncClient
 
 T = TypeVar("T")
 

@@ -14,8 +14,9 @@ from client.errors import ClientError, InputError, RefusedError
 from client.journal import Journal
 from client.outcomes import Outcome
 from client.photographs import Photograph, find_photographs
+from client.request import URL, check_share
 from client.run import MASKS, OVERLAYS, Run
-from client.service import URL, WAIT_S, AsyncClient, check_share
+from client.service import WAIT_S, AsyncClient
 from client.tables import RESULTS, TILES, write_tables
 
 AT_ONCE = 8  # on two cores, fewer or more answer fewer images a second

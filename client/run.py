@@ -17,7 +17,7 @@ from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
 from client.photographs import Photograph
 from client.pictures import mask_png, overlay_png
-from client.service import AsyncClient
+from client.service import AsyncClient, is_same_model
 
 MASKS, OVERLAYS = "masks", "overlays"
 
@@ -108,7 +108,9 @@ class Run:
         entry = self.journal.find(key)
         if entry is None or ("problem" in entry and self.again):
             return None
-        return entry if "problem" in entry or is_by(self.model, entry["answer"]["model"]) else None
+        if "problem" in entry or self.model is None or is_same_model(self.model, entry["answer"]["model"]):
+            return entry
+        return None
 
     async def _ask(self, photograph: Photograph, content: bytes, key: str) -> dict[str, Any]:
         try:
@@ -138,8 +140,3 @@ class Run:
 
 class _UnreadableError(Exception):
     """Pillow cannot read an image that the service could."""
-
-
-def is_by(served: Mapping[str, Any] | None, model: Mapping[str, Any]) -> bool:
-    """Whether an answer is by the model that is served now, by all that both descriptions say."""
-    return served is None or all(served[name] == model[name] for name in served.keys() & model.keys())

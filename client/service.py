@@ -6,32 +6,22 @@ An analysis changes nothing at the service, so sending an image twice does no ha
 import io
 import json
 from collections.abc import Mapping
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from client.analysis import Analysis, read_analysis
 from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.patience import Patience, TryAgainError, read_retry_after
+from client.request import URL, check_part, check_share, is_loopback, media_type, service_url
 
-URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 60.0  # of one request; the service answers within 30 s unless DEADLINE_S says otherwise
 WAIT_S = 120.0
 CONNECT_S = 10.0
-PART_LETTERS = 128
+IDENTITY = ("name", "version", "sha256", "commit")
+TILE_LIMITS = ("tile_alarm_score", "tile_review_score")
 AT_ONCE_BYTES = 2**20  # of one write; aiohttp warns of longer ones
-SIGNATURES = {
-    b"\xff\xd8": "image/jpeg",
-    b"\x89PNG": "image/png",
-    b"II*\0": "image/tiff",
-    b"MM\0*": "image/tiff",
-    b"BM": "image/bmp",
-    b"RIFF": "image/webp",
-}
-OTHERWISE = "image/jpeg"  # so that the service says what is wrong with the bytes, not with their name
 
 
 class AsyncClient:
@@ -43,13 +33,14 @@ class AsyncClient:
     def __init__(
         self, url: str = URL, *, api_key: str | None = None, timeout_s: float = TIMEOUT_S, wait_s: float = WAIT_S
     ) -> None:
-        self._url = _service_url(url)
+        self._url = service_url(url)
         self._wait_s = wait_s
+        self._limits: dict[tuple[Any, ...], dict[str, Any]] = {}  # of each model that has answered
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
             headers={"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})},
-            trust_env=not _is_loopback(url),  # HTTP_PROXY is for other machines
+            trust_env=not is_loopback(url),  # HTTP_PROXY is for other machines
         )
 
     async def __aenter__(self) -> Self:
@@ -86,7 +77,7 @@ class AsyncClient:
         threshold: float | None = None,
         alarm_score: float | None = None,
     ) -> dict[str, Any]:
-        """Do what `analyze` does, and return the answer as it came."""
+        """Do what `analyze` does, and return the answer as it came, with the model's limits for tiles."""
         query = {"mask": "rle"}
         if part is not None:
             query["part"] = check_part(part)
@@ -96,9 +87,11 @@ class AsyncClient:
         patience = Patience(self._wait_s)
         while True:
             try:
-                return await self._send("POST", "/v1/analyze", query, image)
+                answer = await self._send("POST", "/v1/analyze", query, image)
             except TryAgainError as told:
                 await patience.wait(told)
+            else:
+                return await self._with_tile_limits(answer)
 
     async def served_model(self) -> dict[str, Any]:
         """Return how the service describes the model that it serves now.
@@ -112,6 +105,29 @@ class AsyncClient:
         if not isinstance(model := ready.get("model"), dict):
             raise WrongAnswerError(f"{self._url}/v1/health/ready names no model: check the URL")
         return model
+
+    async def _with_tile_limits(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Add what the description of the served model says and an answer about one image leaves out."""
+        model = answer.get("model")
+        if not isinstance(model, dict) or "tile_alarm_score" in model:
+            return answer
+        identity = tuple(model.get(name) for name in IDENTITY)
+        if identity not in self._limits:
+            try:
+                served = await self._description()
+            except ServiceAwayError:
+                return answer  # the next answer asks again
+            if served and not is_same_model(served, model):
+                return answer  # while a new model is rolled out, both answer
+            self._limits[identity] = {name: served[name] for name in TILE_LIMITS if name in served}
+        return answer | {"model": model | self._limits[identity]}
+
+    async def _description(self) -> dict[str, Any]:
+        """Return how the service describes its model; what has only the route /analyze describes none."""
+        try:
+            return await self.served_model()
+        except (RefusedError, WrongAnswerError):
+            return {}
 
     async def _send(self, method: str, path: str, query: Mapping[str, str], image: bytes | None) -> dict[str, Any]:
         """Send once.
@@ -148,48 +164,10 @@ class AsyncClient:
         raise TryAgainError(ServiceAwayError(f"{self._url} had no time or no model for too long: {refused}"), after_s)
 
 
-def check_share(name: str, share: float) -> float:
-    """Return a threshold or a score.
-
-    Raises: InputError, if it is not within 0–1.
-    """
-    if not 0 <= share <= 1:
-        raise InputError(f"{name} is {share}: give a number from 0 to 1")
-    return share
-
-
-def check_part(part: str) -> str:
-    """Return a part's name.
-
-    Raises: InputError, if the service would not take it.
-    """
-    if not (0 < len(part) <= PART_LETTERS and part.isprintable()):
-        raise InputError(f"the part {part!r:.150} is refused: give it 1 to {PART_LETTERS} printable characters")
-    return part
-
-
-def media_type(image: bytes) -> str:
-    """Return the media type of a file by its first bytes."""
-    return next((kind for start, kind in SIGNATURES.items() if image.startswith(start)), OTHERWISE)
-
-
-def _service_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-    if not known or parts.query or parts.fragment:
-        raise InputError(f"the URL is {url!r}: give the service's address, such as {URL}")
-    return url.rstrip("/")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def is_same_model(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two descriptions are of one model, by all that both say."""
+    shared = one.keys() & other.keys()
+    return bool(shared) and all(one[name] == other[name] for name in shared)
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from client.analysis import read_analysis
 from client.errors import InputError
 from client.journal import Journal
 from client.pictures import CONTOUR, PAPER, overlay_png
-from client.run import is_by
+from client.service import is_same_model
 from tests.conftest import ROOT, wait_until
 from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, sound
 from tiles import decode_image
@@ -208,9 +208,9 @@ def test_another_model_gets_all_images_again(analyze, service):
 def test_a_model_is_the_same_if_all_that_both_descriptions_say_is_equal():
     short = {name: MODEL[name] for name in ("name", "version", "commit")}
 
-    assert is_by(None, MODEL)
-    assert is_by(short | {"more": 1}, MODEL)
-    assert not is_by(short | {"commit": "other"}, MODEL)
+    assert is_same_model(short | {"more": 1}, MODEL)
+    assert not is_same_model(short | {"commit": "other"}, MODEL)
+    assert not is_same_model({}, MODEL)
 
 
 def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze, service, photos):
