@@ -5,6 +5,7 @@ import asyncio
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,11 +81,13 @@ async def _analyze(options: argparse.Namespace, photographs: Sequence[Photograph
             try:
                 if len(journal):
                     run.model = await _served_model(client)
+                started = time.monotonic()
                 await run.over(photographs, at_once=options.at_once)
+                took_s = time.monotonic() - started
             finally:
                 outcomes = [run.outcomes[each.name] for each in photographs if each.name in run.outcomes]
                 tiles = write_tables(options.out, outcomes, tile_alarm_score=options.tile_alarm_score)
-    _tell(options.out, outcomes, tiles, run.stopped)
+    _tell(options.out, outcomes, tiles, run.stopped, took_s)
     return FAILED if any(outcome.found is None for outcome in outcomes) else 0
 
 
@@ -115,13 +118,16 @@ class _Progress:
         self._bar.update()
 
 
-def _tell(folder: Path, outcomes: Sequence[Outcome], tiles: Sequence[dict[str, object]], stopped: str) -> None:
+def _tell(
+    folder: Path, outcomes: Sequence[Outcome], tiles: Sequence[dict[str, object]], stopped: str, took_s: float
+) -> None:
     """Write what came out, and name the failures."""
     found = [outcome.found for outcome in outcomes if outcome.found is not None]
     verdicts = {verdict: sum(each.verdict == verdict for each in found) for verdict in ("defect", "review", "ok")}
     counted = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items() if number or verdict != "review")
     sent = sum(outcome.sent for outcome in outcomes)
-    _say(f"{len(outcomes)} images: {counted}, {len(outcomes) - len(found)} without an answer; {sent} were sent now")
+    _say(f"{len(outcomes)} images: {counted}, {len(outcomes) - len(found)} without an answer; "
+         f"{sent} were sent now, {len(outcomes) / took_s:.1f} images/s")  # fmt: skip
     if tiles:
         defective = sum(row.get("verdict") == "defect" for row in tiles)
         _say(f"{len(tiles)} tiles, {defective} with a defect: {folder / TILES}")

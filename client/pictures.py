@@ -1,7 +1,7 @@
 """Answer → mask and overlay as PNG files that carry the answer's figures as text.
 
 Both are drawn here, because each view of the service costs another inference. The overlay is a PNG with a palette, the
-image's greys and the colours of the drawing: as quick to write as the grey image itself.
+image's greys and the colours of the drawing: a third of the bytes of red, green and blue.
 """
 
 import io
@@ -19,14 +19,15 @@ CONTOUR, PAPER = 254, 255
 PALETTE = [level for grey in range(GREYS) for level in (grey,) * 3] + [255, 120, 0, 20, 20, 20]
 FONT_PIXELS = 13
 LABELS = 50  # more would hide the image
+DEFLATED = 1
 GAP = 2  # pixels around a label
 TO_EIGHT_BITS = 1 / 256
-QUICKLY = {"compress_level": 1, "compress_type": 2}  # 2: Huffman's code alone, a quarter of the time for 2 % more bytes
+STORED = 0  # deflating a photograph saves a quarter of its bytes, and takes longer than all the rest
 
 
 def mask_png(analysis: Analysis) -> bytes:
     """Return the mask as a 1-bit PNG, white where defective."""
-    return _png(_mask_image(analysis.mask).convert("1", dither=Image.Dither.NONE), analysis, compress_level=1)
+    return _png(_mask_image(analysis.mask).convert("1", dither=Image.Dither.NONE), analysis, level=DEFLATED)
 
 
 def overlay_png(image: bytes, analysis: Analysis) -> bytes:
@@ -37,14 +38,14 @@ def overlay_png(image: bytes, analysis: Analysis) -> bytes:
     grey = _read_grey(image)
     if grey.size != (analysis.width, analysis.height):
         raise ValueError(f"the image has {grey.size} pixels here, {(analysis.width, analysis.height)} at the service")
-    picture = Image.frombytes("P", grey.size, grey.point(_below_colours()).tobytes())
+    picture = grey.point(_below_colours())
     picture.putpalette(PALETTE)
     if analysis.defects:
-        picture.paste(CONTOUR, mask=_surroundings(_mask_image(analysis.mask)))
+        _draw_contours(picture, analysis)
         draw = ImageDraw.Draw(picture)
         for defect in reversed(analysis.defects[:LABELS]):  # the surest on top
             _label(draw, picture.size, defect)
-    return _png(picture, analysis, **QUICKLY)
+    return _png(picture, analysis, level=STORED)
 
 
 def text_chunks(analysis: Analysis) -> dict[str, str]:
@@ -76,12 +77,12 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _png(picture: Image.Image, analysis: Analysis, **how: int) -> bytes:
+def _png(picture: Image.Image, analysis: Analysis, *, level: int) -> bytes:
     chunks = PngInfo()
     for key, value in text_chunks(analysis).items():
         chunks.add_text(key, value)  # as iTXt where it is not Latin-1
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=chunks, **how)
+    picture.save(buffer, format="PNG", pnginfo=chunks, compress_level=level)
     return buffer.getvalue()
 
 
@@ -110,15 +111,25 @@ def _below_colours() -> list[int]:
     return [min(grey, GREYS - 1) for grey in range(256)]
 
 
+def _draw_contours(picture: Image.Image, analysis: Analysis) -> None:
+    """Colour the sound pixels that touch a defective one; only around the defects, which saves most of the time."""
+    left, top = (min(getattr(each.box, side) for each in analysis.defects) for side in ("x", "y"))
+    right = max(each.box.x + each.box.width for each in analysis.defects)
+    bottom = max(each.box.y + each.box.height for each in analysis.defects)
+    defects = _mask_image(analysis.mask).crop((left, top, right, bottom))
+    picture.paste(CONTOUR, (left - 1, top - 1), _surroundings(defects))
+
+
 def _surroundings(mask: Image.Image) -> Image.Image:
-    """Return the sound pixels that touch a defective one, as 255."""
-    wide = Image.new("L", (mask.width + 2, mask.height + 2))  # what Pillow shifts out on one side comes in on the other
+    """Return the sound pixels that touch a defective one, as 255, in an image larger by one pixel on each side."""
+    wide = Image.new("L", (mask.width + 2, mask.height + 2))
     wide.paste(mask, (1, 1))
+    inside = wide
     for step in ((1, 0), (0, 1)):
         back = (-step[0], -step[1])
         shifted = ImageChops.lighter(ImageChops.offset(wide, *step), ImageChops.offset(wide, *back))
         wide = ImageChops.lighter(wide, shifted)
-    return ImageChops.subtract(wide.crop((1, 1, mask.width + 1, mask.height + 1)), mask)
+    return ImageChops.subtract(wide, inside)
 
 
 def _label(draw: ImageDraw.ImageDraw, size: tuple[int, int], defect: Defect) -> None:
