@@ -37,7 +37,7 @@ class Mask:
 
     def columns(self, *, sound: bytes = b"\0", defective: bytes = b"\1") -> bytes:
         """Return one byte a pixel, column by column."""
-        return b"".join((defective if place % 2 else sound) * run for place, run in enumerate(self.counts))
+        return b"".join([(defective if place % 2 else sound) * run for place, run in enumerate(self.counts)])
 
     def rows(self) -> list[bytes]:
         """Return one `bytes` a row, in which a sound pixel is 0 and a defective one 1."""

@@ -6,13 +6,13 @@ image's greys and the colours of the drawing: a third of the bytes of red, green
 
 import io
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from client.analysis import Analysis, Defect
 from client.mask import Mask
+from client.png_text import png_text, with_text
 
 GREYS = 254  # of the palette; the other two are:
 CONTOUR, PAPER = 254, 255
@@ -25,27 +25,41 @@ TO_EIGHT_BITS = 1 / 256
 STORED = 0  # deflating a photograph saves a quarter of its bytes, and takes longer than all the rest
 
 
-def mask_png(analysis: Analysis) -> bytes:
-    """Return the mask as a 1-bit PNG, white where defective."""
-    return _png(_mask_image(analysis.mask).convert("1", dither=Image.Dither.NONE), analysis, level=DEFLATED)
+class Pictures(NamedTuple):
+    """What is drawn of one answer, as PNG files.
+
+    Attributes:
+        mask: 1 bit a pixel, white where defective.
+        overlay: the image with a contour around each defect, outside of it, and its type and score.
+    """
+
+    mask: bytes
+    overlay: bytes
 
 
-def overlay_png(image: bytes, analysis: Analysis) -> bytes:
-    """Return the image as a PNG with a contour around each defect, outside of it, and its type and score.
+def draw_pictures(image: bytes, analysis: Analysis) -> Pictures:
+    """Draw both.
 
     Raises: OSError or ValueError, if Pillow cannot read the image or reads another size.
     """
+    text, mask = png_text(text_chunks(analysis)), _mask_image(analysis.mask)
+    black_and_white = mask.convert("1", dither=Image.Dither.NONE)
+    overlay = _overlay(image, analysis, mask)
+    return Pictures(_png(black_and_white, text, level=DEFLATED), _png(overlay, text, level=STORED))
+
+
+def _overlay(image: bytes, analysis: Analysis, mask: Image.Image) -> Image.Image:
     grey = _read_grey(image)
-    if grey.size != (analysis.width, analysis.height):
-        raise ValueError(f"the image has {grey.size} pixels here, {(analysis.width, analysis.height)} at the service")
-    picture = grey.point(_below_colours())
+    if grey.size != mask.size:
+        raise ValueError(f"the image has {grey.size} pixels here, {mask.size} at the service")
+    picture = ImageChops.darker(grey, Image.new("L", grey.size, GREYS - 1))
     picture.putpalette(PALETTE)
     if analysis.defects:
-        _draw_contours(picture, analysis)
+        _draw_contours(picture, analysis, mask)
         draw = ImageDraw.Draw(picture)
         for defect in reversed(analysis.defects[:LABELS]):  # the surest on top
             _label(draw, picture.size, defect)
-    return _png(picture, analysis, level=STORED)
+    return picture
 
 
 def text_chunks(analysis: Analysis) -> dict[str, str]:
@@ -77,13 +91,10 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _png(picture: Image.Image, analysis: Analysis, *, level: int) -> bytes:
-    chunks = PngInfo()
-    for key, value in text_chunks(analysis).items():
-        chunks.add_text(key, value)  # as iTXt where it is not Latin-1
+def _png(picture: Image.Image, text: bytes, *, level: int) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=chunks, compress_level=level)
-    return buffer.getvalue()
+    picture.save(buffer, format="PNG", compress_level=level)
+    return with_text(buffer.getvalue(), text)
 
 
 def _mask_image(mask: Mask) -> Image.Image:
@@ -106,17 +117,12 @@ def _upper_bits(level: Any) -> Any:
     return level * TO_EIGHT_BITS
 
 
-@cache
-def _below_colours() -> list[int]:
-    return [min(grey, GREYS - 1) for grey in range(256)]
-
-
-def _draw_contours(picture: Image.Image, analysis: Analysis) -> None:
+def _draw_contours(picture: Image.Image, analysis: Analysis, mask: Image.Image) -> None:
     """Colour the sound pixels that touch a defective one; only around the defects, which saves most of the time."""
     left, top = (min(getattr(each.box, side) for each in analysis.defects) for side in ("x", "y"))
     right = max(each.box.x + each.box.width for each in analysis.defects)
     bottom = max(each.box.y + each.box.height for each in analysis.defects)
-    defects = _mask_image(analysis.mask).crop((left, top, right, bottom))
+    defects = mask.crop((left, top, right, bottom))
     picture.paste(CONTOUR, (left - 1, top - 1), _surroundings(defects))
 
 
@@ -147,15 +153,3 @@ def _label(draw: ImageDraw.ImageDraw, size: tuple[int, int], defect: Defect) -> 
 @cache
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(FONT_PIXELS)
-
-
-def read_text(data: bytes) -> dict[str, str]:
-    """Read the text that a PNG file carries.
-
-    Raises: OSError or ValueError, if it is no PNG file.
-    """
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        image.load()  # text may stand behind the pixels
-        if not isinstance(image, PngImageFile):
-            raise TypeError("Pillow opened a PNG file as something else")
-        return {key: str(value) for key, value in image.text.items()}

@@ -16,7 +16,7 @@ from client.files import write_whole
 from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
 from client.photographs import Photograph
-from client.pictures import mask_png, overlay_png
+from client.pictures import draw_pictures
 from client.service import AsyncClient, is_same_model
 
 MASKS, OVERLAYS = "masks", "overlays"
@@ -128,10 +128,10 @@ class Run:
 
     def _draw(self, content: bytes, analysis: Analysis, mask: str, overlay: str) -> None:
         try:
-            drawn = {mask: mask_png(analysis), overlay: overlay_png(content, analysis)}
+            drawn = draw_pictures(content, analysis)
         except OSError as error:
             raise _UnreadableError(str(error)) from None
-        for name, picture in drawn.items():
+        for name, picture in ((mask, drawn.mask), (overlay, drawn.overlay)):
             try:
                 write_whole(self.folder / name, picture)
             except OSError as error:

@@ -15,7 +15,7 @@ from client.__main__ import main
 from client.analysis import read_analysis
 from client.errors import InputError
 from client.journal import Journal
-from client.pictures import CONTOUR, PAPER, overlay_png
+from client.pictures import CONTOUR, PAPER, draw_pictures
 from client.service import is_same_model
 from tests.conftest import ROOT, wait_until
 from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, sound
@@ -466,7 +466,7 @@ def test_a_contour_runs_around_the_defect_and_covers_none_of_it():
     pixels = defective(height=80, width=120)
     analysis = _analysis(pixels)
 
-    overlay = np.asarray(Image.open(io.BytesIO(overlay_png(png(pixels), analysis))))
+    overlay = np.asarray(Image.open(io.BytesIO(draw_pictures(png(pixels), analysis).overlay)))
 
     mask = pixels < DARK
     wide = np.pad(mask, 1)
@@ -484,7 +484,7 @@ def test_an_overlay_shows_what_the_service_sees_of_any_image(mode):
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG" if mode == "CMYK" else "PNG")
 
-    overlay = Image.open(io.BytesIO(overlay_png(buffer.getvalue(), _analysis(sound()))))
+    overlay = Image.open(io.BytesIO(draw_pictures(buffer.getvalue(), _analysis(sound())).overlay))
 
     seen = np.asarray(overlay.convert("L")).astype(int)
     expected = decode_image(buffer.getvalue(), max_pixels=10_000)

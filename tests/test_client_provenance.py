@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from client.__main__ import main
 from client.analysis import read_analysis
-from client.pictures import mask_png, overlay_png
+from client.pictures import draw_pictures
 from tests.clones import clone
 from tests.conftest import ROOT
 from tests.contract_service import MODEL, answer, defective, png
@@ -40,8 +40,12 @@ def analysis():
 @pytest.fixture
 def mask(tmp_path, analysis):
     path = tmp_path / "mask.png"
-    path.write_bytes(mask_png(analysis))
+    path.write_bytes(draw_pictures(png(defective()), analysis).mask)
     return path
+
+
+def mask_by(model):
+    return draw_pictures(png(defective()), read_analysis(answer(defective(), model, {}))).mask
 
 
 def test_it_says_what_was_found_by_which_model(mask, capsys):
@@ -61,7 +65,7 @@ def test_it_says_what_was_found_by_which_model(mask, capsys):
 
 def test_an_overlay_says_the_same(mask, tmp_path, analysis, capsys):
     overlay = tmp_path / "overlay.png"
-    overlay.write_bytes(overlay_png(png(defective()), analysis))
+    overlay.write_bytes(draw_pictures(png(defective()), analysis).overlay)
     main(["provenance", str(mask)])
     expected = capsys.readouterr().out.replace(str(mask), str(overlay))
 
@@ -98,7 +102,7 @@ def test_the_commands_lead_to_the_code_the_run_and_the_graph_in_a_clone(mask, tm
 
 def test_a_dirty_tree_is_told(tmp_path, capsys):
     path = tmp_path / "mask.png"
-    path.write_bytes(mask_png(read_analysis(answer(defective(), MODEL | {"dirty": True}, {}))))
+    path.write_bytes(mask_by(MODEL | {"dirty": True}))
 
     main(["provenance", str(path)])
 
@@ -107,7 +111,7 @@ def test_a_dirty_tree_is_told(tmp_path, capsys):
 
 def test_a_model_that_says_less_has_fewer_commands(tmp_path, capsys):
     path = tmp_path / "mask.png"
-    path.write_bytes(mask_png(read_analysis(answer(defective(), MODEL | {"sha256": None, "data": None}, {}))))
+    path.write_bytes(mask_by(MODEL | {"sha256": None, "data": None}))
 
     main(["provenance", str(path)])
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from client import Client, RefusedError, judge_tile
 from client.__main__ import main
-from client.pictures import mask_png, overlay_png, text_chunks
+from client.pictures import draw_pictures, text_chunks
 from tests.conftest import ROOT, answers, wait_until
 from tests.pages import code, commands, under
 from tests.ports import free_port
@@ -86,7 +86,10 @@ def test_the_masks_text_and_pixels_are_those_of_the_services_mask(client, url):
         Accept="image/png",
     )
 
-    with Image.open(io.BytesIO(body)) as theirs, Image.open(io.BytesIO(mask_png(analysis))) as ours:
+    with (
+        Image.open(io.BytesIO(body)) as theirs,
+        Image.open(io.BytesIO(draw_pictures(BLOWHOLE.read_bytes(), analysis).mask)) as ours,
+    ):
         assert (theirs.mode, theirs.tobytes()) == (ours.mode, ours.tobytes())
         assert theirs.text == ours.text == text_chunks(analysis)
 
@@ -100,7 +103,7 @@ def test_the_overlays_contour_is_that_of_the_services_overlay(client, url):
     around = (box.x - 1, box.y, box.x + box.width + 1, box.y + box.height)
     theirs, ours = (
         np.asarray(Image.open(io.BytesIO(picture)).convert("RGB").crop(around)).astype(int)
-        for picture in (body, overlay_png(BLOWHOLE.read_bytes(), analysis))
+        for picture in (body, draw_pictures(BLOWHOLE.read_bytes(), analysis).overlay)
     )
     coloured = [np.ptp(picture, axis=2) > 0 for picture in (theirs, ours)]
     assert coloured[0].any()
