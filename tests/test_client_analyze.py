@@ -235,6 +235,26 @@ def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze
     assert 2 == len(service.posts)
 
 
+@pytest.mark.slow
+def test_a_thousand_files_of_which_three_are_corrupt_give_a_thousand_rows(service, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(1000):
+        content = png(defective(number) if number % 5 == 0 else sound(number))
+        (photos / f"{number:04}.png").write_bytes(content[:90] if number in (3, 500, 999) else content)
+    command = [sys.executable, "-m", "client", "analyze", photos, "--out", tmp_path / "out", "--url", service.url]
+
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+
+    rows = table(tmp_path / "out/results.csv", "file")
+    assert (1, 1000, 1000) == (done.returncode, len(rows), len(service.posts))
+    assert "1000 images: 199 defect, 798 ok, 3 without an answer; 1000 were sent now" in done.stderr
+    for name in ("0003.png", "0500.png", "0999.png"):
+        assert f"\n{name}: Damaged image (422)" in done.stderr
+        assert "failed" == rows[name]["status"]
+    assert 997 == len(list((tmp_path / "out/masks").iterdir())) == len(list((tmp_path / "out/overlays").iterdir()))
+
+
 def test_exposures_of_one_tile_get_one_verdict(analyze, photos, tmp_path):
     (photos / "line 2/tile2_exp1.png").write_bytes(b"corrupt")
     (photos / "line 2/tile2_exp2.png").write_bytes(png(defective()))
