@@ -15,7 +15,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-faults container-test lint lint-workflows audit sbom repro lock setup clean
-.PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-train bench-report
+.PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-client bench-train bench-report
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -79,6 +79,9 @@ bench-peers: $(SERVING)/installed $(BENCHMARKS)/installed ## the same graph serv
 
 bench-batching: $(SERVING)/installed $(BENCHMARKS)/installed ## what joining images to batches gains and costs
 	@$(BENCHMARKS)/bin/python -m benchmarks.batching $(ARGS)
+
+bench-client: $(SERVING)/installed $(BENCHMARKS)/installed ## the client's images a second beside the closed loop's
+	@$(BENCHMARKS)/bin/python -m benchmarks.client $(ARGS)
 
 bench-train: $(TRAINING)/training ## training's images a second, and the data loader's share
 	@$(TRAINING)/bin/python -m benchmarks.train $(ARGS)

@@ -6,6 +6,7 @@
     memory.py       bench-memory     memory until ten thousand images are answered
     peers/          bench-peers      the same graph served by others
     batching.py     bench-batching   the gain from joining images into batches
+    client.py       bench-client     the client's command beside the closed loop
     train.py        bench-train      training; the only module that imports torch
     plots.py, report.py  bench-report   results/*.json → docs/images/bench-*.svg, docs/performance.md
 

@@ -21,7 +21,7 @@ from host.files import write_whole
 
 PAGE = Path("docs/performance.md")
 TEMPLATE = Path(__file__).with_name("performance.md.j2")
-RECORDS = ("analyze", "proxy", "triton", "batching", "peers", "memory", "train")
+RECORDS = ("analyze", "proxy", "triton", "batching", "peers", "memory", "client", "train")
 
 Records = Mapping[str, Mapping[str, Any] | None]
 

@@ -8,7 +8,18 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDERS = ("host", "tiles", "training", "studies", "proxy", "inference_server", "launch", "benchmarks", "workflows")
+FOLDERS = (
+    "host",
+    "tiles",
+    "client",
+    "training",
+    "studies",
+    "proxy",
+    "inference_server",
+    "launch",
+    "benchmarks",
+    "workflows",
+)
 
 
 def name_of(path: Path) -> str:
@@ -46,7 +57,7 @@ RUNNABLE = {name for name in MODULES if is_runnable(name)}
 
 
 @pytest.mark.parametrize(
-    "folder", ["host", "tiles", "training", "studies", "proxy", "launch", "benchmarks", "workflows"]
+    "folder", ["host", "tiles", "client", "training", "studies", "proxy", "launch", "benchmarks", "workflows"]
 )
 def test_no_module_imports_one_that_is_run(folder: str) -> None:
     importers = [name for name in MODULES if name.split(".")[0] == folder]

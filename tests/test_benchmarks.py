@@ -293,6 +293,10 @@ FIGURES = {
         ],
         "by_role": {"proxy": {"processes": 1, "resident": 75.0, "proportional": 60.0, "peak": 80.0}},
     },
+    "client": {
+        "rounds": [{"closed_loop_s": 100.0, "client_s": 96.0, "running_s": 98.0}],
+        "share": {"median": 0.96, "min": 0.955, "max": 0.97},
+    },
     "train": {
         "training": {"images_s": 6.5, "step_ms": 1540.0, "loader_ms": 61.6, "loader_share": 0.04},
         "prediction": {"images": 100, "images_s": 8.0},

@@ -1,0 +1,93 @@
+"""What a run's folder knows of earlier answers: one line of JSON for each, written as soon as the pictures are there.
+
+A run that ends early leaves at most a broken last line, which counts as none. An answer belongs to the bytes of a file,
+its part and the operating point that was asked for, not to the file's name or date.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from client.errors import InputError
+
+FILE = "journal.jsonl"
+KEY_LETTERS = 32
+
+
+def journal_key(content: bytes, part: str | None, settings: Mapping[str, float | None]) -> str:
+    """Return a short name for all that an answer depends on, except the model."""
+    asked = json.dumps([hashlib.sha256(content).hexdigest(), part, sorted(settings.items())])
+    return hashlib.sha256(asked.encode()).hexdigest()[:KEY_LETTERS]
+
+
+class Journal:
+    """The journal of one folder, open for reading and appending; use it in a `with` block.
+
+    Answers stay in the file and not in memory, so that a folder may have very many.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / FILE
+        self._places: dict[str, int] = {}  # of the last line with a key, at the start of the run
+        self._shown: dict[str, str] = {}  # the key whose pictures a name has
+        self._file: BinaryIO
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            self._file = undo.enter_context(self._path.open("a+b"))
+            self._read()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """Return {"answer": …} or {"problem": …} of an earlier run; None if it has none."""
+        if key not in self._places:
+            return None
+        self._file.seek(self._places[key])
+        entry: dict[str, Any] = json.loads(self._file.readline())
+        return entry
+
+    def shows(self, name: str, key: str) -> bool:
+        """Whether the pictures of this name were last drawn from the answer with this key."""
+        return self._shown.get(name) == key
+
+    def add(self, key: str, name: str, **what: Mapping[str, Any]) -> None:
+        """Append an `answer` or a `problem`. It is safe from the end of this process, not from a power cut."""
+        line = json.dumps({"key": key, "file": name, **what}, separators=(",", ":"))
+        self._file.seek(0, 2)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        self._shown[name] = key
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        place, line = 0, b"\n"
+        for line in self._file:
+            self._learn(line, place)
+            place += len(line)
+        if not line.endswith(b"\n"):
+            self._file.write(b"\n")
+
+    def _learn(self, line: bytes, place: int) -> None:
+        if not line.endswith(b"}\n"):
+            return
+        try:
+            entry = json.loads(line)
+            key, name = entry["key"], entry["file"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self._path} is no journal of this program: choose another --out") from None
+        self._places[key] = place
+        self._shown[name] = key

@@ -1,0 +1,56 @@
+"""How long to wait before the same request is sent again, and when to give up."""
+
+import asyncio
+import email.utils
+import time
+from datetime import UTC, datetime
+
+from client.errors import ClientError
+
+FIRST_WAIT_S = 0.25  # doubled each time, where the service does not say how long
+LONGEST_WAIT_S = 5.0
+
+
+class TryAgainError(Exception):
+    """The same request may be answered later.
+
+    Attributes:
+        error: what to raise if there is no time for another try.
+        after_s: seconds to wait, if the service says so.
+    """
+
+    def __init__(self, error: ClientError, after_s: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error, self.after_s = error, after_s
+
+
+class Patience:
+    """One request's tries: never earlier than the service says, and for so many seconds in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._wait_s = FIRST_WAIT_S
+
+    async def wait(self, told: TryAgainError) -> None:
+        """Wait for the next try.
+
+        Raises: the ClientError of `told`, at once, if that would take too long.
+        """
+        wait_s = self._wait_s if told.after_s is None else told.after_s
+        if time.monotonic() + wait_s > self._until:
+            raise told.error
+        self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
+        await asyncio.sleep(wait_s)
+
+
+def read_retry_after(header: str | None) -> float | None:
+    """Read `Retry-After`, seconds or a date (RFC 9110); None if it is neither."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        date = email.utils.parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

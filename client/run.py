@@ -1,0 +1,142 @@
+"""Many photographs through the service, several at once.
+
+photograph ─ journal ─▶ an answer of an earlier run ─┐
+           └ service ─▶ a new answer ────────────────┴▶ mask, overlay ▶ journal ▶ a row
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from client.analysis import Analysis, read_analysis
+from client.errors import ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
+from client.files import write_whole
+from client.journal import Journal, journal_key
+from client.outcomes import Outcome, answered, unanswered
+from client.photographs import Photograph
+from client.pictures import draw_pictures
+from client.service import AsyncClient, is_same_model
+
+MASKS, OVERLAYS = "masks", "overlays"
+
+
+@dataclass
+class Run:
+    """One pass over photographs; results are in `outcomes`, by name, as far as it came.
+
+    Attributes:
+        folder: where masks and overlays go.
+        settings: threshold and alarm_score that are asked for, None for the model's own.
+        model: what the service serves now; an earlier answer of another one does not count. None: unknown.
+        again: whether refused images are sent again.
+        on_outcome: is called after each photograph.
+        stopped: why the rest was not sent; empty if all was.
+    """
+
+    client: AsyncClient
+    journal: Journal
+    folder: Path
+    settings: Mapping[str, float | None]
+    on_outcome: Callable[[Outcome], None]
+    model: Mapping[str, Any] | None = None
+    again: bool = False
+    stopped: str = ""
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    async def over(self, photographs: Sequence[Photograph], *, at_once: int) -> None:
+        """Analyse them all. Where the service is away or refuses the caller, the rest is not sent.
+
+        Raises: InputError, if a result cannot be written.
+        """
+        waiting = iter(photographs)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(at_once):
+                    group.create_task(self._work(waiting))
+        except* ClientError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            why = self.stopped or "the run was interrupted before"
+            for photograph in photographs:
+                self.outcomes.setdefault(photograph.name, unanswered(photograph, why, status="not sent"))
+
+    async def _work(self, waiting: Iterator[Photograph]) -> None:
+        for photograph in waiting:
+            outcome = await self._outcome(photograph)
+            self.outcomes[photograph.name] = outcome
+            self.on_outcome(outcome)
+            if self.stopped:
+                return
+
+    async def _outcome(self, photograph: Photograph) -> Outcome:
+        try:
+            content = photograph.path.read_bytes()
+        except OSError as error:
+            return unanswered(photograph, f"it cannot be read: {error.strerror}")
+        if not content:
+            return unanswered(photograph, "the file is empty")
+        try:
+            return await self._analyse(photograph, content)
+        except RefusedError as error:
+            self.stopped = str(error) if error.is_about_the_caller else self.stopped
+            return unanswered(photograph, str(error), sent=True)
+        except (ServiceAwayError, WrongAnswerError) as error:
+            self.stopped = str(error)
+            return unanswered(photograph, str(error))
+
+    async def _analyse(self, photograph: Photograph, content: bytes) -> Outcome:
+        key = journal_key(content, photograph.part, self.settings)
+        entry = self._earlier(key)
+        sent = entry is None
+        if entry is None:
+            entry = await self._ask(photograph, content, key)
+        if "problem" in entry:
+            return unanswered(photograph, str(RefusedError(**entry["problem"])), sent=sent)
+        analysis = read_analysis(entry["answer"])
+        mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
+        if sent or not self._has_pictures(photograph.name, key, mask, overlay):
+            try:
+                self._draw(content, analysis, mask, overlay)
+            except (ValueError, _UnreadableError) as error:
+                return unanswered(photograph, f"it was answered, but cannot be drawn: {error}", sent=sent)
+            self.journal.add(key, photograph.name, answer=entry["answer"])
+        return answered(photograph, analysis, mask=mask, overlay=overlay, sent=sent)
+
+    def _earlier(self, key: str) -> dict[str, Any] | None:
+        entry = self.journal.find(key)
+        if entry is None or ("problem" in entry and self.again):
+            return None
+        if "problem" in entry or self.model is None or is_same_model(self.model, entry["answer"]["model"]):
+            return entry
+        return None
+
+    async def _ask(self, photograph: Photograph, content: bytes, key: str) -> dict[str, Any]:
+        try:
+            answer = await self.client.ask(content, part=photograph.part, **self.settings)
+        except RefusedError as error:
+            if not error.is_about_the_image:
+                raise
+            problem = {"status": error.status, "title": error.title, "detail": error.detail}
+            self.journal.add(key, photograph.name, problem=problem)
+            return {"problem": problem}
+        return {"answer": {name: value for name, value in answer.items() if name != "rle_string"}}
+
+    def _has_pictures(self, name: str, key: str, *pictures: str) -> bool:
+        return self.journal.shows(name, key) and all((self.folder / each).exists() for each in pictures)
+
+    def _draw(self, content: bytes, analysis: Analysis, mask: str, overlay: str) -> None:
+        try:
+            drawn = draw_pictures(content, analysis)
+        except OSError as error:
+            raise _UnreadableError(str(error)) from None
+        for name, picture in ((mask, drawn.mask), (overlay, drawn.overlay)):
+            try:
+                write_whole(self.folder / name, picture)
+            except OSError as error:
+                raise InputError(f"{self.folder / name} cannot be written: {error.strerror}") from None
+
+
+class _UnreadableError(Exception):
+    """Pillow cannot read an image that the service could."""

@@ -1,0 +1,199 @@
+"""A server that answers POST /v1/analyze?mask=rle as docs/serving.md says, and is away, busy or changed on request.
+
+It stands where a test needs what the real service does only by chance. A dark pixel is defective here.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+import threading
+
+import numpy as np
+from aiohttp import web
+from PIL import Image, UnidentifiedImageError
+
+from tests.ports import free_port
+
+DARK = 40
+MODEL = {
+    "name": "segmenter",
+    "version": "1",
+    "sha256": "a" * 64,
+    "commit": "b" * 40,
+    "dirty": False,
+    "data": "c" * 64,
+    "threshold": 0.2509,
+    "alarm_score": 0.8,
+    "tile_alarm_score": 0.5,
+    "types": ["Blowhole", "Break"],
+}
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def sound(seed=0, height=24, width=20):
+    return np.random.default_rng(seed).integers(100, 200, (height, width), np.uint8)
+
+
+def defective(seed=0, height=24, width=20):
+    pixels = sound(seed, height, width)
+    pixels[5:9, 3:10] = 10
+    pixels[6, 5] = 150  # a hole
+    return pixels
+
+
+class ContractService:
+    """Runs in a thread, on a port of its own that it keeps; use it in a `with` block."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.posts = []  # of each POST: (SHA-256 of its body, its query)
+        self.headers = []  # of each POST
+        self.at_once = self.most_at_once = 0
+        self.refusals = []  # (status, title, Retry-After or None), used up by the next POSTs
+        self.model = dict(MODEL)
+        self.left_out = {"tile_alarm_score"}  # of the model, in answers about one image
+        self.api_key = None
+        self.on_post = lambda: None
+        self._loop = asyncio.new_event_loop()
+        self._runner = None
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.come()
+        return self
+
+    def __exit__(self, *_):
+        self.go()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def come(self):
+        """Listen."""
+        self._wait(self._come())
+
+    def go(self):
+        """Close the port and all connections."""
+        if self._runner is not None:
+            self._wait(self._runner.cleanup())
+            self._runner = None
+
+    def call_later(self, seconds, method):
+        """Call a method of this object soon, in a thread beside the server."""
+        timer = threading.Timer(seconds, method)
+        timer.start()
+        return timer
+
+    def _wait(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _come(self):
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/v1/analyze", self.analyze)
+        app.router.add_get("/v1/health/ready", self.ready)
+        app.router.add_get("/", self.page)
+        self._runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    async def page(self, _request):
+        return web.Response(text="<html>")
+
+    async def ready(self, _request):
+        return web.json_response({"status": "ready", "model": self.model})
+
+    async def analyze(self, request):
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await self._analyze(request)
+        finally:
+            self.at_once -= 1
+
+    async def _analyze(self, request):
+        body = await request.read()
+        self.posts.append((hashlib.sha256(body).hexdigest(), dict(request.query)))
+        self.headers.append(request.headers)
+        self.on_post()
+        await asyncio.sleep(0)
+        if self.api_key and f"Bearer {self.api_key}" != request.headers.get("Authorization"):
+            return problem(401, "Unknown key")
+        if self.refusals:
+            return problem(*self.refusals.pop(0))
+        try:
+            with Image.open(io.BytesIO(body)) as image:
+                pixels = np.asarray(image.convert("L"))
+        except UnidentifiedImageError:
+            return problem(415, "Unsupported upload")
+        except OSError:
+            return problem(422, "Damaged image")
+        told = {name: value for name, value in self.model.items() if name not in self.left_out}
+        return web.json_response(answer(pixels, told, request.query))
+
+
+def problem(status, title, retry_after=None):
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    document = {"type": "about:blank", "title": title, "status": status, "detail": f"because of {title.lower()}"}
+    return web.json_response(document, status=status, headers=headers, content_type="application/problem+json")
+
+
+def answer(pixels, model, query):
+    """The contract's JSON with mask=rle."""
+    mask = pixels < DARK
+    height, width = mask.shape
+    score = 0.91 if mask.any() else 0.05
+    alarm_score = float(query.get("alarm_score", model["alarm_score"]))
+    defects = [region(mask)] if mask.any() else []
+    return {
+        "part": query.get("part"),
+        "width": width,
+        "height": height,
+        "verdict": "defect" if score >= alarm_score else "ok",
+        "defective": score >= alarm_score,
+        "defect_pixels": int(mask.sum()),
+        "score": score,
+        "alarm_score": alarm_score,
+        "threshold": float(query.get("threshold", model["threshold"])),
+        "type": "Blowhole" if defects else None,
+        "types": {"Blowhole": int(mask.sum()), "Break": 0},
+        "defects": defects,
+        "novelty": 3.25,
+        "familiar": True,
+        "warnings": [{"code": "exif-orientation", "detail": "it is not applied"}] if defects else [],
+        "model": model,
+        "rle": {"size": [height, width], "counts": run_lengths(mask)},
+        "rle_string": {"size": [height, width], "counts": "0"},
+    }
+
+
+def region(mask):
+    rows, columns = np.nonzero(mask)
+    box = {"x": int(columns.min()), "y": int(rows.min())}
+    box |= {"width": int(np.ptp(columns)) + 1, "height": int(np.ptp(rows)) + 1}
+    centroid = {"x": float(columns.mean()), "y": float(rows.mean())}
+    return {"type": "Blowhole", "score": 0.91, "area": int(mask.sum()), "box": box, "centroid": centroid}
+
+
+def run_lengths(mask):
+    columns = mask.ravel(order="F").tolist()
+    counts, value = [0], False
+    for pixel in columns:
+        if pixel != value:
+            counts.append(0)
+            value = pixel
+        counts[-1] += 1
+    return counts
+
+
+@contextlib.contextmanager
+def contract_service():
+    with ContractService() as service:
+        yield service

@@ -1,0 +1,524 @@
+"""`python -m client analyze`: what it writes, what it sends a second time, what it names, how it ends."""
+
+import csv
+import io
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from client.__main__ import main
+from client.analysis import read_analysis
+from client.errors import InputError
+from client.journal import Journal
+from client.pictures import CONTOUR, PAPER, draw_pictures
+from client.service import is_same_model
+from tests.conftest import ROOT, wait_until
+from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, sound
+from tiles import decode_image
+
+
+@pytest.fixture
+def service():
+    with ContractService() as service:
+        yield service
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three tiles of two exposures, the second defective, and what is no image."""
+    folder = tmp_path / "photos"
+    for tile in range(3):
+        (folder / f"line {tile}").mkdir(parents=True)
+        for exposure in range(2):
+            pixels = defective(tile * 2 + exposure) if tile == 1 else sound(tile * 2 + exposure)
+            (folder / f"line {tile}/tile{tile}_exp{exposure}.png").write_bytes(png(pixels))
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+@pytest.fixture
+def analyze(service, photos, tmp_path, capsys):
+    """analyze(option, …) → (exit status, rows of results.csv by file, standard error)."""
+
+    def run(*options, sources=(photos,), out="out"):
+        words = [str(each) for each in (*sources, "--out", tmp_path / out, "--url", service.url, *options)]
+        status = main(["analyze", *words])
+        return status, table(tmp_path / out / "results.csv", "file"), capsys.readouterr().err
+
+    return run
+
+
+def table(path, key):
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        return {row[key]: row for row in csv.DictReader(file)}
+
+
+def test_a_folder_becomes_masks_overlays_and_a_row_each(analyze, photos, tmp_path):
+    status, rows, said = analyze("--wait", "5")
+
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    assert (0, names) == (status, list(rows))
+    assert "6 images: 2 defect, 4 ok, 0 without an answer; 6 were sent now" in said
+    for name, row in rows.items():
+        pixels = np.asarray(Image.open(photos / name))
+        with (
+            Image.open(tmp_path / "out" / row["mask"]) as mask,
+            Image.open(tmp_path / "out" / row["overlay"]) as overlay,
+        ):
+            assert ("1", "P") == (mask.mode, overlay.mode)
+            assert (pixels < DARK).tolist() == np.asarray(mask).tolist()
+            assert pixels.shape == overlay.size[::-1]
+    row = rows["line 1/tile1_exp0.png"]
+    assert (
+        "answered",
+        "defect",
+        "Blowhole",
+        "0.91",
+        "27",
+        "1",
+        "true",
+        "exif-orientation",
+        "segmenter/1",
+        "",
+    ) == tuple(
+        row[column]
+        for column in [
+            "status",
+            "verdict",
+            "type",
+            "score",
+            "defect_pixels",
+            "defects",
+            "familiar",
+            "warnings",
+            "model",
+            "error",
+        ]
+    )
+
+
+def test_the_pictures_carry_what_the_services_pictures_carry(analyze, tmp_path):
+    analyze("--part-from", r"tile\d")
+
+    for folder in ("masks", "overlays"):
+        with Image.open(tmp_path / f"out/{folder}/line 1/tile1_exp0.png.png") as picture:
+            assert {
+                "Verdict": "defect",
+                "Defective": "true",
+                "Defect-Pixels": "27",
+                "Defects": "1",
+                "Score": "0.91",
+                "Alarm-Score": "0.8",
+                "Threshold": "0.2509",
+                "Type": "Blowhole",
+                "Familiar": "true",
+                "Novelty": "3.25",
+                "Warnings": "exif-orientation",
+                "Part": "tile1",
+                "Model": "segmenter/1",
+                "Model-Sha256": MODEL["sha256"],
+                "Model-Commit": MODEL["commit"],
+                "Model-Dirty": "false",
+                "Model-Data": MODEL["data"],
+            } == picture.text
+
+
+def test_a_second_run_sends_nothing_and_writes_the_same_table(analyze, service, tmp_path):
+    analyze()
+    first = (tmp_path / "out/results.csv").read_bytes()
+    service.posts.clear()
+
+    status, _, said = analyze()
+
+    assert (0, []) == (status, service.posts)
+    assert "0 were sent now" in said
+    assert first == (tmp_path / "out/results.csv").read_bytes()
+
+
+def test_a_second_run_needs_no_service(analyze, service):
+    analyze()
+    service.go()
+
+    status, rows, said = analyze()
+
+    assert (0, 6) == (status, len(rows))
+    assert "earlier answers are kept" in said
+
+
+def test_what_was_renamed_is_not_sent_again_and_a_lost_picture_is_drawn_again(analyze, service, photos, tmp_path):
+    analyze()
+    service.posts.clear()
+    (photos / "line 0/tile0_exp0.png").rename(photos / "line 0/renamed.png")
+    (tmp_path / "out/masks/line 1/tile1_exp0.png.png").unlink()
+
+    _, rows, _ = analyze()
+
+    assert [] == service.posts
+    assert "line 0/renamed.png" in rows
+    for row in rows.values():
+        assert (tmp_path / "out" / row["mask"]).exists()
+        assert (tmp_path / "out" / row["overlay"]).exists()
+
+
+def test_a_changed_file_another_operating_point_and_another_part_are_sent_again(analyze, service, photos):
+    analyze()
+
+    def sent(*options):
+        service.posts.clear()
+        analyze(*options)
+        return len(service.posts)
+
+    (photos / "line 0/tile0_exp0.png").write_bytes(png(sound(99)))
+    assert [1, 0] == [sent(), sent()]
+    assert [6, 0] == [sent("--threshold", "0.5"), sent("--threshold", "0.5")]
+    assert [6, 6] == [sent("--alarm-score", "0.95"), sent("--part-from", "tile.")]
+
+
+def test_after_another_threshold_the_pictures_are_again_those_of_the_table(analyze, service, tmp_path):
+    mask = tmp_path / "out/masks/line 1/tile1_exp0.png.png"
+    analyze()
+    first = mask.read_bytes()
+    analyze("--threshold", "0.5")
+    assert first != mask.read_bytes()  # its text says the threshold
+
+    service.posts.clear()
+    analyze()
+
+    assert (first, []) == (mask.read_bytes(), service.posts)
+
+
+def test_another_model_gets_all_images_again(analyze, service):
+    analyze()
+    service.posts.clear()
+    service.model["sha256"] = "d" * 64
+
+    _, rows, _ = analyze()
+
+    assert 6 == len(service.posts)
+    assert {"d" * 64} == {row["model_sha256"] for row in rows.values()}
+
+
+def test_a_model_is_the_same_if_all_that_both_descriptions_say_is_equal():
+    short = {name: MODEL[name] for name in ("name", "version", "commit")}
+
+    assert is_same_model(short | {"more": 1}, MODEL)
+    assert not is_same_model(short | {"commit": "other"}, MODEL)
+    assert not is_same_model({}, MODEL)
+
+
+def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze, service, photos):
+    (photos / "damaged.png").write_bytes(png(sound())[:100])
+    (photos / "text.jpg").write_text("no image")
+    (photos / "empty.jpg").touch()
+
+    status, rows, said = analyze()
+
+    assert (1, 9) == (status, len(rows))
+    errors = {
+        "damaged.png": "Damaged image (422): because of damaged image",
+        "text.jpg": "Unsupported upload (415): because of unsupported upload",
+        "empty.jpg": "the file is empty",
+    }
+    assert errors == {name: row["error"] for name, row in rows.items() if row["status"] == "failed"}
+    assert all(f"{name}: {error}\n" in said for name, error in errors.items())
+    service.posts.clear()
+    assert 1 == analyze()[0]
+    assert [] == service.posts
+    assert 1 == analyze("--again")[0]
+    assert 2 == len(service.posts)
+
+
+@pytest.mark.slow
+def test_a_thousand_files_of_which_three_are_corrupt_give_a_thousand_rows(service, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(1000):
+        content = png(defective(number) if number % 5 == 0 else sound(number))
+        (photos / f"{number:04}.png").write_bytes(content[:90] if number in (3, 500, 999) else content)
+    command = [sys.executable, "-m", "client", "analyze", photos, "--out", tmp_path / "out", "--url", service.url]
+
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+
+    rows = table(tmp_path / "out/results.csv", "file")
+    assert (1, 1000, 1000) == (done.returncode, len(rows), len(service.posts))
+    assert "1000 images: 199 defect, 798 ok, 3 without an answer; 1000 were sent now" in done.stderr
+    for name in ("0003.png", "0500.png", "0999.png"):
+        assert f"\n{name}: Damaged image (422)" in done.stderr
+        assert "failed" == rows[name]["status"]
+    assert 997 == len(list((tmp_path / "out/masks").iterdir())) == len(list((tmp_path / "out/overlays").iterdir()))
+
+
+def test_exposures_of_one_tile_get_one_verdict(analyze, photos, tmp_path):
+    (photos / "line 2/tile2_exp1.png").write_bytes(b"corrupt")
+    (photos / "line 2/tile2_exp2.png").write_bytes(png(defective()))
+    (photos / "tile3_exp1.png").write_bytes(b"corrupt")
+
+    status, rows, said = analyze("--tile-from", r"(tile\d)_exp")
+
+    tiles = table(tmp_path / "out/tiles.csv", "tile")
+    shown = ("verdict", "score", "alarm_score", "type", "images", "failed")
+    assert {
+        "tile0": ("ok", "0.05", "0.5", "", "2", "0"),
+        "tile1": ("defect", "0.91", "0.5", "Blowhole", "2", "0"),
+        "tile2": ("ok", "0.48", "0.5", "Blowhole", "2", "1"),
+        "tile3": ("", "", "", "", "0", "1"),
+    } == {name: tuple(row[column] for column in shown) for name, row in tiles.items()}
+    assert "no photograph of it was answered" == tiles["tile3"]["error"]
+    assert (1, "tile1") == (status, rows["line 1/tile1_exp0.png"]["tile"])
+    assert "4 tiles, 1 with a defect" in said
+
+
+def test_the_tiles_alarm_score_can_be_chosen(analyze, tmp_path):
+    analyze("--tile-from", r"tile\d", "--tile-alarm-score", "0.95")
+
+    tiles = table(tmp_path / "out/tiles.csv", "tile")
+    assert {("ok", "0.95")} == {(row["verdict"], row["alarm_score"]) for row in tiles.values()}
+
+
+def test_a_tile_whose_photographs_two_models_analysed_has_no_verdict_until_the_next_run(analyze, service, tmp_path):
+    def new_model_for_the_rest():
+        if 4 == len(service.posts):
+            service.model = service.model | {"sha256": "d" * 64}
+
+    service.on_post = new_model_for_the_rest
+    _, _, said = analyze("--tile-from", "(.)", "--at-once", "1")
+    assert "by 2 models" in table(tmp_path / "out/tiles.csv", "tile")["l"]["error"]
+    assert "2 models answered: run the command again" in said
+
+    service.posts.clear()
+    analyze("--tile-from", "(.)")
+
+    assert 3 == len(service.posts)
+    assert "ok" == table(tmp_path / "out/tiles.csv", "tile")["l"]["verdict"]
+
+
+def test_several_images_are_under_way_at_once_and_no_more_than_asked_for(analyze, service, photos):
+    for seed in range(30):
+        (photos / f"{seed}.png").write_bytes(png(sound(seed)))
+
+    analyze("--at-once", "3")
+
+    assert 1 < service.most_at_once <= 3
+
+
+def test_a_busy_service_is_waited_for(analyze, service):
+    service.refusals = [(503, "Queue full", 1)] * 4
+
+    status, rows, _ = analyze()
+
+    assert (0, 6, 10) == (status, len(rows), len(service.posts))
+
+
+def test_a_service_that_goes_away_during_the_run_and_comes_back_loses_nothing(analyze, service, photos):
+    for seed in range(60):
+        (photos / f"{seed}.png").write_bytes(png(sound(seed)))
+
+    def restart():
+        service.go()
+        service.come()
+
+    def away():
+        if 20 == len(service.posts):
+            threading.Thread(target=restart).start()
+
+    service.on_post = away
+
+    status, rows, _ = analyze()
+
+    assert (0, 66) == (status, len(rows))
+    assert {"answered"} == {row["status"] for row in rows.values()}
+
+
+def test_a_service_that_stays_away_ends_the_run_and_the_next_run_goes_on(analyze, service):
+    service.on_post = lambda: 3 == len(service.posts) and threading.Thread(target=service.go).start()
+
+    status, rows, said = analyze("--at-once", "1", "--wait", "1")
+
+    statuses = [row["status"] for row in rows.values()]
+    assert (1, 6) == (status, len(rows))
+    assert {"answered", "failed", "not sent"} == set(statuses)
+    assert 1 == statuses.count("failed")
+    assert "stopped: " in said
+    service.posts.clear()
+    service.come()
+    assert 0 == analyze()[0]
+    assert 6 - statuses.count("answered") == len(service.posts)
+
+
+def test_a_refused_key_ends_the_run_at_once(analyze, service, tmp_path, monkeypatch):
+    service.api_key = "secret"
+
+    status, rows, said = analyze("--at-once", "1")
+    assert (1, 6, 1) == (status, len(rows), len(service.posts))
+    assert "stopped: Unknown key (401)" in said
+
+    (tmp_path / "key").write_text("secret\n")
+    assert 0 == analyze("--api-key-file", tmp_path / "key")[0]
+    monkeypatch.setenv("CLIENT_API_KEY", "secret")
+    assert 0 == analyze(out="other")[0]
+
+
+def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, photos, tmp_path):
+    for seed in range(100, 300):
+        (photos / f"{seed}.png").write_bytes(png(sound(seed)))
+    words = ["analyze", photos, "--out", tmp_path / "out", "--url", service.url]
+    command = [sys.executable, "-m", "client", *map(str, words)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: 20 < len(service.posts))
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    rows = table(tmp_path / "out/results.csv", "file")
+    answered = sum(row["status"] == "answered" for row in rows.values())
+
+    assert 130 == process.returncode
+    assert "interrupted: run the command again" in said
+    assert 206 == len(rows)
+    assert 0 < answered < 206
+    service.posts.clear()
+    assert 0 == subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=False).returncode
+    assert len(service.posts) <= 206 - answered
+
+
+def test_a_killed_run_leaves_no_half_file_and_the_next_goes_on(service, photos, tmp_path):
+    for seed in range(100, 300):
+        (photos / f"{seed}.png").write_bytes(png(sound(seed)))
+    words = ["analyze", photos, "--out", tmp_path / "out", "--url", service.url]
+    command = [sys.executable, "-m", "client", *map(str, words)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: 20 < len(service.posts))
+        process.kill()
+    with (tmp_path / "out/journal.jsonl").open("a") as journal:
+        journal.write('{"key": "broken')
+    for picture in (tmp_path / "out").rglob("*.png"):
+        Image.open(picture).load()
+    answered = (tmp_path / "out/journal.jsonl").read_text().count("\n")
+    service.posts.clear()
+
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=True, text=True)
+
+    assert 206 - answered == len(service.posts)
+    assert "206 images" in done.stderr
+    assert [] == list((tmp_path / "out").rglob("*.new"))
+
+
+def test_results_inside_the_folder_are_no_photographs(analyze, service):
+    analyze(out="photos/results")
+    service.posts.clear()
+
+    _, rows, _ = analyze(out="photos/results")
+
+    assert (6, []) == (len(rows), service.posts)
+
+
+def test_files_and_several_folders_are_named_below_the_folder_that_they_share(analyze, photos):
+    _, rows, _ = analyze(sources=(photos / "line 0", photos / "line 1/tile1_exp0.png"))
+
+    assert ["line 0/tile0_exp0.png", "line 0/tile0_exp1.png", "line 1/tile1_exp0.png"] == list(rows)
+
+
+def test_a_pattern_chooses_files(analyze):
+    _, rows, _ = analyze("--pattern", "*exp0*")
+
+    assert 3 == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tile-from", "("], "is no regular expression"),
+        (["--at-once", "0"], "less than 1"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(analyze, capsys, options, said):
+    with pytest.raises(SystemExit) as ended:
+        analyze(*options)
+
+    assert 2 == ended.value.code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tile-from", r"tile[01]"], "finds nothing in 2 of 6 names, such as 'line 2/tile2_exp0.png'"),
+        (["--threshold", "64"], "--threshold is 64.0: give a number from 0 to 1"),
+        (["--tile-alarm-score", "-1"], "--tile-alarm-score"),
+        (["--pattern", "*.gif"], "no image is there"),
+        (["--api-key-file", "/no/such/file"], "cannot be read"),
+        (["--url", "nowhere"], "give the service's address"),
+    ],
+)
+def test_what_cannot_be_used_ends_the_run_before_anything_is_sent(analyze, service, options, said):
+    status, _, told = analyze(*options)
+
+    assert (2, []) == (status, service.posts)
+    assert said in told
+
+
+def test_a_missing_folder_is_named(analyze, tmp_path):
+    assert "gone does not exist" in analyze(sources=(tmp_path / "gone",))[2]
+
+
+def test_an_out_that_is_no_folder_is_named(analyze, tmp_path):
+    (tmp_path / "file").touch()
+
+    status, _, said = analyze(out="file")
+
+    assert 2 == status
+    assert "file cannot be used" in said
+
+
+def test_a_foreign_journal_is_left_alone(tmp_path):
+    (tmp_path / "journal.jsonl").write_text('{"other": 1}\n')
+
+    with pytest.raises(InputError, match="choose another --out"), Journal(tmp_path):
+        pass
+
+
+def test_a_contour_runs_around_the_defect_and_covers_none_of_it():
+    pixels = defective(height=80, width=120)
+    analysis = _analysis(pixels)
+
+    overlay = np.asarray(Image.open(io.BytesIO(draw_pictures(png(pixels), analysis).overlay)))
+
+    mask = pixels < DARK
+    wide = np.pad(mask, 1)
+    near = np.max([wide[row : row + 80, column : column + 120] for row in range(3) for column in range(3)], axis=0)
+    label = 10  # its first row
+    assert (near & ~mask)[:label].tolist() == (overlay == CONTOUR)[:label].tolist()
+    assert pixels[mask].tolist() == overlay[mask].tolist()
+    assert PAPER in overlay[label:]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "LA", "P", "1", "CMYK", "I;16"])
+def test_an_overlay_shows_what_the_service_sees_of_any_image(mode):
+    grey = Image.fromarray(sound())
+    image = Image.fromarray(np.asarray(grey).astype(np.uint16) << 8) if mode == "I;16" else grey.convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG" if mode == "CMYK" else "PNG")
+
+    overlay = Image.open(io.BytesIO(draw_pictures(buffer.getvalue(), _analysis(sound())).overlay))
+
+    seen = np.asarray(overlay.convert("L")).astype(int)
+    expected = decode_image(buffer.getvalue(), max_pixels=10_000)
+    assert np.abs(np.minimum(expected, 253) - seen).max() <= 1
+
+
+def _analysis(pixels):
+    return read_analysis(answer(pixels, MODEL, {}))
+
+
+def test_help_names_every_option():
+    said = subprocess.run(
+        [sys.executable, "-m", "client", "analyze", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    for option in ("--out", "--url", "--part-from", "--tile-from", "--threshold", "--at-once", "--api-key-file"):
+        assert option in said
