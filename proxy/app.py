@@ -17,6 +17,7 @@ from proxy.batcher import Batcher
 from proxy.connection_limits import Limits
 from proxy.connections import LimitedRunner, connections_allowed, invite_later
 from proxy.cors import Cors, preflight
+from proxy.document import document_routes
 from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError, ModelRefusedError, WrongModelError
 from proxy.exhaustion import ExhaustionLog
@@ -58,6 +59,7 @@ def make_app(settings: Settings) -> web.Application:
             web.get("/health/ready", handlers.ready),
             web.get("/metrics", handlers.metrics),
             *page_routes(),
+            *document_routes(),
         ]
     )
     if app[CORS]:
