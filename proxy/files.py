@@ -1,4 +1,4 @@
-"""Files that are read once and served from memory: a browser asks again each time, and gets them only when they changed."""
+"""Files that are read once and served from memory: a browser gets them again only when they changed."""
 
 import hashlib
 from collections.abc import Callable, Coroutine

@@ -40,9 +40,10 @@ def files(kind: str) -> st.SearchStrategy[bytes]:
     return st.one_of(whole, whole, whole, whole.map(lambda data: data[: len(data) // 2]), st.binary(max_size=64))
 
 
-schemathesis.openapi.media_type("image/png", files("PNG"))
-schemathesis.openapi.media_type("image/jpeg", files("JPEG"))
-schemathesis.openapi.format("binary", st.one_of(files("PNG"), files("JPEG")).map(Binary))
+KINDS = ("PNG", "JPEG", "TIFF", "BMP")
+for kind in KINDS:
+    schemathesis.openapi.media_type(f"image/{kind.lower()}", files(kind))
+schemathesis.openapi.format("binary", st.one_of([files(kind) for kind in KINDS]).map(Binary))
 
 
 @schemathesis.hook

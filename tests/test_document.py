@@ -9,7 +9,7 @@ import schemathesis
 import yaml
 from proxy_servers import running_proxy
 
-from proxy.app import make_app
+from proxy.app import make_app, routes
 from proxy.document import DOCUMENT, FOLDER
 from proxy.errors import ProxyError, StartError
 from proxy.settings import Settings
@@ -70,17 +70,13 @@ def test_it_is_a_correct_openapi_document_of_version_3_1():
 
 
 def test_every_route_is_in_the_document_and_every_route_of_the_document_is_there():
-    routes = {
-        (route.method.lower(), route.resource.canonical.removeprefix("/v1") or "/")
-        for route in make_app(Settings()).router.routes()
-        if route.method != "HEAD" and not FILES.search(route.resource.canonical)
-    }
-    assert {(method, path) for method, path, _ in operations()} == routes
+    there = {(route.method.lower(), route.path) for route in routes() if not FILES.search(route.path)}
+    assert {(method, path) for method, path, _ in operations()} == there
 
 
-def test_every_route_is_also_below_v1():
+def test_every_route_of_the_document_is_also_below_v1():
     paths = {resource.canonical for resource in make_app(Settings()).router.resources()}
-    assert set() == {f"/v1{path}".rstrip("/") for path in PAGE["paths"]} - {path.rstrip("/") for path in paths}
+    assert {f"/v1{path}" for path in PAGE["paths"]} <= paths
 
 
 @pytest.mark.parametrize("error", error_classes(), ids=lambda error: error.__name__)

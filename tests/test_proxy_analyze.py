@@ -12,7 +12,7 @@ from PIL import Image
 from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, texture, until
 from tritonclient.http import InferenceServerClient, InferInput
 
-from proxy import handlers
+from proxy import image_steps
 from proxy.errors import NotAcceptableError
 from proxy.negotiation import choose
 
@@ -130,8 +130,8 @@ async def test_a_small_image_is_worked_on_in_the_loop_and_a_large_one_in_a_threa
 
         return call
 
-    monkeypatch.setattr("proxy.handlers.decode", spied(handlers.decode))
-    monkeypatch.setattr("proxy.handlers.summarize", spied(handlers.summarize))
+    monkeypatch.setattr("proxy.image_steps.decode", spied(image_steps.decode))
+    monkeypatch.setattr("proxy.image_steps.summarize", spied(image_steps.summarize))
     async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
         answer = await proxy.analysis(png(image))
     assert image.shape == np.shape(answer["pred"])

@@ -192,9 +192,9 @@ def raiser(error):
 
 BUGS = {
     "before the upload is read": ("proxy.handlers.choose", ZeroDivisionError),
-    "while the body is read": ("proxy.upload._File.join", ValueError),
+    "while the body is read": ("proxy.upload.File.join", ValueError),
     "while the form is read": ("proxy.upload._read_form", AssertionError),
-    "while the headers are judged": ("proxy.upload._too_large", RuntimeError),
+    "while the headers are judged": ("proxy.upload.too_large", RuntimeError),
     "while the batch is built": ("proxy.segmenter.InferInput", TypeError),
     "while Triton's answer is checked": ("proxy.segmenter.prove", ValueError),
     "while the answer is written": ("proxy.answers.describe_model", KeyError),
