@@ -32,7 +32,9 @@ def with_novelty(repository: Path, copy: Path) -> Path:
     text = text.replace(
         '  { name: "fingerprint"', '  { name: "novelty", data_type: TYPE_FP32, dims: [ 1 ] },\n  { name: "fingerprint"'
     )
-    text = re.sub(r'(model\.sha256.*string_value: )"[^"]*"', rf'\1"{hashlib.sha256(path.read_bytes()).hexdigest()}"', text)
+    text = re.sub(
+        r'(model\.sha256.*string_value: )"[^"]*"', rf'\1"{hashlib.sha256(path.read_bytes()).hexdigest()}"', text
+    )
     for name, value in PARAMETERS.items():
         text += f'parameters {{ key: "{name}" value: {{ string_value: "{value}" }} }}\n'
     config.write_text(text)
