@@ -120,7 +120,9 @@ class UnsupportedUploadError(ProxyError):
     """The body is of a type that the proxy does not read, or the image is."""
 
     status, title = 415, "Unsupported upload"
-    headers: ClassVar[dict[str, str]] = {"Accept-Post": "multipart/form-data, image/jpeg, image/png, image/tiff, image/bmp"}
+    headers: ClassVar[dict[str, str]] = {
+        "Accept-Post": "multipart/form-data, image/jpeg, image/png, image/tiff, image/bmp"
+    }
 
 
 class WrongFieldError(ProxyError):

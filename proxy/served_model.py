@@ -112,7 +112,9 @@ def _below(name: str, alarm_score: float, parameters: Mapping[str, str]) -> floa
     review_score = _score(name, parameters)
     if review_score < alarm_score:
         return review_score
-    raise WrongModelError(f"its parameter {name} is {review_score}, but must be less than the alarm score {alarm_score}")
+    raise WrongModelError(
+        f"its parameter {name} is {review_score}, but must be less than the alarm score {alarm_score}"
+    )
 
 
 def _positive(name: str, parameters: Mapping[str, str]) -> float:

@@ -38,7 +38,9 @@ class TileReader:
         self._pace = pace
         self._all_bytes = MAX_FILES * (max_bytes + FORM_OVERHEAD_BYTES)
 
-    async def read(self, holding: ExitStack, make_look: Callable[[], Look], take: Callable[[TileFile, Look], None]) -> str | None:
+    async def read(
+        self, holding: ExitStack, make_look: Callable[[], Look], take: Callable[[TileFile, Look], None]
+    ) -> str | None:
         """Give each file to `take` as soon as it is there; return the part that the form names.
 
         holding: keeps the files counted until it ends. make_look: makes a `look` as `File` wants it, for each file.
@@ -82,7 +84,9 @@ class TileReader:
         async for chunk in field.chunks:
             progress.add(len(chunk))
             if progress.size > self._all_bytes:
-                raise UploadTooLargeError(f"the images have more than {self._all_bytes} bytes together: send fewer or smaller ones")
+                raise UploadTooLargeError(
+                    f"the images have more than {self._all_bytes} bytes together: send fewer or smaller ones"
+                )
 
 
 def _as_text(name: str) -> str:
