@@ -30,6 +30,9 @@ class Wish(NamedTuple):
         )
 
 
+UNCHANGED = Wish()
+
+
 @dataclass(frozen=True)
 class Analysis:
     """What is found in one image.
@@ -105,7 +108,7 @@ def majority(type_pixels: Mapping[str, int]) -> str | None:
     return best if best is not None and type_pixels[best] else None
 
 
-def summarize(segmentation: Segmentation, height: int, width: int, wish: Wish = Wish()) -> Analysis:
+def summarize(segmentation: Segmentation, height: int, width: int, wish: Wish = UNCHANGED) -> Analysis:
     """Crop off the padding, apply the operating point and count the pixels of each defect type.
 
     Shapes: segmentation (1, H32, W32) uint8; height and width in pixels are the upload's.

@@ -28,8 +28,8 @@ from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
 from proxy.settings import Settings
 from proxy.telemetry import Telemetry
-from proxy.tile_handler import analyze_tile
 from proxy.threads import Threads
+from proxy.tile_handler import analyze_tile
 from proxy.upload_memory import UploadMemory
 
 SERVER_OPTIONS: dict[str, Any] = {

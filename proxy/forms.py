@@ -87,7 +87,8 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     encoding = part.headers.get("Content-Transfer-Encoding", "").strip().lower()
     if encoding not in (*PLAIN, "base64"):
         raise UnsupportedUploadError(
-            f"the form's field has the Content-Transfer-Encoding {encoding!r:.80}: send the bytes as they are, or base64"
+            f"the form's field has the Content-Transfer-Encoding {encoding!r:.80}: send the bytes as they are "
+            "or in base64"
         )
     while True:
         with malformed(ValueError):  # the body ends before the boundary

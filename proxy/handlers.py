@@ -39,7 +39,7 @@ async def analyze(request: web.Request) -> web.Response:
     with request.app[UPLOAD_MEMORY].hold(request.remote or "") as held:
         look = Look(request)
         data, part = await _read(request, held, look)
-        request[FACTS]["part"] = part = one_part(parameters.part, part)
+        part = name_part(request, parameters.part, part)
         with request.app[ADMISSION].admit(look.pixels):
             image = await decode_upload(request, data, look.pixels)
             del data  # no name keeps the upload while the image waits
@@ -57,6 +57,17 @@ def accepted(request: web.Request, offers: tuple[str, ...]) -> str:
     Raises: NotAcceptableError.
     """
     return choose(",".join(request.headers.getall("Accept", ())), offers)
+
+
+def name_part(request: web.Request, in_query: str | None, in_form: str | None) -> str | None:
+    """Return the part's name, and log it.
+
+    Raises: WrongParameterError.
+    """
+    part = one_part(in_query, in_form)
+    if part is not None:
+        request[FACTS]["part"] = part
+    return part
 
 
 async def _read(request: web.Request, held: Held, look: Look) -> Upload:

@@ -48,6 +48,7 @@ FILE_S = 0.05
 PIXEL_S = 150e-9
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Look:
@@ -125,16 +126,14 @@ async def encode(
         grey = tiles.crop(image.canvas, image.height, image.width)
         return Report(analysis, grey, image.remarks, request.app[READINESS].sha256(analysis.model))
 
-    def work() -> tuple[Report, T]:
-        found = report()
-        return found, write(found)
+    async def beside(work: Callable[[], S]) -> S:
+        return await request.app[THREADS].run(work, deadline=request[DEADLINE])
 
     with request[TIMES].stage("encode"):
-        if quick and image.canvas.size <= SMALL_PIXELS:
-            found = report()
-            if (labels := found.analysis.labels) is None or labels.count <= FEW_REGIONS:
-                return _counted(request, found), write(found)
-        found, written = await request.app[THREADS].run(work, deadline=request[DEADLINE])
+        small = image.canvas.size <= SMALL_PIXELS
+        found = report() if small else await beside(report)
+        few = (labels := found.analysis.labels) is None or labels.regions <= FEW_REGIONS
+        written = write(found) if small and quick and few else await beside(partial(write, found))
     return _counted(request, found), written
 
 

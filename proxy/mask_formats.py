@@ -1,7 +1,8 @@
 """A mask as JSON: rows, run lengths, polygons, or none."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import contourpy
 import numpy as np
@@ -27,10 +28,10 @@ def run_lengths(analysis: Analysis) -> dict[str, Any]:
     columns = analysis.mask.T.ravel()  # a copy
     changes = np.flatnonzero(columns[1:] != columns[:-1]) + 1
     starts = [0, *([0] if columns[0] else []), *changes.tolist(), columns.size]
-    counts = [following - start for start, following in zip(starts, starts[1:], strict=False)]
+    counts = [following - start for start, following in pairwise(starts)]
     size = [height, width]
-    compressed = coco.encode(columns.view(np.uint8).reshape(height, width, order="F"))["counts"].decode()
-    return {"rle": {"size": size, "counts": counts}, "rle_string": {"size": size, "counts": compressed}}
+    encoded: Any = coco.encode(columns.view(np.uint8).reshape(height, width, order="F"))
+    return {"rle": {"size": size, "counts": counts}, "rle_string": {"size": size, "counts": encoded["counts"].decode()}}
 
 
 def polygons(analysis: Analysis) -> dict[str, Any]:
@@ -61,8 +62,9 @@ def outlines(region: Region, found: Labels) -> list[np.ndarray]:
         x=np.arange(x - 0.5, x + width + 1), y=np.arange(y - 0.5, y + height + 1), z=padded,
         fill_type=contourpy.FillType.OuterOffset,
     )  # fmt: skip
-    (points,), (offsets,) = generator.filled(LEVEL, np.inf)
-    return [points[start:end] for start, end in zip(offsets, offsets[1:], strict=False)]
+    # one polygon: what is connected has one outline
+    (points,), (offsets,) = cast("tuple[list[np.ndarray], list[np.ndarray]]", generator.filled(LEVEL, np.inf))
+    return [points[start:end] for start, end in pairwise(offsets)]
 
 
 MASKS: Mapping[str, Callable[[Analysis], dict[str, Any]]] = {

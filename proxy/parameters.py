@@ -14,6 +14,7 @@ from proxy.mask_formats import MASKS
 from proxy.views import VIEWS
 
 PART_CHARACTERS = 128
+REPLACED = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are no text
 NUMBER = re.compile(r"[0-9.eE-]{1,32}")  # of what Python's float reads: no nan, no blanks, no underscores
 
 
@@ -35,7 +36,8 @@ def number(text: str) -> float | None:
 
 def printable(text: str) -> str | None:
     """Read the name of a part."""
-    return text if 0 < len(text) <= PART_CHARACTERS and text.isprintable() else None
+    allowed = 0 < len(text) <= PART_CHARACTERS and text.isprintable() and REPLACED not in text
+    return text if allowed else None
 
 
 def _one_of(names: Mapping[str, object]) -> Rule:

@@ -3,14 +3,14 @@
 Every figure is computed for all regions at once: a mask of speckles has thousands.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cc3d
 import numpy as np
 
 from tiles.operating_point import LEVELS, SCORE_PIXELS
 
-CONNECTIVITY = 8  # pixels that touch at a corner belong together
+CONNECTIVITY: Literal[8] = 8  # pixels that touch at a corner belong together
 
 
 class Box(NamedTuple):
@@ -47,11 +47,11 @@ class Labels(NamedTuple):
 
     Attributes:
         labels: (h, w), 0 where no region is; its first pixel is the image's pixel (left, top).
-        count: of the regions; they are numbered from 1.
+        regions: their number; they are numbered from 1.
     """
 
     labels: np.ndarray
-    count: int
+    regions: int
     top: int
     left: int
 
@@ -88,7 +88,7 @@ def measure_regions(found: Labels, probability: np.ndarray, defect_type: np.ndar
             _scores(numbers, found.crop(probability)[inside], count),
             statistics["voxel_counts"][1:].tolist(),
             statistics["bounding_boxes"][1:].tolist(),  # first and last row, first and last column
-            (statistics["centroids"][1:] + (top, left)).round(1).tolist(),
+            np.add(statistics["centroids"][1:], (top, left)).round(1).tolist(),
             strict=True,
         )
     ]

@@ -14,8 +14,8 @@ from tiles.remarks import Remark
 
 STRANGE = Remark(
     "unfamiliar",
-    "the image is unlike the tiles that the model was trained with, so its answer may mean nothing: check that it shows "
-    "one tile, sharp, upright and as bright as usual",
+    "the image is unlike the tiles that the model was trained with, so its answer may mean nothing: check that it "
+    "shows one tile, sharp, upright and as bright as usual",
 )
 
 

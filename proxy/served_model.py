@@ -62,13 +62,14 @@ def read_model(name: str, version: str, parameters: Mapping[str, str]) -> Served
 
     Raises: WrongModelError, which names the first that is wrong.
     """
+    threshold = _threshold(parameters.get("model.threshold", ""))
     alarm_score = _score("model.alarm_score", parameters)
     tile_alarm_score = _score("model.tile_alarm_score", parameters)
     return ServedModel(
         name=name,
         version=version,
         digest=digits("model.digest", 64, parameters),
-        operating_point=OperatingPoint(_threshold(parameters.get("model.threshold", "")), alarm_score),
+        operating_point=OperatingPoint(threshold, alarm_score),
         review_score=_below("model.review_score", alarm_score, parameters),
         tile_alarm_score=tile_alarm_score,
         tile_review_score=_below("model.tile_review_score", tile_alarm_score, parameters),

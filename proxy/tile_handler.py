@@ -8,7 +8,7 @@ from aiohttp import web
 
 from proxy.answers import JSON
 from proxy.errors import ProxyError
-from proxy.handlers import QUICK, accepted
+from proxy.handlers import QUICK, accepted, name_part
 from proxy.image_steps import (
     ADMISSION,
     SETTINGS,
@@ -22,7 +22,7 @@ from proxy.image_steps import (
     segment,
 )
 from proxy.middleware import FACTS, TIMES
-from proxy.parameters import TILE_RULES, Parameters, one_part, read_parameters
+from proxy.parameters import TILE_RULES, Parameters, read_parameters
 from proxy.report import Report
 from proxy.tile_answers import ImageAnswer, of_problem, of_report, represent_tile
 from proxy.tile_upload import SERVER_ERROR, TileFile, TileReader
@@ -63,7 +63,7 @@ async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[lis
 
             with request[TIMES].stage("read"):
                 in_form = await reader.read(holding, partial(Look, request, in_any_case=True), take)
-            request[FACTS]["part"] = part = one_part(parameters.part, in_form)
+            part = name_part(request, parameters.part, in_form)
     return [task.result() for task in tasks], part
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ MAX_FILES = 32
 NAME_CHARACTERS = 255  # of a file's name, in the answer
 SERVER_ERROR = 500
 
-Look = Callable[[bytes], bool]
+L = TypeVar("L", bound=Callable[[bytes], bool])
 
 
 class TileFile(NamedTuple):
@@ -39,7 +39,7 @@ class TileReader:
         self._all_bytes = MAX_FILES * (max_bytes + FORM_OVERHEAD_BYTES)
 
     async def read(
-        self, holding: ExitStack, make_look: Callable[[], Look], take: Callable[[TileFile, Look], None]
+        self, holding: ExitStack, make_look: Callable[[], L], take: Callable[[TileFile, L], None]
     ) -> str | None:
         """Give each file to `take` as soon as it is there; return the part that the form names.
 
@@ -66,7 +66,9 @@ class TileReader:
             raise WrongFieldError(f"the form has no field {IMAGE!r}: send each image of the tile in one")
         return part
 
-    async def _read_file(self, field: Field, holding: ExitStack, look: Look, progress: Progress) -> TileFile:
+    async def _read_file(
+        self, field: Field, holding: ExitStack, look: Callable[[bytes], bool], progress: Progress
+    ) -> TileFile:
         held = holding.enter_context(self._memory.hold(self._request.remote or ""))
         name = None if field.filename is None else _as_text(field.filename)
         try:

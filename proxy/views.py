@@ -30,7 +30,7 @@ def probability_view(report: Report) -> Image.Image:
 
 
 def overlay_view(report: Report) -> Image.Image:
-    """Return the image with a line around each defect, which leaves the defect itself visible, and a label beside it."""
+    """Return the image with a line around each defect, which leaves the defect itself visible, and its label."""
     analysis = report.analysis
     pixels = np.repeat(report.image[:, :, np.newaxis], 3, axis=2)
     pixels[_around(analysis.mask)] = LINE
@@ -60,7 +60,8 @@ def _around(mask: np.ndarray) -> np.ndarray:
     both = wide.copy()
     both[:, 1:] |= wide[:, :-1]
     both[:, :-1] |= wide[:, 1:]
-    return both & ~mask
+    around: np.ndarray = both & ~mask
+    return around
 
 
 def _label(picture: Image.Image, analysis: Analysis) -> None:

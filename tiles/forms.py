@@ -2,24 +2,24 @@
 
 from typing import Protocol
 
-from tiles import bmp, jpeg, png, tiff
+from tiles import bmp, jpeg, png, tiff, tiff_tags
 from tiles.budget import Budget
 from tiles.errors import NotAnImageError, TruncatedImageError
 from tiles.structure import Essence, Size
 
 READ = "JPEG, PNG, TIFF and BMP"
-SIGNATURES = (jpeg.SIGNATURE, png.SIGNATURE, *tiff.SIGNATURES, bmp.SIGNATURE)
-BROKEN = {"JPEG": (0, b"\xff\xd8"), "PNG": (1, b"PNG")}  # what is left of a signature in a damaged file, and where
-OTHERS = {  # what stands where in files that people have and that are not read
-    "WebP": (8, b"WEBP"),
-    "GIF": (0, b"GIF8"),
-    "HEIF": (4, b"ftyphei"),
-    "AVIF": (4, b"ftypavi"),
-    "JPEG 2000": (0, b"\0\0\0\x0cjP"),
-    "JPEG XL": (0, b"\xff\x0a"),
-    "BigTIFF": (0, b"II+\0"),
-    "PDF": (0, b"%PDF"),
-}
+SIGNATURES = (jpeg.SIGNATURE, png.SIGNATURE, *tiff_tags.SIGNATURES, bmp.SIGNATURE)
+# What is left of a signature in a damaged file, and where
+BROKEN = (("JPEG", 0, b"\xff\xd8"), ("PNG", 1, b"PNG"), ("PNG", 0, b"PNG\r\n"))
+OTHERS = (  # files that people have and that are not read: name, usual ending, what stands where
+    ("WebP", "webp", 8, b"WEBP"),
+    ("GIF", "gif", 0, b"GIF8"),
+    ("HEIF", "heic", 4, b"ftyphei"),
+    ("AVIF", "avif", 4, b"ftypavi"),
+    ("JPEG 2000", "jp2", 0, b"\0\0\0\x0cjP"),
+    ("BigTIFF", "tif", 0, b"II+\0"),
+    ("PDF", "pdf", 0, b"%PDF"),
+)
 
 
 class Form(Protocol):
@@ -46,16 +46,16 @@ def require_form(data: bytes) -> Form:
         return jpeg
     if data.startswith(png.SIGNATURE):
         return png
-    if data.startswith(tiff.SIGNATURES):
+    if data.startswith(tiff_tags.SIGNATURES):
         return tiff
     if data.startswith(bmp.SIGNATURE):
         return bmp
-    for name, (at, rest) in BROKEN.items():
+    for name, at, rest in BROKEN:
         if data.startswith(rest, at):
             raise TruncatedImageError(f"the {name} image is damaged (its first bytes are wrong): send the whole file")
-    for name, (at, mark) in OTHERS.items():
+    for name, ending, at, mark in OTHERS:
         if data.startswith(mark, at):
             raise NotAnImageError(
-                f"the bytes are {name}, but {READ} are read: convert the file, for example: magick photo.file photo.png"
+                f"the file is {name}, but {READ} are read: convert it, for example: magick photo.{ending} photo.png"
             )
-    raise NotAnImageError(f"the bytes are no image that is read: send one of {READ}")
+    raise NotAnImageError(f"the bytes are no image that is read: send {READ.replace('and', 'or')}")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from tiles import tiff
 from tiles.budget import Budget
 from tiles.errors import TruncatedImageError, UnsupportedModeError
 from tiles.structure import Essence, Size
+from tiles.tiff_tags import orientation_of
 
 SIGNATURE = b"\xff\xd8\xff"
 END, SCAN, PROGRESSIVE = 0xD9, 0xDA, 0xC2
@@ -151,7 +151,7 @@ class _Pixels:
         """Return what was kept."""
         if self._frame is None:
             raise _damaged("it has no frame header")
-        orientation = 1 if self.exif is None else tiff.orientation_of(self.exif)
+        orientation = 1 if self.exif is None else orientation_of(self.exif)
         return Essence(b"".join(self._kept), self._frame.size, self.work_s, orientation)
 
 

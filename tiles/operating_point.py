@@ -15,7 +15,8 @@ class OperatingPoint:
     """When an image is defective, and where.
 
     Attributes:
-        threshold: grey level, 1–255 for a model; a pixel of a defective image is defective if its probability is at least this.
+        threshold: grey level, a model's is 1–255; a pixel of a defective image is defective if its probability is at
+            least this.
         alarm_score: 0–1; an image is defective if its score is at least this; otherwise it has no defective pixel.
     """
 

@@ -6,10 +6,10 @@ Source: the PNG specification (W3C), sections 5 and 11.
 import struct
 from collections.abc import Iterator
 
-from tiles import tiff
 from tiles.budget import Budget
 from tiles.errors import TruncatedImageError
 from tiles.structure import Essence, Size
+from tiles.tiff_tags import orientation_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_END = len(SIGNATURE) + 25  # of the first chunk: length, name, 13 bytes, sum
@@ -48,7 +48,7 @@ def essence(data: bytes, budget: Budget) -> Essence:
             at = start
             break
         if name == b"eXIf":
-            orientation = tiff.orientation_of(data[start + 8 : min(end - 4, start + EXIF_BYTES)])
+            orientation = orientation_of(data[start + 8 : min(end - 4, start + EXIF_BYTES)])
         if name == b"PLTE" and end - start <= 12 + 3 * 256:  # its colours, at most
             palette = data[start:end]
     else:

@@ -17,20 +17,29 @@ import numpy as np
 from PIL import Image
 
 from tiles.budget import Budget
-from tiles.errors import TruncatedImageError, UnsupportedModeError
+from tiles.errors import UnsupportedModeError
 from tiles.structure import Essence, Size
-
-SIGNATURES = (b"II*\0", b"MM\0*")
-MAX_TAGS = 256
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, OFFSETS, ORIENTATION, SAMPLES, ROWS, COUNTS, PLANES, PREDICTOR = (
-    256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317,
-)  # fmt: skip
-SAMPLE_FORMAT = 339
-# How many values of a tag are read; of any other tag none are
-MOST = {OFFSETS: 2**16, COUNTS: 2**16} | dict.fromkeys(
-    (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, ROWS, PLANES, PREDICTOR, SAMPLE_FORMAT), 8
+from tiles.tiff_tags import (
+    BITS,
+    COMPRESSION,
+    CONVERT,
+    COUNTS,
+    HEIGHT,
+    OFFSETS,
+    ORIENTATION,
+    PHOTOMETRIC,
+    PLANES,
+    PREDICTOR,
+    ROWS,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    SIGNATURES,
+    WIDTH,
+    damaged,
+    one,
+    read_tags,
 )
-KINDS = {1: "B", 3: "H", 4: "I"}  # of a tag's values: bytes, 16 bits, 32 bits
+
 PLAIN, LZW, DEFLATES = 1, 5, (8, 32946)
 INVERTED, GREY, RGB = 0, 1, 2  # photometric interpretations
 DIFFERENCES = 2  # the predictor that stores each pixel's difference from the one on its left
@@ -40,9 +49,6 @@ BYTE_S = 12e-9  # of inflated pixels: copy, add up, convert to grey
 STRIP_S = 20e-6
 LZW_STRIP_S = 400e-6  # Pillow opens it as a file
 LZW_BYTE_S = 400e-9  # of compressed pixels: each second code may clear the table
-CONVERT = (
-    "save it as an 8-bit or 16-bit grey or RGB TIFF in strips, or convert it: magick photo.tif -depth 8 photo.png"
-)
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,8 @@ class _Page:
 
 def size_of(start: bytes) -> Size | None:
     """Return the size that the first bytes of a file declare; None if they end before its tags."""
-    tags = _tags(start)
-    return None if tags is None else Size(_one(tags, HEIGHT), _one(tags, WIDTH))
-
-
-def orientation_of(exif: bytes) -> int:
-    """Return the orientation in EXIF data, which have the form of a TIFF file; 1 if they say none."""
-    try:
-        return _one(_tags(exif) or {}, ORIENTATION, 1)
-    except (UnsupportedModeError, TruncatedImageError):
-        return 1
+    tags = read_tags(start)
+    return None if tags is None else Size(one(tags, HEIGHT), one(tags, WIDTH))
 
 
 def essence(data: bytes, budget: Budget) -> Essence:
@@ -112,7 +110,7 @@ def decode(data: bytes, budget: Budget) -> np.ndarray:
         wanted = rows * page.row_bytes
         found = inflate(data[offset : offset + size], wanted, budget)
         if len(found) < wanted:
-            raise _damaged(f"a strip has {len(found)} of {wanted} bytes")
+            raise damaged(f"a strip has {len(found)} of {wanted} bytes")
         strip = np.frombuffer(found, dtype, count=wanted // dtype.itemsize).reshape(rows, width, page.samples)
         if page.predictor == DIFFERENCES:
             np.cumsum(strip, axis=1, dtype=pixels.dtype, out=pixels[top : top + rows])
@@ -139,7 +137,7 @@ def _inflate(strip: bytes, wanted: int, budget: Budget) -> bytes:
             at += 0 if inflater.unconsumed_tail else len(piece)
             found += inflater.decompress(piece, min(wanted - len(found), 2**16))
     except zlib.error as error:
-        raise _damaged(str(error)) from None
+        raise damaged(str(error)) from None
     return bytes(found)
 
 
@@ -155,31 +153,31 @@ def _inflate_lzw(strip: bytes, wanted: int, budget: Budget) -> bytes:
         with Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
             return image.tobytes()
     except (OSError, ValueError) as error:
-        raise _damaged(str(error)) from None
+        raise damaged(str(error)) from None
 
 
 def _page(data: bytes) -> _Page:
     """Read and check the first page's tags."""
-    tags = _tags(data)
+    tags = read_tags(data)
     if tags is None:
-        raise _damaged("its tags are missing")
-    size = Size(_one(tags, HEIGHT), _one(tags, WIDTH))
+        raise damaged("its tags are missing")
+    size = Size(one(tags, HEIGHT), one(tags, WIDTH))
     bits = set(tags.get(BITS, (1,)))
     page = _Page(
         size=size,
         order="<" if data.startswith(b"II") else ">",
         bits=bits.pop() if len(bits) == 1 else 0,
-        samples=_one(tags, SAMPLES, 1),
-        photometric=_one(tags, PHOTOMETRIC, -1),
-        compression=_one(tags, COMPRESSION, PLAIN),
-        predictor=_one(tags, PREDICTOR, 1),
-        rows=min(_one(tags, ROWS, size.height), size.height),
+        samples=one(tags, SAMPLES, 1),
+        photometric=one(tags, PHOTOMETRIC, -1),
+        compression=one(tags, COMPRESSION, PLAIN),
+        predictor=one(tags, PREDICTOR, 1),
+        rows=min(one(tags, ROWS, size.height), size.height),
         strips=tuple(zip(tags.get(OFFSETS, ()), tags.get(COUNTS, ()), strict=False)),
-        orientation=_one(tags, ORIENTATION, 1),
+        orientation=one(tags, ORIENTATION, 1),
     )
     _require_readable(page, tags)
-    if not (0 < page.rows and size.width and len(page.strips) == math.ceil(size.height / page.rows)):
-        raise _damaged("its strips do not make the image")
+    if not (page.rows > 0 and size.width and len(page.strips) == math.ceil(size.height / page.rows)):
+        raise damaged("its strips do not make the image")
     return page
 
 
@@ -189,56 +187,9 @@ def _require_readable(page: _Page, tags: Mapping[int, tuple[int, ...]]) -> None:
     if page.bits not in (8, 16) or set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:
         raise UnsupportedModeError(f"the TIFF file has pixels of {page.bits} bits, or no whole numbers: {CONVERT}")
     channels = {INVERTED: (1, 2), GREY: (1, 2), RGB: (3, 4)}.get(page.photometric, ())
-    if page.samples not in channels or (page.samples > 1 and _one(tags, PLANES, 1) != 1):
+    if page.samples not in channels or (page.samples > 1 and one(tags, PLANES, 1) != 1):
         raise UnsupportedModeError(f"the TIFF file is neither grey nor RGB, or its channels are separate: {CONVERT}")
     if page.compression not in (PLAIN, LZW, *DEFLATES) or page.predictor not in (1, DIFFERENCES):
         raise UnsupportedModeError(
             f"the TIFF file has compression {page.compression} with predictor {page.predictor}: {CONVERT}"
         )
-
-
-def _tags(data: bytes) -> dict[int, tuple[int, ...]] | None:
-    """Return the whole numbers of the first page's tags; None if the file ends before them.
-
-    Raises: UnsupportedModeError.
-    """
-    if not data.startswith(SIGNATURES):
-        raise _damaged("it has no header")
-    order = "<" if data.startswith(b"II") else ">"
-    at = _number(data, 4, "I", order)
-    count = None if at is None else _number(data, at, "H", order)
-    if at is None or count is None or len(data) < at + 2 + 12 * count:
-        return None
-    if count > MAX_TAGS:
-        raise UnsupportedModeError(f"the TIFF file has {count} tags: {CONVERT}")
-    tags: dict[int, tuple[int, ...]] = {}
-    for place in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, values = struct.unpack_from(order + "HHI", data, place)
-        if kind not in KINDS or tag in tags or values > MOST.get(tag, 0):
-            continue
-        wanted = struct.Struct(f"{order}{values}{KINDS[kind]}")
-        start = place + 8 if wanted.size <= 4 else struct.unpack_from(order + "I", data, place + 8)[0]  # noqa: PLR2004  the field itself
-        if start + wanted.size > len(data):
-            return None
-        tags[tag] = wanted.unpack_from(data, start)
-    return tags
-
-
-def _number(data: bytes, at: int, kind: str, order: str) -> int | None:
-    if at + struct.calcsize(kind) > len(data):
-        return None
-    number: int = struct.unpack_from(order + kind, data, at)[0]
-    return number
-
-
-def _one(tags: Mapping[int, tuple[int, ...]], tag: int, default: int | None = None) -> int:
-    values = tags.get(tag)
-    if values:
-        return values[0]
-    if default is None:
-        raise _damaged(f"its tag {tag} is missing")
-    return default
-
-
-def _damaged(found: str) -> TruncatedImageError:
-    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")
