@@ -99,4 +99,5 @@ def test_a_program_of_the_document_works_as_it_stands(address, tmp_path, languag
 
     assert re.search(r"\bdefect\b.*Blowhole", said, re.DOTALL)
     for file in re.findall(r"-o (\S+)", program):
-        assert (218, 269) == Image.open(tmp_path / file).size
+        with Image.open(tmp_path / file) as picture:
+            assert (218, 269) == picture.size
