@@ -18,6 +18,7 @@ from proxy.connection_limits import Limits
 from proxy.connections import LimitedRunner, connections_allowed, invite_later
 from proxy.contract import Contract
 from proxy.cors import Cors, preflight
+from proxy.document import document_routes
 from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError, ModelRefusedError, WrongModelError
 from proxy.exhaustion import ExhaustionLog
@@ -68,6 +69,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/health/ready", handlers.ready),
         web.get("/metrics", handlers.metrics),
         *page_routes(),
+        *document_routes(),
     ]
 
 

@@ -1,9 +1,10 @@
 """The web page: a few static files of this package, read once and served from memory."""
 
-from functools import partial
 from pathlib import Path
 
 from aiohttp import web
+
+from proxy.files import serve
 
 FOLDER = Path(__file__).parent / "static"
 FILES = {  # path → file and content type
@@ -17,11 +18,5 @@ FILES = {  # path → file and content type
 def page_routes() -> list[web.RouteDef]:
     """Return a GET route for each of the page's files."""
     return [
-        web.get(path, partial(_serve, (FOLDER / name).read_bytes(), content_type))
-        for path, (name, content_type) in FILES.items()
+        web.get(path, serve((FOLDER / name).read_bytes(), content_type)) for path, (name, content_type) in FILES.items()
     ]
-
-
-async def _serve(body: bytes, content_type: str, _request: web.Request) -> web.Response:
-    headers = {"Cache-Control": "no-cache"}  # a new release changes the file under the same name
-    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
