@@ -11,11 +11,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 from tests.ports import free_port
@@ -143,6 +144,15 @@ def start_triton(start_service: Callable[..., Service]) -> StartTriton:
 def triton(start_triton: StartTriton) -> Triton:
     """The one Triton that tests share, serving the repository's own model."""
     return start_triton(Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository")))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[object]:
+    """A Chromium that the tests of a module share; each opens a window of its own."""
+    from browsers import running_browser  # noqa: PLC0415  few tests need it
+
+    async with running_browser() as started:
+        yield started
 
 
 def answers(url: str) -> bool:

@@ -50,7 +50,8 @@ function select(item) {
 // Chosen in the table, which may stand below: bring the large view to sight.
 function choose(item) {
   select(item);
-  $("view").scrollIntoView({ block: "nearest" });
+  const { top } = $("view").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $("view").scrollIntoView();
 }
 
 function step(by) {
@@ -82,6 +83,7 @@ let told = null;
 function tellModel(model) {
   if (told === JSON.stringify(model)) return;
   told = JSON.stringify(model);
+  table.model = model;
   document.title = $("title").textContent = model.title ?? model.name;
   offerSamples(model.types ?? [], take);
 }

@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 // answer: the item's own, or the one at another operating point
 export function writePanel(item, answer) {
   const { problem } = item;
-  $("verdict").replaceChildren(...badgesOf({ ...item, answer }), ...(answer?.type ? [badge("type", answer.type)] : []));
+  $("verdict").replaceChildren(...badgesOf({ ...item, answer }), ...(answer?.type ? [" ", badge("type", answer.type)] : []));
   $("answer").hidden = !answer;
   $("again").hidden = !problem;
   $("detail").hidden = !problem;

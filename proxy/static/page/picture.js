@@ -1,6 +1,7 @@
 // A file's picture: its pixels as they are stored, so without its EXIF orientation, and with more contrast on request.
 
 import { picture as ask } from "./service.js";
+import { unturned } from "./upright.js";
 
 export class Picture {
   // source: a canvas of the picture's size
@@ -34,19 +35,20 @@ function stretch(mean, contrast) {
   return Uint8ClampedArray.from({ length: 256 }, (_, grey) => middle + contrast * (grey - mean));
 }
 
-// Read a file's picture; size: { width, height } as the service read it, where that is known.
-export async function readPicture(file, size) {
-  return pictureOf(await createImageBitmap(file, { imageOrientation: "none" }), size);
+// Read a file's picture; answer: what the service says of it, where it has answered.
+export async function readPicture(file, answer) {
+  const turned = answer?.warnings?.some(({ code }) => code === "exif-orientation");
+  return pictureOf(await createImageBitmap(turned ? await unturned(file) : file), answer ?? undefined);
 }
 
 // The same for a format such as TIFF, too, which the service reads and the browser does not.
-export async function readAnyPicture(file, size) {
+export async function readAnyPicture(file, answer) {
   try {
-    return await readPicture(file, size);
+    return await readPicture(file, answer);
   } catch (error) {
-    if (!size) throw error;
+    if (!answer) throw error;
     const highest = { threshold: 1, alarm_score: 1 }; // the overlay of fewest marks
-    return pictureOf(await createImageBitmap((await ask(file, "overlay", highest)).blob), size);
+    return pictureOf(await createImageBitmap((await ask(file, "overlay", highest)).blob), answer);
   }
 }
 

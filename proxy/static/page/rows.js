@@ -19,6 +19,7 @@ export function fillRow(item) {
   const { row, answer, problem } = item;
   const cell = (name) => row.querySelector(name);
   cell(".verdict-cell").replaceChildren(...badgesOf(item));
+  cell(".verdict-cell").dataset.type = answer?.type ?? ""; // a phone has no room for the next column
   cell(".type").textContent = answer?.type ?? "";
   cell(".score").textContent = answer ? score(answer.score) : "";
   cell(".area").textContent = answer ? pixels(answer.defect_pixels) : "";
@@ -48,7 +49,7 @@ export function rowOfTile(name, { verdict, score: mean, alarm, failed, count }) 
   const facts = document.createElement("span");
   const judged = mean === null ? "" : `, mean score ${score(mean)}, defect from ${score(alarm)}`;
   facts.textContent = `${plural(count, "image")}${judged}${failed ? `, ${failed} failed and not counted` : ""}`;
-  head.append(title, badge(verdict, VERDICTS[verdict]), facts);
+  head.append(title, " ", badge(verdict, VERDICTS[verdict]), " ", facts);
   row.append(head);
   return row;
 }
@@ -62,6 +63,6 @@ export function badge(kind, words) {
 
 export function badgesOf(item) {
   const verdict = verdictOf(item);
-  const unfamiliar = item.answer?.familiar === false ? [badge("unfamiliar", "Unfamiliar")] : [];
+  const unfamiliar = item.answer?.familiar === false ? [" ", badge("unfamiliar", "Unfamiliar")] : [];
   return [badge(verdict, VERDICTS[verdict]), ...unfamiliar];
 }

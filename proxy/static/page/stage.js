@@ -10,8 +10,9 @@ export class Stage {
   #frame = null;
 
   // paint(context, { scale, x, y, ratio }) draws the picture; x, y is the picture's point in the canvas's corner.
-  constructor(canvas, paint) {
-    Object.assign(this, { canvas, paint, width: 1, height: 1, scale: 1, x: 0, y: 0 });
+  // tell(scale) is called with the screen's pixels for each of the picture's.
+  constructor(canvas, { paint, tell }) {
+    Object.assign(this, { canvas, paint, tell, width: 1, height: 1, scale: 1, x: 0, y: 0 });
     new ResizeObserver(() => this.#resize()).observe(canvas);
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("keydown", (event) => this.#key(event));
@@ -72,6 +73,7 @@ export class Stage {
     this.x = centred(x, this.width, across) - across / 2;
     this.y = centred(y, this.height, down) - down / 2;
     this.canvas.style.touchAction = this.zoomed ? "none" : "pan-y"; // a finger scrolls the page past a whole picture
+    this.tell(scale / devicePixelRatio);
     this.redraw();
   }
 

@@ -17,6 +17,7 @@ const KEYS = {
 const compareNames = new Intl.Collator("en", { numeric: true }).compare;
 
 export class Table {
+  model = {}; // the one that is served now; it tells the limits of tiles
   #items = [];
   #shown = []; // in the order of the table
   #timer = null;
@@ -112,7 +113,7 @@ export class Table {
       if (!tiles.has(name)) tiles.set(name, { name, items: [] });
       tiles.get(name).items.push(item);
     }
-    for (const tile of tiles.values()) tile.judged = judge(tile.items);
+    for (const tile of tiles.values()) tile.judged = judge(tile.items, this.model);
     return tiles;
   }
 

@@ -14,9 +14,10 @@ const ZOOM = 1.5;
 export class View {
   item = null;
   #layers = null;
+  #turn = 0; // of several images that are being read, the last one is shown
 
   constructor() {
-    this.stage = new Stage($("stage"), (context, at) => this.#paint(context, at));
+    this.stage = new Stage($("stage"), { paint: (context, at) => this.#paint(context, at), tell: tellZoom });
     this.exploring = new Exploring({ onMask: (mask) => this.#remark(mask, []), onAnswer: (answer) => this.#write(answer) });
     const zooms = { "zoom-in": () => this.stage.zoom(ZOOM), "zoom-out": () => this.stage.zoom(1 / ZOOM), "zoom-fit": () => this.stage.fit() };
     for (const [id, act] of Object.entries(zooms)) $(id).addEventListener("click", act);
@@ -30,6 +31,7 @@ export class View {
 
   // Show an item in whatever state it is; null closes the view.
   async show(item) {
+    const turn = ++this.#turn;
     this.item = item;
     this.#layers = null;
     this.stage.redraw();
@@ -41,14 +43,14 @@ export class View {
     this.#write(item.answer);
     try {
       const layers = await layersOf(item);
-      if (item !== this.item) return;
+      if (turn !== this.#turn) return;
       this.#layers = layers;
       $("truth-label").hidden = !layers.truth;
       note("");
       this.#setContrast();
       this.stage.open(layers.width, layers.height);
     } catch {
-      if (item === this.item) note("The browser cannot show this file.");
+      if (turn === this.#turn) note("The browser cannot show this file.");
     }
   }
 
@@ -98,6 +100,10 @@ export class View {
 function note(words) {
   $("stage-note").textContent = words;
   $("stage-note").hidden = !words;
+}
+
+function tellZoom(scale) {
+  $("zoom").textContent = `${Math.round(100 * scale)} %`;
 }
 
 function styleNow() {
