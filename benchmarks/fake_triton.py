@@ -33,6 +33,8 @@ PLANES = ("probability", "type")
 PARAMETERS = {
     "model.threshold": "32",
     "model.alarm_score": "0.5",
+    "model.tile_alarm_score": "0.5",
+    "model.novelty_limit": "10",
     "model.types": ",".join(tiles.DEFECT_TYPES),
     "model.digest": "0" * 64,
 }
@@ -64,6 +66,7 @@ class FakeTriton:
             "input": [_tensor("image")],
             "output": [
                 *map(_tensor, PLANES),
+                {"name": "novelty", "data_type": "TYPE_FP32", "dims": [1]},
                 {"name": "fingerprint", "data_type": "TYPE_INT32", "dims": [-1, SUMS]},
                 {"name": "model", "data_type": "TYPE_UINT8", "dims": [LABEL_BYTES]},
             ],
@@ -96,6 +99,7 @@ class _Answer(NamedTuple):
     header: bytes
     planes: np.ndarray  # probability and type, (2, N, 1, H32, W32) uint8
     planes_bytes: bytes
+    novelty: bytes  # 0: like the training tiles
     labels: bytes
 
     @classmethod
@@ -103,6 +107,7 @@ class _Answer(NamedTuple):
         """Prepare an answer. Shapes: (2, N, 1, H32, W32) uint8."""
         count, *_ = shape = planes.shape[1:]
         sizes = {
+            "novelty": ("FP32", (count, 1), 4),
             "fingerprint": ("INT32", (count, 3 * math.prod(shape[1:]) // RUN, SUMS), 4),
             "model": ("UINT8", (count, LABEL_BYTES), 1),
         }
@@ -111,12 +116,12 @@ class _Answer(NamedTuple):
             for name, (kind, size, each) in {**dict.fromkeys(PLANES, ("UINT8", shape, 1)), **sizes}.items()
         ]
         header = json.dumps({"model_name": MODEL, "model_version": "1", "outputs": outputs}).encode()
-        return cls(header, planes, planes.tobytes(), encode_label(PARAMETERS).tobytes() * count)
+        return cls(header, planes, planes.tobytes(), bytes(4 * count), encode_label(PARAMETERS).tobytes() * count)
 
     def to(self, canvases: np.ndarray) -> tuple[bytes, int]:
         """Return the body that answers these, and the length of its header."""
         sums = fingerprint(canvases, *self.planes)
-        return self.header + self.planes_bytes + sums.tobytes() + self.labels, len(self.header)
+        return self.header + self.planes_bytes + self.novelty + sums.tobytes() + self.labels, len(self.header)
 
 
 def _tensor(name: str) -> dict[str, Any]:

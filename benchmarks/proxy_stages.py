@@ -11,13 +11,16 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 import tiles
 from benchmarks.samples import MAX_PIXELS, image_files
-from proxy.answers import Analysis, represent_json, represent_png, summarize
+from proxy.analysis import Analysis, summarize
+from proxy.answers import represent_json, represent_png
 from proxy.batcher import Batcher
+from proxy.report import Report
 from proxy.segmenter import Segmentation, Segmenter
 from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
@@ -25,7 +28,15 @@ from tiles.operating_point import OperatingPoint
 
 ROUNDS = 25  # of which the median counts
 TIMEOUT_S = 20.0
-MODEL = ServedModel("segmenter", "1", None, "", OperatingPoint(128, 0.0), tiles.DEFECT_TYPES)
+MODEL = ServedModel(
+    name="segmenter",
+    version="1",
+    digest="",
+    operating_point=OperatingPoint(128, 0.0),
+    tile_alarm_score=0.5,
+    novelty_limit=1.0,
+    defect_types=tiles.DEFECT_TYPES,
+)
 Step = Callable[[int], object]  # called with a sample's number; what it returns may have to be awaited
 
 
@@ -42,7 +53,7 @@ async def measure(triton: str) -> dict[str, float]:
 
 
 async def _at_once(canvases: np.ndarray) -> Segmentation:
-    return Segmentation(canvases, canvases, MODEL)
+    return Segmentation(canvases, canvases, np.zeros((len(canvases), 1), np.float32), MODEL)
 
 
 async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
@@ -59,12 +70,17 @@ async def _steps(segmenter: Segmenter, batcher: Batcher) -> dict[str, Step]:
         return summarize(answers[number], height, width)
 
     analyses = [summarized(number) for number in range(len(files))]
+
+    def report(number: int) -> Report:
+        """Return a fresh one: it keeps what it has computed."""
+        return Report(replace(analyses[number]), images[number])
+
     return {
         "decode": lambda number: tiles.decode_image(files[number], max_pixels=MAX_PIXELS),
         "pad": lambda number: tiles.pad(images[number]),
         "summarize": summarized,
-        "encode_png": lambda number: represent_png(analyses[number]),
-        "encode_json": lambda number: represent_json(analyses[number]),
+        "encode_png": lambda number: represent_png(report(number), "mask"),
+        "encode_json": lambda number: represent_json(report(number), "rows"),
         "batch": lambda number: batcher.submit(canvases[number], deadline=clock() + TIMEOUT_S),
         "infer": lambda number: segmenter.infer(canvases[number][np.newaxis]),
     }

@@ -1,43 +1,19 @@
-"""The network's output for one image → the client's answer: the mask and its figures, as JSON or PNG."""
+"""A report → an answer's body and headers, as JSON or PNG."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import string
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote
 
-import numpy as np
 import orjson
 
-import tiles
-from proxy.errors import SegmenterAnswerError
-from proxy.segmenter import Segmentation
-from proxy.served_model import ServedModel
+from proxy.mask_formats import MASKS
+from proxy.report import Report, describe_model, figures
+from proxy.views import VIEWS, encode
 
-
-@dataclass(frozen=True)
-class Analysis:
-    """One image's mask and figures.
-
-    Attributes:
-        mask: (H, W) bool, True where defective, as high and wide as the upload.
-        score: the image's defect score, 0–1.
-        type_pixels: number of defective pixels by defect type, for every type that the model knows.
-        model: the model that segmented the image.
-    """
-
-    mask: np.ndarray
-    score: float
-    type_pixels: Mapping[str, int]
-    model: ServedModel
-
-    @property
-    def defect_pixels(self) -> int:
-        """Number of defective pixels."""
-        return sum(self.type_pixels.values())
-
-    @property
-    def majority_type(self) -> str | None:
-        """The defect type with the most pixels; None for an image without a defect."""
-        return max(self.type_pixels, key=self.type_pixels.__getitem__) if self.defect_pixels else None
+JSON, PNG = "application/json", "image/png"
+OFFERS = (JSON, PNG)  # the first is the default
+HARMLESS = string.punctuation.replace("%", "") + " "  # in a header; a percent sign is what begins another character
 
 
 class Representation(NamedTuple):
@@ -47,67 +23,55 @@ class Representation(NamedTuple):
     headers: Mapping[str, str]
 
 
-def summarize(segmentation: Segmentation, height: int, width: int) -> Analysis:
-    """Crop off the padding, apply the model's own operating point and count the pixels of each defect type.
-
-    Shapes: segmentation (1, H32, W32) uint8; height and width in pixels are the upload's.
-    Raises: SegmenterAnswerError where a defective pixel has a defect type that the model does not name.
-    """
-    model = segmentation.model
-    probability = tiles.crop(segmentation.probability, height, width)  # (H, W)
-    mask, score = model.operating_point.mask_and_score(probability)
-    numbers = tiles.crop(segmentation.defect_type, height, width)[mask]  # (defective pixels,), counted from 1
-    counts = np.bincount(numbers, minlength=len(model.defect_types) + 1).tolist()  # counts[0]: pixels without a type
-    if counts[0] or len(counts) > len(model.defect_types) + 1:
-        raise SegmenterAnswerError(
-            f"Triton's output 'type' has values from {numbers.min()} to {numbers.max()}, but the model names the types "
-            f"1 to {len(model.defect_types)}: publish the model again together with its configuration"
-        )
-    type_pixels = dict(zip(model.defect_types, counts[1:], strict=True))
-    return Analysis(mask, score, type_pixels, model)
-
-
-def represent_json(analysis: Analysis) -> Representation:
-    """Return all figures, and last the mask as `pred`: a list of rows of 0 and 1."""
-    height, width = analysis.mask.shape
+def represent_json(report: Report, mask: str) -> Representation:
+    """Return all figures, and last the mask in this format."""
     document = {
-        "width": width,
-        "height": height,
-        "defective": analysis.defect_pixels > 0,
-        "defect_pixels": analysis.defect_pixels,
-        "score": analysis.score,
-        "alarm_score": analysis.model.operating_point.alarm_score,
-        "threshold": analysis.model.operating_point.threshold,
-        "type": analysis.majority_type,
-        "types": analysis.type_pixels,
-        "model": describe_model(analysis.model),
-        "pred": analysis.mask.view(np.uint8),  # as bool it would be written as true and false
+        "part": report.part,
+        **figures(report),
+        "model": describe_model(report.analysis.model, report.sha256),
+        **MASKS[mask](report.analysis),
     }
     return Representation(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), {})
 
 
-def represent_png(analysis: Analysis) -> Representation:
-    """Return the mask as a 1-bit image, white where defective, and the figures as headers."""
-    headers = {
-        "Tile-Defective": "true" if analysis.defect_pixels else "false",
-        "Tile-Defect-Pixels": str(analysis.defect_pixels),
-        "Tile-Score": str(analysis.score),
-        "Tile-Alarm-Score": str(analysis.model.operating_point.alarm_score),
-        "Tile-Threshold": str(analysis.model.operating_point.threshold),
-        "Tile-Type": analysis.majority_type or "none",
-        "Tile-Model": f"{analysis.model.name}/{analysis.model.version}",
+def represent_png(report: Report, view: str) -> Representation:
+    """Return a picture with the figures as headers, and as texts in the picture itself."""
+    texts = summary(report)
+    headers = {f"Tile-{name}": text for name, text in texts.items()}
+    if report.part is not None:
+        headers["Tile-Part"] = in_header(report.part)
+    return Representation(encode(VIEWS[view](report), texts, quick=view != "mask"), headers)
+
+
+def summary(report: Report) -> dict[str, str]:
+    """Return the figures and the model as texts; what there is none of is left out."""
+    analysis, model = report.analysis, report.analysis.model
+    texts = {
+        "Verdict": analysis.verdict,
+        "Defective": _yes(analysis.defective),
+        "Defect-Pixels": str(analysis.defect_pixels),
+        "Defects": str(len(analysis.regions)),
+        "Score": str(analysis.score),
+        "Alarm-Score": str(analysis.point.alarm_score),
+        "Threshold": str(analysis.threshold),
+        "Type": analysis.majority_type or "none",
+        "Familiar": _yes(analysis.familiar),
+        "Novelty": None if analysis.novelty is None else str(analysis.novelty),
+        "Warnings": ",".join(each.code for each in report.warnings) or None,
+        "Part": report.part,
+        "Model": f"{model.name}/{model.version}",
+        "Model-Sha256": report.sha256,
+        "Model-Commit": model.commit,
+        "Model-Dirty": _yes(model.dirty),
+        "Model-Data": model.data,
     }
-    return Representation(tiles.encode_mask_png(analysis.mask), headers)
+    return {name: text for name, text in texts.items() if text is not None}
 
 
-def describe_model(model: ServedModel) -> dict[str, Any]:
-    """Return the model's name and version, its commit where it is known, and `dirty` where that does not tell all."""
-    commit = {"commit": model.commit} if model.commit else {}
-    dirty = {"dirty": True} if model.dirty else {}
-    return {"name": model.name, "version": model.version, **commit, **dirty}
+def in_header(text: str) -> str:
+    """Return a text as a header can have it: `urllib.parse.unquote` gives it back."""
+    return quote(text, safe=HARMLESS if text == text.strip() else HARMLESS.strip())
 
 
-REPRESENTATIONS: Mapping[str, Callable[[Analysis], Representation]] = {
-    "application/json": represent_json,  # the first is the default
-    "image/png": represent_png,
-}
+def _yes(fact: bool) -> str:
+    return "true" if fact else "false"

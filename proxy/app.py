@@ -10,24 +10,26 @@ import structlog
 from aiohttp import web
 
 from host.addresses import printed
-from proxy import handlers
+from proxy import handlers, image_steps
 from proxy.admission import Admission
 from proxy.api_keys import ApiKeys
 from proxy.batcher import Batcher
 from proxy.connection_limits import Limits
 from proxy.connections import LimitedRunner, connections_allowed, invite_later
+from proxy.contract import Contract
 from proxy.cors import Cors, preflight
+from proxy.document import document_routes
 from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError, ModelRefusedError, WrongModelError
 from proxy.exhaustion import ExhaustionLog
-from proxy.middleware import CORS, DRAINING, TELEMETRY, answer_and_record
+from proxy.middleware import ANALYZE, CORS, DRAINING, TELEMETRY, VERSION_PREFIX, answer_and_record
 from proxy.page import page_routes
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
-from proxy.served_model import Contract
 from proxy.settings import Settings
 from proxy.telemetry import Telemetry
 from proxy.threads import Threads
+from proxy.tile_handler import analyze_tile
 from proxy.upload_memory import UploadMemory
 
 SERVER_OPTIONS: dict[str, Any] = {
@@ -44,37 +46,48 @@ log = structlog.get_logger(__name__)
 def make_app(settings: Settings) -> web.Application:
     """Return an application that shares nothing with any other one."""
     app = web.Application(middlewares=[answer_and_record])
-    app[handlers.SETTINGS] = settings
-    app[handlers.UPLOAD_MEMORY] = UploadMemory(settings.upload_memory)
-    app[handlers.ADMISSION] = Admission(max_wait_s=settings.max_wait_s, clock=time.monotonic)
-    app[handlers.API_KEYS] = ApiKeys(settings.api_keys_file)
+    app[image_steps.SETTINGS] = settings
+    app[image_steps.UPLOAD_MEMORY] = UploadMemory(settings.upload_memory)
+    app[image_steps.ADMISSION] = Admission(max_wait_s=settings.max_wait_s, clock=time.monotonic)
+    app[image_steps.API_KEYS] = ApiKeys(settings.api_keys_file)
     app[CORS] = Cors(settings.cors_origins)
     app[TELEMETRY] = Telemetry()
     app[DRAINING] = asyncio.Event()
-    app.add_routes(
-        [
-            web.post("/analyze", handlers.analyze, expect_handler=invite_later),
-            web.get("/health/live", handlers.live),
-            web.get("/health/ready", handlers.ready),
-            web.get("/metrics", handlers.metrics),
-            *page_routes(),
-        ]
-    )
+    app.add_routes(versioned(routes()))
     if app[CORS]:
-        app.add_routes([web.options("/analyze", preflight)])
+        app.add_routes(versioned([web.options(path, preflight) for path in ANALYZE]))
     app.cleanup_ctx.extend([_threads, _segmentation])
     return app
 
 
+def routes() -> list[web.RouteDef]:
+    """Return all routes, each once."""
+    return [
+        web.post("/analyze", handlers.analyze, expect_handler=invite_later),
+        web.post("/analyze/tile", analyze_tile, expect_handler=invite_later),
+        web.get("/health/live", handlers.live),
+        web.get("/health/ready", handlers.ready),
+        web.get("/metrics", handlers.metrics),
+        *page_routes(),
+        *document_routes(),
+    ]
+
+
+def versioned(plain: list[web.RouteDef]) -> list[web.RouteDef]:
+    """Return each route as it is, and below the version."""
+    below = [web.RouteDef(each.method, VERSION_PREFIX + each.path, each.handler, each.kwargs) for each in plain]
+    return [*plain, *below]
+
+
 async def _threads(app: web.Application) -> AsyncIterator[None]:
-    with Threads(app[handlers.SETTINGS].decode_threads) as threads:
-        app[handlers.THREADS] = threads
+    with Threads(app[image_steps.SETTINGS].decode_threads) as threads:
+        app[image_steps.THREADS] = threads
         yield
 
 
 async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     """Triton's client, the checks of it and the batcher in front of it live and end together."""
-    settings, telemetry = app[handlers.SETTINGS], app[TELEMETRY]
+    settings, telemetry = app[image_steps.SETTINGS], app[TELEMETRY]
     segmenter = Segmenter(
         url=settings.triton_url,
         model_name=settings.model_name,
@@ -94,7 +107,7 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
         max_batch_pixels=settings.max_pixels,  # Triton must be able to take one image of this size anyway
         telemetry=telemetry,
     )
-    app[handlers.READINESS], app[handlers.BATCHER] = readiness, batcher
+    app[image_steps.READINESS], app[image_steps.BATCHER] = readiness, batcher
     watch = asyncio.create_task(readiness.watch())
     try:
         yield
@@ -108,9 +121,9 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
 
 def _fit(app: web.Application, contract: Contract) -> None:
     # One more than the model has instances: an instance that gets free finds its next batch there, without a wait.
-    max_in_flight = app[handlers.SETTINGS].in_flight_batches or contract.instances + 1
-    app[handlers.ADMISSION].always = max_in_flight
-    app[handlers.BATCHER].resize(max_in_flight=max_in_flight, max_batch_size=contract.max_batch_size)
+    max_in_flight = app[image_steps.SETTINGS].in_flight_batches or contract.instances + 1
+    app[image_steps.ADMISSION].always = max_in_flight
+    app[image_steps.BATCHER].resize(max_in_flight=max_in_flight, max_batch_size=contract.max_batch_size)
 
 
 def connection_limits(settings: Settings) -> Limits:
@@ -138,7 +151,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     await runner.setup()
     try:
         await _listen(runner, settings)
-        await _stopped(stop, runner.app[handlers.READINESS].refused)
+        await _stopped(stop, runner.app[image_steps.READINESS].refused)
         log.info("stopping", grace_s=settings.shutdown_grace_s)
         app[DRAINING].set()
         end_in_time(settings.shutdown_grace_s)

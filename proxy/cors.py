@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 EXPOSED = (
-    "Retry-After, Server-Timing, X-Request-ID, Tile-Defective, Tile-Defect-Pixels, Tile-Score, Tile-Alarm-Score, "
-    "Tile-Threshold, Tile-Type, Tile-Model"
+    "Retry-After, Server-Timing, X-Request-ID, Tile-Verdict, Tile-Defective, Tile-Defect-Pixels, Tile-Defects, "
+    "Tile-Score, Tile-Alarm-Score, Tile-Threshold, Tile-Type, Tile-Familiar, Tile-Novelty, Tile-Warnings, Tile-Part, "
+    "Tile-Model, Tile-Model-Sha256, Tile-Model-Commit, Tile-Model-Dirty, Tile-Model-Data"
 )
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "POST",

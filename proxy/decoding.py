@@ -1,7 +1,7 @@
 """The bytes of an image file → the canvas that Triton takes; `tiles` does the work."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -9,17 +9,22 @@ import numpy as np
 
 import tiles
 from proxy.errors import DamagedImageError, ImageTooLargeError, TooMuchWorkError, UnsupportedUploadError
+from tiles.remarks import Remark
 
 
 class DecodedImage(NamedTuple):
     """An image padded for the network.
 
     Shapes: canvas (1, H32, W32) uint8; height and width in pixels are the upload's.
+
+    Attributes:
+        remarks: what a person should know of the file.
     """
 
     canvas: np.ndarray
     height: int
     width: int
+    remarks: Sequence[Remark] = ()
 
 
 def decode(data: bytes, *, max_pixels: int, budget_s: float) -> DecodedImage:
@@ -28,10 +33,10 @@ def decode(data: bytes, *, max_pixels: int, budget_s: float) -> DecodedImage:
     Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, TooMuchWorkError, in the words of `tiles`.
     """
     with _refusals():
-        image = tiles.decode_image(data, max_pixels=max_pixels, budget_s=budget_s)  # (H, W)
+        image, remarks = tiles.read_image(data, max_pixels=max_pixels, budget_s=budget_s)  # (H, W)
     height, width = image.shape
     _refuse_large_canvas(height, width, max_pixels)
-    return DecodedImage(tiles.pad(image), height, width)
+    return DecodedImage(tiles.pad(image), height, width, remarks)
 
 
 def canvas_pixels(start: bytes, *, max_pixels: int) -> int | None:

@@ -7,14 +7,16 @@ ProxyError
 │   └── ModelRefusedError           exit 3  Triton serves a model that lacks what this proxy needs
 ├── EmptyUploadError                400     there is no body, or an empty image file
 ├── MalformedUploadError            400     the body breaks the rules of HTTP or multipart
+├── WrongParameterError             400     the query has an unknown or doubled parameter, or a wrong value
 ├── NotAcceptableError              406     no answer fits the Accept header
 ├── UnknownKeyError                 401     API keys are required, and this is none of them
 ├── UploadTooSlowError              408     the upload did not finish before the deadline, or comes too slowly
 ├── UploadTooLargeError             413     too many bytes
 ├── ImageTooLargeError              413     too many pixels
-├── UnsupportedUploadError          415     neither JPEG nor PNG, by its header or by its bytes
-├── WrongFieldError                 422     the form is not one file in the field `image`
+├── UnsupportedUploadError          415     not an image that is read, by its header or by its bytes
+├── WrongFieldError                 422     the form is not made of files in the field `image`
 ├── DamagedImageError               422     the file starts as an image and breaks off
+├── NoImageAnsweredError            422     each image of a tile has its own problem
 ├── TooMuchWorkError                422     the file would keep a decoder busy for too long
 ├── UnknownExpectationError         417     an Expect header other than 100-continue
 ├── TooManyRequestsError            429     more requests than an API key's rate
@@ -23,12 +25,14 @@ ProxyError
 ├── SegmenterAwayError              503     Triton cannot be reached or does not serve the model
 ├── WrongModelError                 503     the served model lacks what this proxy needs
 ├── NotReadyError                   503     one of the two above, found before the request arrived
+├── ModelChangedError               503     the images of one tile were answered by two models
 ├── QueueFullError                  503     more images or bytes than can be answered soon
 ├── SegmenterSlowError              504     Triton did not answer in time
 └── DeadlinePassedError             504     the image was not answered before its deadline
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class ProxyError(Exception):
@@ -38,6 +42,7 @@ class ProxyError(Exception):
     title: ClassVar[str] = "Internal error"
     headers: ClassVar[dict[str, str]] = {}  # sent together with the problem document
     inside: ClassVar[bool] = False  # the message may name inner addresses: the log gets it, a client gets the rest
+    extension: Mapping[str, Any] = {}  # further members of the problem document
 
 
 class StartError(ProxyError):
@@ -72,6 +77,12 @@ class MalformedUploadError(ProxyError):
     """The body breaks the rules of HTTP or multipart."""
 
     status, title = 400, "Malformed body"
+
+
+class WrongParameterError(ProxyError):
+    """The query has an unknown or doubled parameter, or one with a wrong value."""
+
+    status, title = 400, "Wrong parameter"
 
 
 class NotAcceptableError(ProxyError):
@@ -109,11 +120,13 @@ class UnsupportedUploadError(ProxyError):
     """The body is of a type that the proxy does not read, or the image is."""
 
     status, title = 415, "Unsupported upload"
-    headers: ClassVar[dict[str, str]] = {"Accept-Post": "multipart/form-data, image/jpeg, image/png"}
+    headers: ClassVar[dict[str, str]] = {
+        "Accept-Post": "multipart/form-data, image/jpeg, image/png, image/tiff, image/bmp"
+    }
 
 
 class WrongFieldError(ProxyError):
-    """The form is well-formed, but it is not exactly one file in the field `image`."""
+    """The form is well-formed, but its fields are not the ones that are asked for."""
 
     status, title = 422, "Wrong form field"
 
@@ -122,6 +135,16 @@ class DamagedImageError(ProxyError):
     """The file has an image's header, but the rest is missing or damaged."""
 
     status, title = 422, "Damaged image"
+
+
+class NoImageAnsweredError(ProxyError):
+    """Each image of a tile has its own problem; the problem document holds them all."""
+
+    status, title = 422, "No image answered"
+
+    def __init__(self, message: str, images: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.extension = {"images": images}
 
 
 class TooMuchWorkError(ProxyError):
@@ -182,6 +205,13 @@ class NotReadyError(ProxyError):
     status, title = 503, "Not ready"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
     inside = True
+
+
+class ModelChangedError(ProxyError):
+    """The images of one tile were answered by two models: a new one is being put in place."""
+
+    status, title = 503, "Model changed"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
 
 class QueueFullError(ProxyError):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import uuid
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -21,6 +22,9 @@ TELEMETRY = web.AppKey("telemetry", Telemetry)
 CORS = web.AppKey("cors", Cors)
 DRAINING = web.AppKey("draining", asyncio.Event)  # set from the stop signal on
 TIMES = web.RequestKey("times", StageTimes)
+FACTS: web.RequestKey[dict[str, Any]] = web.RequestKey("facts", dict)  # of the answer, for the log
+VERSION_PREFIX = "/v1"
+ANALYZE = ("/analyze", "/analyze/tile")
 log = structlog.get_logger(__name__)
 
 
@@ -28,7 +32,8 @@ log = structlog.get_logger(__name__)
 async def answer_and_record(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take a request from its arrival to its answer."""
     request_id = _request_id(request.headers.get("X-Request-ID", ""))
-    times = request[TIMES] = StageTimes()
+    times, request[FACTS] = StageTimes(), {}
+    request[TIMES] = times
     try:
         response = await _answer(request, handler, request_id)
     except asyncio.CancelledError:
@@ -67,14 +72,14 @@ def _request_id(given: str) -> str:
 def _record(request: web.Request, status: int, request_id: str) -> None:
     """Count and log, by route: a client could make up any number of paths, each a metric of its own."""
     resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unknown"
+    route = resource.canonical.removeprefix(VERSION_PREFIX) or "/" if resource is not None else "unknown"
     times, telemetry = request[TIMES], request.app[TELEMETRY]
     telemetry.requests.labels(route, str(status)).inc()
     if route == "/analyze" and status == web.HTTPOk.status_code:
         telemetry.analyze_seconds.observe(times.total_s())
     for stage, seconds in times.seconds.items():
         telemetry.stage_seconds[stage].observe(seconds)
-    level = logging.INFO if route == "/analyze" or status >= web.HTTPBadRequest.status_code else logging.DEBUG
+    level = logging.INFO if route in ANALYZE or status >= web.HTTPBadRequest.status_code else logging.DEBUG
     log.log(
         level,
         "request",
@@ -83,4 +88,5 @@ def _record(request: web.Request, status: int, request_id: str) -> None:
         status=status,
         seconds=round(times.total_s(), 4),
         id=request_id,
+        **request[FACTS],
     )

@@ -47,7 +47,7 @@ def _quality(offer: str, ranges: Sequence[_MediaRange]) -> float:
 def _parse(part: str) -> _MediaRange | None:
     """Return None for an entry that is no media range: one broken entry does not invalidate the others."""
     media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    main_type, slash, subtype = media_range.partition("/")
+    main_type, slash, subtype = ("*/*" if media_range == "*" else media_range).partition("/")  # as old clients say it
     if not (main_type and slash and subtype):
         return None
     weights = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "q"]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -21,11 +22,16 @@ ADDRESS = re.compile(_ADDRESS)
 
 def problem_of(error: ProxyError, request_id: str) -> web.Response:
     """Answer one of our own errors; the problem's type is made from its title."""
+    return _respond({**document_of(error), "request_id": request_id, **error.extension}, error.headers)
+
+
+def document_of(error: ProxyError) -> dict[str, Any]:
+    """Return what a problem document says of one of our own errors, without the request's id."""
     slug = error.title.lower().replace(" ", "-")
     detail = without_addresses(str(error)) if error.inside else str(error)
-    return _problem(
-        error.status, error.title, detail, request_id, error.headers, problem_type=f"urn:problem-type:{slug}"
-    )
+    return {
+        "type": f"urn:problem-type:{slug}", "title": error.title, "status": error.status, "detail": _as_text(detail),
+    }  # fmt: skip
 
 
 def without_addresses(text: str) -> str:
@@ -88,15 +94,17 @@ def raw_problem(status: int, title: str, detail: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _problem(
-    status: int,
-    title: str,
-    detail: str,
-    request_id: str,
-    headers: Mapping[str, str],
-    *,
-    problem_type: str = "about:blank",
-) -> web.Response:
-    detail = detail.encode(errors="backslashreplace").decode()  # the client's bytes may be no valid text
-    document = {"type": problem_type, "title": title, "status": status, "detail": detail, "request_id": request_id}
-    return web.Response(body=orjson.dumps(document), status=status, content_type=CONTENT_TYPE, headers=headers)
+def _problem(status: int, title: str, detail: str, request_id: str, headers: Mapping[str, str]) -> web.Response:
+    document = {"type": "about:blank", "title": title, "status": status, "detail": _as_text(detail)}
+    return _respond({**document, "request_id": request_id}, headers)
+
+
+def _respond(document: Mapping[str, Any], headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(document), status=document["status"], content_type=CONTENT_TYPE, headers=headers
+    )
+
+
+def _as_text(detail: str) -> str:
+    """Return the text without what is no valid one: it may quote a client's bytes."""
+    return detail.encode(errors="backslashreplace").decode()

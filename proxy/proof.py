@@ -23,7 +23,7 @@ def prove(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | None], name: 
     Shapes: canvases (N, 1, H, W) uint8. tensors: the outputs by their names, as they came.
     Raises: Mismatch; WrongModelError, when the model's label lacks what the proxy needs.
     """
-    probability, defect_type, sums, labels = _require_shapes(canvases, tensors)
+    probability, defect_type, _, sums, labels = _require_shapes(canvases, tensors)
     if (sums != fingerprint(canvases, probability, defect_type)).any():
         raise Mismatch("its fingerprint is not the one of this image and these outputs")
     if (labels != labels[0]).any():
@@ -40,6 +40,7 @@ def _require_shapes(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | Non
     expected = {
         "probability": (np.uint8, canvases.shape),
         "type": (np.uint8, canvases.shape),
+        "novelty": (np.float32, (count, 1)),
         "fingerprint": (np.int32, (count, 3 * canvases[0].size // RUN, SUMS)),
         "model": (np.uint8, (count, LABEL_BYTES)),
     }

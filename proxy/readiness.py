@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import structlog
 
+from proxy.contract import Contract
 from proxy.errors import (
     MismatchedAnswerError,
     NotReadyError,
@@ -19,7 +20,7 @@ from proxy.errors import (
     WrongModelError,
 )
 from proxy.segmenter import Segmentation, Segmenter
-from proxy.served_model import Contract, ServedModel
+from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
 
 FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval
@@ -55,6 +56,7 @@ class Readiness:
         self._on_model = on_model
         self._telemetry = telemetry
         self._contract: Contract | None = None
+        self._sha256: dict[str, str | None] = {}  # by a model's digest
         self._reason = "Triton has not been asked yet: try again in a moment"
         self._check_now = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
@@ -71,6 +73,13 @@ class Readiness:
         if self._contract is None:
             raise NotReadyError(self._reason)
         return self._contract.model
+
+    def sha256(self, model: ServedModel) -> str | None:
+        """Return the SHA-256 of a model's file, as its configuration said when it was last seen; None if it never was.
+
+        An answer's label cannot say it: the label is a part of that file.
+        """
+        return self._sha256.get(model.digest)
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:
         """Do what `Segmenter.infer` does, and check at once after it found Triton away, or another model."""
@@ -126,6 +135,7 @@ class Readiness:
             named = {"model": model.name, "version": model.version, "commit": model.commit}
             log.info("ready", **named, dirty=model.dirty, digest=model.digest)
         self._contract = contract
+        self._sha256[model.digest] = contract.sha256
         self._telemetry.ready.set(1)
         if not self.refused.done():
             self.refused.cancel()  # from now on another model is a matter of time

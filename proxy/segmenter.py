@@ -21,6 +21,7 @@ from tritonclient.http.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from proxy.addresses import Addresses
+from proxy.contract import INPUT, OUTPUTS, Contract, read_contract
 from proxy.errors import (
     MismatchedAnswerError,
     ProxyError,
@@ -30,7 +31,7 @@ from proxy.errors import (
     WrongModelError,
 )
 from proxy.proof import Mismatch, prove
-from proxy.served_model import INPUT, OUTPUTS, Contract, ServedModel, read_contract
+from proxy.served_model import ServedModel
 from tiles.golden import deviation, golden_canvas
 
 REQUESTED = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
@@ -47,19 +48,23 @@ SMALLEST = np.zeros((1, 1, 32, 32), np.uint8)
 
 
 class Segmentation(NamedTuple):
-    """The network's output for each pixel, and the model that made it.
+    """The network's output for each pixel and for the image, and the model that made it.
 
-    Shapes: both (N, 1, H, W) uint8 for a batch and (1, H, W) for one image. `probability` is P(defect) · 255,
-    `defect_type` numbers the defect types from 1.
+    Shapes: the first two (N, 1, H, W) uint8 for a batch and (1, H, W) for one image. `probability` is P(defect) · 255,
+    `defect_type` numbers the defect types from 1. `novelty` is (N, 1) or (1,) float32: the larger, the less the image
+    is like the training tiles.
     """
 
     probability: np.ndarray
     defect_type: np.ndarray
+    novelty: np.ndarray
     model: ServedModel
 
     def of(self, place: int) -> Self:
         """Return one image's part of a batch."""
-        return self._replace(probability=self.probability[place], defect_type=self.defect_type[place])
+        return self._replace(
+            probability=self.probability[place], defect_type=self.defect_type[place], novelty=self.novelty[place]
+        )
 
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
@@ -165,7 +170,7 @@ class Segmenter:
             tensors = {name: result.as_numpy(name) for name in OUTPUTS}
             version = str(result.get_response().get("model_version", ""))
         model = prove(canvases, tensors, self._model_name, version)
-        return Segmentation(tensors["probability"], tensors["type"], model)
+        return Segmentation(tensors["probability"], tensors["type"], tensors["novelty"], model)
 
     async def _end_server(self, client: _Client, reason: str) -> None:
         """Have our backend end the Triton behind this client; another backend takes it for an ordinary request."""

@@ -1,98 +1,51 @@
-"""The model that Triton serves: what the proxy requires of it, and what it reads from Triton's description.
-
-Source: the KServe v2 protocol (`/v2/models/<m>`) and Triton's model-configuration extension of it
-(`/v2/models/<m>/config`).
-"""
+"""A served model as its label describes it: what it is, and how its outputs are judged."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
 
 from proxy.errors import WrongModelError
-from tiles.fingerprint import SUMS
-from tiles.golden import BLOCK, SIDE
-from tiles.label import LABEL_BYTES, decode_label
+from tiles.label import decode_label
 from tiles.operating_point import OperatingPoint
 
-INPUT = "image"
-DIMS = [1, -1, -1]  # one channel of any height and width; Triton leaves out the batch axis
-TENSORS = {  # what Triton must say of each
-    "input": {INPUT: ("TYPE_UINT8", DIMS)},
-    "output": {
-        "probability": ("TYPE_UINT8", DIMS),
-        "type": ("TYPE_UINT8", DIMS),
-        "fingerprint": ("TYPE_INT32", [-1, SUMS]),
-        "model": ("TYPE_UINT8", [LABEL_BYTES]),
-    },
-}
-OUTPUTS = tuple(TENSORS["output"])
 LEVELS = range(1, 256)  # a threshold of 0 would call every pixel defective
-GOLDEN_DIGITS = 2 * (SIDE // BLOCK) ** 2
-
-T = TypeVar("T")
+TITLE = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServedModel:
     """A model, as the label of its answers describes it.
 
     Attributes:
         name: the model's name at Triton.
         version: the version that Triton serves.
-        commit: the commit that trained it, where the model says so.
         digest: 64 hexadecimal digits that no other model has.
         operating_point: when an image is defective, and where.
+        review_score: 0–1; an image that is not defective is to be looked at from this score on; None: no such limit.
+        tile_alarm_score: 0–1; a tile is defective if the mean score of its images is at least this.
+        tile_review_score: as `review_score`, for a tile.
+        novelty_limit: an image is like the training tiles if its novelty is at most this.
         defect_types: names of the defect types; value k of the tensor `type` means defect_types[k - 1].
+        commit: the commit that trained it, where the model says so.
         dirty: whether it was trained with changes that the commit does not hold.
+        data: the digest of the images that trained it, where the model says so.
+        title: what the page is called, where the model says so.
     """
 
     name: str
     version: str
-    commit: str | None
     digest: str
     operating_point: OperatingPoint
+    review_score: float | None = None
+    tile_alarm_score: float
+    tile_review_score: float | None = None
+    novelty_limit: float
     defect_types: tuple[str, ...]
+    commit: str | None = None
     dirty: bool = False
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What Triton says of the model that it serves now.
-
-    Attributes:
-        model: the model.
-        max_batch_size: images that one batch may hold, 1 or more.
-        instances: batches that Triton runs at the same time, 1 or more.
-        golden: what the model answers to the golden image, as `tiles.golden` writes it.
-    """
-
-    model: ServedModel
-    max_batch_size: int
-    instances: int
-    golden: str
-
-
-def read_contract(metadata: object, config: object) -> Contract:
-    """Read Triton's two JSON documents about a model.
-
-    Raises: WrongModelError, which names the first thing that is wrong.
-    """
-    for role, tensors in TENSORS.items():
-        _require_tensors(role, config, tensors)
-    max_batch_size = _field(config, "max_batch_size", 0)
-    if max_batch_size < 1:
-        raise WrongModelError(f"max_batch_size is {max_batch_size}, but must be at least 1")
-    described: dict[str, Any] = _field(config, "parameters", {})
-    parameters = {name: _field(value, "string_value", "") for name, value in described.items()}
-    groups: list[Any] = _field(config, "instance_group", [])
-    return Contract(
-        model=_model(_field(config, "name", ""), _newest(_field(metadata, "versions", [])), parameters),
-        max_batch_size=max_batch_size,
-        instances=max(1, sum(map(_instances, groups))),
-        golden=_digits("model.golden", GOLDEN_DIGITS, parameters),
-    )
+    data: str | None = None
+    title: str | None = None
 
 
 @lru_cache(maxsize=16)  # every answer brings one, nearly always the same
@@ -101,59 +54,39 @@ def read_label(name: str, version: str, label: bytes) -> ServedModel:
 
     Raises: ValueError, when these bytes are no label; WrongModelError, when it lacks what the proxy needs.
     """
-    return _model(name, version, decode_label(label))
+    return read_model(name, version, decode_label(label))
 
 
-def _model(name: str, version: str, parameters: Mapping[str, str]) -> ServedModel:
+def read_model(name: str, version: str, parameters: Mapping[str, str]) -> ServedModel:
+    """Read a model's parameters.
+
+    Raises: WrongModelError, which names the first that is wrong.
+    """
+    threshold = _threshold(parameters.get("model.threshold", ""))
+    alarm_score = _score("model.alarm_score", parameters)
+    tile_alarm_score = _score("model.tile_alarm_score", parameters)
     return ServedModel(
         name=name,
         version=version,
+        digest=digits("model.digest", 64, parameters),
+        operating_point=OperatingPoint(threshold, alarm_score),
+        review_score=_below("model.review_score", alarm_score, parameters),
+        tile_alarm_score=tile_alarm_score,
+        tile_review_score=_below("model.tile_review_score", tile_alarm_score, parameters),
+        novelty_limit=_positive("model.novelty_limit", parameters),
+        defect_types=_defect_types(parameters.get("model.types", "")),
         commit=parameters.get("model.commit") or None,
         dirty=parameters.get("model.commit_dirty") == "true",
-        operating_point=OperatingPoint(
-            _threshold(parameters.get("model.threshold", "")), _alarm_score(parameters.get("model.alarm_score", ""))
-        ),
-        defect_types=_defect_types(parameters.get("model.types", "")),
-        digest=_digits("model.digest", 64, parameters),
+        data=parameters.get("model.data_digest") or None,
+        title=_title(parameters.get("model.title", "")),
     )
 
 
-def _field(document: object, name: str, default: T) -> T:
-    """Return a field of a JSON object; the default, also where the field is null, says which type it must have.
+def digits(name: str, count: int, parameters: Mapping[str, str]) -> str:
+    """Return a parameter of so many hexadecimal digits.
 
     Raises: WrongModelError.
     """
-    if not isinstance(document, Mapping):
-        raise WrongModelError(f"Triton describes it by {document!r:.80}, but a JSON object with {name!r} is needed")
-    found = document.get(name)
-    if found is None:
-        return default
-    if not isinstance(found, type(default)):
-        raise WrongModelError(f"Triton describes {name!r} by {found!r:.80}, but {type(default).__name__} is needed")
-    return found
-
-
-def _require_tensors(role: str, config: object, wanted: Mapping[str, tuple[str, list[int]]]) -> None:
-    tensors: list[Any] = _field(config, role, [])
-    found = {}
-    for tensor in tensors:
-        dims: list[Any] = _field(tensor, "dims", [])
-        found[_field(tensor, "name", "")] = (_field(tensor, "data_type", ""), dims)
-    if found != wanted:
-        raise WrongModelError(f"its {role} is {found}, but must be {wanted}")
-
-
-def _newest(versions: list[Any]) -> str:
-    return str(max((int(version) for version in versions if re.fullmatch(r"[0-9]{1,18}", str(version))), default=0))
-
-
-def _instances(group: object) -> int:
-    """Return how many instances a group has: its count holds for each of its GPUs."""
-    gpus: list[Any] = _field(group, "gpus", [])
-    return _field(group, "count", 1) * max(1, len(gpus))
-
-
-def _digits(name: str, count: int, parameters: Mapping[str, str]) -> str:
     text = parameters.get(name, "")
     if re.fullmatch(f"[0-9a-f]{{{count}}}", text):
         return text
@@ -166,10 +99,30 @@ def _threshold(text: str) -> int:
     raise WrongModelError(f"its parameter model.threshold is {text!r}, but must be a whole number from 1 to 255")
 
 
-def _alarm_score(text: str) -> float:
+def _score(name: str, parameters: Mapping[str, str]) -> float:
+    text = parameters.get(name, "")
     if re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", text):
         return float(text)
-    raise WrongModelError(f"its parameter model.alarm_score is {text!r}, but must be a number from 0 to 1")
+    raise WrongModelError(f"its parameter {name} is {text!r}, but must be a number from 0 to 1")
+
+
+def _below(name: str, alarm_score: float, parameters: Mapping[str, str]) -> float | None:
+    """Return the lower of two limits; None where the model has one alone."""
+    if not parameters.get(name):
+        return None
+    review_score = _score(name, parameters)
+    if review_score < alarm_score:
+        return review_score
+    raise WrongModelError(
+        f"its parameter {name} is {review_score}, but must be less than the alarm score {alarm_score}"
+    )
+
+
+def _positive(name: str, parameters: Mapping[str, str]) -> float:
+    text = parameters.get(name, "")
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", text) and float(text) > 0:
+        return float(text)
+    raise WrongModelError(f"its parameter {name} is {text!r}, but must be a number greater than 0")
 
 
 def _defect_types(text: str) -> tuple[str, ...]:
@@ -177,3 +130,9 @@ def _defect_types(text: str) -> tuple[str, ...]:
     if len(set(names)) == len(names) and all(re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]*", name) for name in names):
         return names
     raise WrongModelError(f"its parameter model.types is {text!r}, but must name the defect types, with commas between")
+
+
+def _title(text: str) -> str | None:
+    if not text or TITLE.fullmatch(text):
+        return text or None
+    raise WrongModelError(f"its parameter model.title is {text!r:.80}, but must be a line of at most 80 characters")

@@ -44,6 +44,11 @@ class Telemetry:
             "proxy_answer_mismatches", "Answers of Triton that were another request's or damaged, and never passed on",
             registry=registry,
         )  # fmt: skip
+        self.unfamiliar_images = Counter(
+            "proxy_unfamiliar_images", "Images that are unlike the tiles that the model was trained with",
+            registry=registry,
+        )  # fmt: skip
+        self.warnings = Counter("proxy_warnings", "Warnings in answers, by their code", ["code"], registry=registry)
         self.ready = Gauge("proxy_ready", "1 while the served model answers, otherwise 0", registry=registry)
 
 
@@ -56,12 +61,16 @@ class StageTimes:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block, also when it fails."""
+        """Time the block, also when it fails; the images of a tile add up."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = time.perf_counter() - started
+            self.add(name, time.perf_counter() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a stage's time."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def total_s(self) -> float:
         """Return the seconds since the request arrived."""

@@ -1,4 +1,4 @@
-"""Request body → the bytes of one image file, counted and timed while they arrive.
+"""Request body → the bytes of image files, counted and timed while they arrive.
 
 Independent limits bound what a flood of uploads can take: bytes of one (here), of all together (`upload_memory`),
 pixels (`decoding`), and how long a client may take for them. The body is read once and as it is: a compressed one is
@@ -7,30 +7,34 @@ refused, not inflated.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from aiohttp import BodyPartReader, HttpVersion11, MultipartReader, StreamReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import HttpVersion11, StreamReader, web
 
 from proxy.errors import (
     EmptyUploadError,
-    MalformedUploadError,
     UnsupportedUploadError,
     UploadTooLargeError,
     UploadTooSlowError,
     WrongFieldError,
 )
+from proxy.forms import FORM_TYPE, IMAGE, NO_CODING, PART, fields, malformed, read_part
 from proxy.upload_memory import Held
 
-FIELD = "image"
-IMAGE_TYPES = ("image/jpeg", "image/png")
-FORM_TYPE = "multipart/form-data"
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/tiff", "image/bmp")
+OTHER_NAMES = ("image/jpg", "image/pjpeg", "image/x-png", "image/tif", "image/x-tiff", "image/x-bmp", "image/x-ms-bmp")
 FORM_OVERHEAD_BYTES = 4096  # boundaries and part headers around one file
-CHUNK_BYTES = 65536  # as much as aiohttp's own buffer
 LOOK_BYTES = 2**17  # a size that is not told by then is told by the whole file: a thumbnail before it has up to 64 kB
-BROKEN_HTTP: tuple[type[Exception], ...] = (web.RequestPayloadError, HttpProcessingError)
+
+
+class Upload(NamedTuple):
+    """One image file, and the part that the form names."""
+
+    data: bytes
+    part: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,45 +52,46 @@ class Pace:
     byte_rate: float
 
 
-async def read_upload(
-    request: web.Request, *, max_bytes: int, held: Held, pace: Pace, look: Callable[[bytes], bool]
-) -> bytes:
-    """Return the image file in a form's field `image` or in the body itself.
+class Progress:
+    """Gives an upload more time with each byte that has come."""
 
-    look: is given the file's first bytes, more each time, until it returns True; what it raises refuses the upload
-    before the rest is read.
+    def __init__(self, pace: Pace, timer: asyncio.Timeout, started: float) -> None:
+        self._pace, self._timer, self._started = pace, timer, started
+        self.size = 0  # bytes so far
 
-    Raises: EmptyUploadError, MalformedUploadError, QueueFullError, UploadTooLargeError, UploadTooSlowError,
-    UnsupportedUploadError, WrongFieldError.
+    def add(self, count: int) -> None:
+        """Count bytes."""
+        self.size += count
+        self._timer.reschedule(
+            min(self._pace.deadline, self._started + self._pace.grace_s + self.size / self._pace.byte_rate)
+        )
+
+
+@asynccontextmanager
+async def at_pace(pace: Pace) -> AsyncIterator[Progress]:
+    """Limit the time in which the block reads an upload.
+
+    Raises: UploadTooSlowError.
     """
-    _refuse_by_headers(request, max_bytes)
-    await _invite(request)
     started = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout_at(min(pace.deadline, started + pace.grace_s)) as timer:
-            file = _File(
-                max_bytes,
-                held,
-                look,
-                lambda size: timer.reschedule(min(pace.deadline, started + pace.grace_s + size / pace.byte_rate)),
-            )
-            data = await _read(request, file)
+            yield Progress(pace, timer, started)
     except TimeoutError:
         raise UploadTooSlowError(
             f"the upload did not finish before the deadline, or came with less than {pace.byte_rate:g} bytes a second: "
             "send it faster, or send a smaller image"
         ) from None
-    if not data:
-        raise EmptyUploadError("the image file is empty: send a JPEG or PNG image")
-    return data
 
 
-class _File:
-    """The bytes of one file as they come."""
+class File:
+    """The bytes of one file as they come.
 
-    def __init__(
-        self, max_bytes: int, held: Held, look: Callable[[bytes], bool], progress: Callable[[int], None]
-    ) -> None:
+    look: is given the file's first bytes, more each time, until it returns True; what it raises refuses the file
+    before the rest is read.
+    """
+
+    def __init__(self, max_bytes: int, held: Held, look: Callable[[bytes], bool], progress: Progress) -> None:
         self._max_bytes = max_bytes
         self._held = held
         self._look = look
@@ -98,101 +103,98 @@ class _File:
     async def join(self, chunks: AsyncIterator[bytes]) -> bytes:
         """Join the chunks, and hold at most one chunk more than the limit.
 
-        Raises: UploadTooLargeError, QueueFullError, and what `look` raises.
+        Raises: EmptyUploadError, UploadTooLargeError, QueueFullError, and what `look` raises.
         """
         async for chunk in chunks:
             self._size += len(chunk)
             if self._size > self._max_bytes:
-                raise _too_large(self._max_bytes)
+                raise too_large(self._max_bytes)
             self._held.grow(len(chunk))
             self._chunks.append(chunk)
             if self._next_look <= self._size:
                 seen = self._look(chunk if self._size == len(chunk) else b"".join(self._chunks))
                 self._next_look = sys.maxsize if seen or self._size > LOOK_BYTES else 2 * self._size
-            self._progress(self._size)
+            self._progress.add(len(chunk))
+        if not self._size:
+            raise EmptyUploadError("the image file is empty: send a JPEG or PNG image")
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
 
-async def _read(request: web.Request, file: _File) -> bytes:
-    if request.content_type != FORM_TYPE:
-        return await file.join(_chunks_of_body(request.content))
-    with _malformed(ValueError):  # no boundary, or one that is too long
-        form = await request.multipart()
-    return await _read_form(form, file)
+async def read_upload(
+    request: web.Request, *, max_bytes: int, held: Held, pace: Pace, look: Callable[[bytes], bool]
+) -> Upload:
+    """Return the image file in a form's field `image` or in the body itself.
+
+    Raises: EmptyUploadError, MalformedUploadError, QueueFullError, UploadTooLargeError, UploadTooSlowError,
+    UnsupportedUploadError, WrongFieldError, WrongParameterError.
+    """
+    is_form = request.content_type == FORM_TYPE
+    refuse_by_headers(request, (FORM_TYPE, *IMAGE_TYPES), max_bytes, _form_bytes(max_bytes) if is_form else 0)
+    await invite(request)
+    async with at_pace(pace) as progress:
+        file = File(max_bytes, held, look, progress)
+        if is_form:
+            return await _read_form(request, file)
+        return Upload(await file.join(_chunks_of_body(request.content)), None)
 
 
-async def _invite(request: web.Request) -> None:
+def _form_bytes(max_bytes: int) -> int:
+    """Return how many bytes a form may have beside those of its file, which may be written in base64."""
+    return FORM_OVERHEAD_BYTES + max_bytes * 2 // 5
+
+
+async def invite(request: web.Request) -> None:
     """Tell a client that waits for it to send its body."""
     if "Expect" in request.headers and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # of the answer itself
 
 
-def _refuse_by_headers(request: web.Request, max_bytes: int) -> None:
+def refuse_by_headers(request: web.Request, types: tuple[str, ...], max_bytes: int, overhead_bytes: int) -> None:
+    """Refuse what the headers show to be no upload of these types and of this size.
+
+    Raises: EmptyUploadError, UnsupportedUploadError, UploadTooLargeError.
+    """
     if not request.can_read_body:
-        raise EmptyUploadError(f"the request has no body: send a JPEG or PNG image, or a form with the field {FIELD!r}")
-    if request.content_type not in (FORM_TYPE, *IMAGE_TYPES):
+        raise EmptyUploadError(f"the request has no body: send a form with the field {IMAGE!r}, or a JPEG or PNG image")
+    known = (*types, *OTHER_NAMES) if len(types) > 1 else types
+    if request.content_type not in known:
         found = request.headers.get("Content-Type", "missing")
-        raise UnsupportedUploadError(f"Content-Type is {found}: send {FORM_TYPE}, {' or '.join(IMAGE_TYPES)}")
-    if "Content-Encoding" in request.headers:
+        raise UnsupportedUploadError(f"Content-Type is {found:.80}: send {' or '.join(types)}")
+    if request.headers.get("Content-Encoding", "").strip().lower() not in NO_CODING:
         raise UnsupportedUploadError("the body has a Content-Encoding: send the image file without compression")
-    allowed = max_bytes + (FORM_OVERHEAD_BYTES if request.content_type == FORM_TYPE else 0)
-    if request.content_length is not None and request.content_length > allowed:
-        raise _too_large(max_bytes)
+    if request.content_length is not None and request.content_length > max_bytes + overhead_bytes:
+        raise too_large(max_bytes)
 
 
-async def _read_form(form: MultipartReader, file: _File) -> bytes:
-    data = None
-    while (part := await _next_part(form)) is not None:
-        if not isinstance(part, BodyPartReader) or part.name != FIELD:
-            name = part.name if isinstance(part, BodyPartReader) else None
-            raise WrongFieldError(
-                f"the form has a field {name!r}: send one file in the field {FIELD!r} and nothing else"
-            )
-        if data is not None:
-            raise WrongFieldError(f"the form has two fields {FIELD!r}: send one image a request")
-        data = await file.join(_chunks_of_part(part))
+async def _read_form(request: web.Request, file: File) -> Upload:
+    data = part = None
+    async for field in fields(request):
+        if field.name == PART:
+            if part is not None:
+                raise WrongFieldError(f"the form has two fields {PART!r}: name the part once")
+            part = await read_part(field)
+        else:
+            if data is not None:
+                raise WrongFieldError(
+                    f"the form has two fields {IMAGE!r}: send one image a request, or all images of a tile to "
+                    "/analyze/tile"
+                )
+            data = await file.join(field.chunks)
     if data is None:
-        raise WrongFieldError(f"the form has no field: send one file in the field {FIELD!r}")
-    return data
-
-
-async def _next_part(form: MultipartReader) -> MultipartReader | BodyPartReader | None:
-    # The last two: a form that begins with a field `_charset_`, where aiohttp reads 32 bytes and may miss the boundary.
-    with _malformed(ValueError, RuntimeError, AssertionError):
-        return await form.next()
-
-
-async def _chunks_of_part(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while True:
-        with _malformed(ValueError):  # the body ends before the boundary
-            chunk = await part.read_chunk(CHUNK_BYTES)
-        if not chunk:
-            return
-        yield chunk
+        raise WrongFieldError(f"the form has no field {IMAGE!r}: send one file in it")
+    return Upload(data, part)
 
 
 async def _chunks_of_body(content: StreamReader) -> AsyncIterator[bytes]:
     while True:
-        with _malformed():
+        with malformed():
             chunk = await content.readany()
         if not chunk:
             return
         yield chunk
 
 
-@contextmanager
-def _malformed(*raised: type[Exception]) -> Iterator[None]:
-    """Translate what aiohttp raises for a body that breaks the rules of HTTP, and `raised`, those of multipart.
-
-    The block holds one call of aiohttp and nothing else, so that no mistake of ours is called the client's.
-    """
-    try:
-        yield
-    except (*BROKEN_HTTP, *raised) as error:
-        # aiohttp may quote a long line of the body
-        raise MalformedUploadError(f"the body is malformed ({error!s:.200}): send the whole image again") from None
-
-
-def _too_large(max_bytes: int) -> UploadTooLargeError:
+def too_large(max_bytes: int) -> UploadTooLargeError:
+    """Return the error of a file that has too many bytes."""
     return UploadTooLargeError(f"the image file has more than {max_bytes} bytes: send a smaller one")

@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+from tests.novel_model import with_novelty
 from tests.ports import free_port
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
@@ -141,9 +142,16 @@ def start_triton(start_service: Callable[..., Service]) -> StartTriton:
 
 
 @pytest.fixture(scope="session")
-def triton(start_triton: StartTriton) -> Triton:
+def triton(start_triton: StartTriton, served_repository: Path) -> Triton:
     """The one Triton that tests share, serving the repository's own model."""
-    return start_triton(Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository")))
+    return start_triton(served_repository)
+
+
+@pytest.fixture(scope="session")
+def served_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model repository, with a graph that has all outputs that the proxy needs."""
+    repository = Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository"))
+    return with_novelty(repository, tmp_path_factory.mktemp("served") / "model_repository")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy.app import SERVER_OPTIONS, connection_limits, make_app
 from proxy.connections import LimitedRunner
 from proxy.errors import NotReadyError
-from proxy.handlers import READINESS
+from proxy.image_steps import READINESS
 from proxy.settings import Settings
 from tiles.fingerprint import fingerprint
 from tiles.golden import golden_answer, golden_canvas
@@ -101,6 +101,7 @@ class FakeTriton:
         self.hangs = False  # answers nothing at all
         self.asked = asyncio.Semaphore(0)  # released once for each image that has come
         self.answer = self.echo
+        self.novelty = 1.0
         self.told_to_end = []  # the reasons
         app = web.Application(client_max_size=2**26)
         app.router.add_get("/v2/models/segmenter", self.describe)
@@ -155,6 +156,7 @@ class FakeTriton:
         return tensors(
             probability=probability,
             type=defect_type,
+            novelty=np.full((len(canvases), 1), self.novelty, np.float32),
             fingerprint=fingerprint(canvases, probability, defect_type),
             model=np.tile(encode_label(parameters), (len(canvases), 1)),
         )
@@ -170,12 +172,15 @@ def model_config():
     parameters = {
         "model.threshold": "128",
         "model.alarm_score": "0.0",
+        "model.tile_alarm_score": "0.5",
+        "model.novelty_limit": "10.0",
         "model.types": "Blowhole,Break,Crack,Fray,Uneven",
         "model.digest": "d1" * 32,
         "model.golden": golden_answer(255 - golden_canvas()),
     }
     names = {"input": ["image"], "output": ["probability", "type"]}
     proofs = [
+        {"name": "novelty", "data_type": "TYPE_FP32", "dims": [1]},
         {"name": "fingerprint", "data_type": "TYPE_INT32", "dims": [-1, 2]},
         {"name": "model", "data_type": "TYPE_UINT8", "dims": [1024]},
     ]

@@ -193,7 +193,7 @@ class HeldSegmenter:
         end = asyncio.get_running_loop().create_future()
         self.batches.append((canvases, end))
         await end
-        return Segmentation(canvases, np.ones_like(canvases), None)
+        return Segmentation(canvases, np.ones_like(canvases), np.zeros((len(canvases), 1), np.float32), None)
 
     def finish(self, number, error=None):
         end = self.batches[number][1]

@@ -20,7 +20,7 @@ from PIL import Image
 import tiles
 from proxy.decoding import decode
 from proxy.errors import ImageTooLargeError, ProxyError, TooMuchWorkError
-from proxy.handlers import LOOP_S, SMALL_PIXELS, THREAD_S
+from proxy.image_steps import LOOP_S, SMALL_PIXELS, THREAD_S
 from proxy.upload_memory import SMALL_BYTES
 
 MAX_PIXELS = 4_194_304

@@ -124,6 +124,6 @@ async def test_a_proxy_that_ends_beside_another_one_fails_no_request(front):
     assert staying.process.poll() is None
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/%6detrics"])
+@pytest.mark.parametrize("path", ["/metrics", "/v1/metrics", "/%6detrics"])
 async def test_the_metrics_are_not_public(front, path):
     assert 404 == await front.status(path)

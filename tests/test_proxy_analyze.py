@@ -12,7 +12,7 @@ from PIL import Image
 from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, texture, until
 from tritonclient.http import InferenceServerClient, InferInput
 
-from proxy import handlers
+from proxy import image_steps
 from proxy.errors import NotAcceptableError
 from proxy.negotiation import choose
 
@@ -42,7 +42,7 @@ async def test_pred_is_the_thresholded_probability_as_high_and_wide_as_the_uploa
     image = texture(height, width)
     answer = await proxy.analysis(png(image))
     probability, defect_type = await asyncio.to_thread(infer_directly, triton, image)
-    mask = (probability >= answer["threshold"]) & (answer["score"] >= answer["alarm_score"])
+    mask = (probability / 255 >= answer["threshold"]) & (answer["score"] >= answer["alarm_score"])
     assert mask.astype(int).tolist() == answer["pred"]
     assert (height, width) == (answer["height"], answer["width"])
     assert int(mask.sum()) == answer["defect_pixels"] == sum(answer["types"].values())
@@ -74,14 +74,23 @@ async def test_the_png_answer_is_the_same_mask_in_one_bit_a_pixel_with_the_figur
     assert ("1", (90, 100)) == (mask.mode, mask.size)
     assert expected["pred"] == np.asarray(mask).astype(int).tolist()
     figures = {name: value for name, value in response.headers.items() if name.startswith("Tile-")}
+    model = expected["model"]
     assert {
+        "Tile-Verdict": expected["verdict"],
         "Tile-Defective": str(expected["defective"]).lower(),
         "Tile-Defect-Pixels": str(expected["defect_pixels"]),
+        "Tile-Defects": str(len(expected["defects"])),
         "Tile-Score": str(expected["score"]),
         "Tile-Alarm-Score": str(expected["alarm_score"]),
         "Tile-Threshold": str(expected["threshold"]),
         "Tile-Type": expected["type"] or "none",
+        "Tile-Familiar": "true",
+        "Tile-Novelty": str(expected["novelty"]),
         "Tile-Model": "segmenter/1",
+        "Tile-Model-Sha256": model["sha256"],
+        "Tile-Model-Commit": model["commit"],
+        "Tile-Model-Dirty": str(model["dirty"]).lower(),
+        "Tile-Model-Data": model["data"],
     } == figures
 
 
@@ -130,8 +139,8 @@ async def test_a_small_image_is_worked_on_in_the_loop_and_a_large_one_in_a_threa
 
         return call
 
-    monkeypatch.setattr("proxy.handlers.decode", spied(handlers.decode))
-    monkeypatch.setattr("proxy.handlers.summarize", spied(handlers.summarize))
+    monkeypatch.setattr("proxy.image_steps.decode", spied(image_steps.decode))
+    monkeypatch.setattr("proxy.image_steps.summarize", spied(image_steps.summarize))
     async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
         answer = await proxy.analysis(png(image))
     assert image.shape == np.shape(answer["pred"])

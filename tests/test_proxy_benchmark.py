@@ -12,7 +12,7 @@ from PIL import Image
 from proxy_servers import png, running_proxy
 
 from benchmarks.fake_triton import FakeTriton, make_app, true_masks
-from proxy.served_model import read_contract
+from proxy.contract import read_contract
 from tiles import crop
 
 

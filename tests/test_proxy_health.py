@@ -7,8 +7,8 @@ import pytest
 from proxy_servers import FakeTriton, model_config, png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
+from proxy.contract import read_contract
 from proxy.errors import WrongModelError
-from proxy.served_model import read_contract
 
 BODY = png(texture(32, 40))
 
@@ -61,7 +61,7 @@ async def test_a_model_that_changes_under_way_is_noticed():
         async with FakeTriton() as fake, running_proxy(fake.url) as proxy:
             fake.config["parameters"]["model.threshold"]["string_value"] = "255"
             assert await proxy.check()
-            assert 255 == (await proxy.analysis(BODY))["threshold"]
+            assert 1.0 == (await proxy.analysis(BODY))["threshold"]
             fake.config["parameters"]["model.alarm_score"]["string_value"] = "1.0"
             assert await proxy.check()
             answer = await proxy.analysis(BODY)
@@ -109,9 +109,11 @@ WRONG_MODELS = {
     "three channels": ({"input__0__dims": [3, -1, -1]}, "input"),
     "no output 'type'": ({"output__1__name": "kind"}, "output"),
     "a float output": ({"output__0__data_type": "TYPE_FP32"}, "output"),
-    "no fingerprint": ({"output__2__name": "digest"}, "output"),
-    "a fingerprint of bytes": ({"output__2__data_type": "TYPE_UINT8"}, "output"),
-    "no label": ({"output__3__dims": [512]}, "output"),
+    "no novelty": ({"output__2__name": "novel"}, "output"),
+    "a novelty of bytes": ({"output__2__data_type": "TYPE_UINT8"}, "output"),
+    "no fingerprint": ({"output__3__name": "digest"}, "output"),
+    "a fingerprint of bytes": ({"output__3__data_type": "TYPE_UINT8"}, "output"),
+    "no label": ({"output__4__dims": [512]}, "output"),
     "no digest": ({"parameters__model_dot_digest": {"string_value": "d1"}}, "model.digest"),
     "no golden answer": ({"parameters__model_dot_golden": {"string_value": ""}}, "model.golden"),
     "no batches": ({"max_batch_size": 0}, "max_batch_size"),
@@ -121,6 +123,15 @@ WRONG_MODELS = {
     "a threshold of 0.5": ({"parameters__model_dot_threshold": {"string_value": "0.5"}}, "model.threshold"),
     "an alarm score above 1": ({"parameters__model_dot_alarm_score": {"string_value": "1.5"}}, "model.alarm_score"),
     "no alarm score": ({"parameters__model_dot_alarm_score": {"string_value": ""}}, "model.alarm_score"),
+    "no alarm score of a tile": ({"parameters__model_dot_tile_alarm_score": {"string_value": ""}}, "tile_alarm_score"),
+    "no limit of novelty": ({"parameters__model_dot_novelty_limit": {"string_value": ""}}, "model.novelty_limit"),
+    "a limit of novelty of 0": ({"parameters__model_dot_novelty_limit": {"string_value": "0"}}, "model.novelty_limit"),
+    "a review score above the alarm score": (
+        {"parameters__model_dot_review_score": {"string_value": "0.5"}},
+        "model.review_score",
+    ),
+    "a sha256 that is none": ({"parameters__model_dot_sha256": {"string_value": "5"}}, "model.sha256"),
+    "a title of two lines": ({"parameters__model_dot_title": {"string_value": "a\nb"}}, "model.title"),
     "no types": ({"parameters__model_dot_types": {"string_value": ""}}, "model.types"),
     "no list of inputs": ({"input": {}}, "'input'"),
     "a text for a number": ({"max_batch_size": "8"}, "max_batch_size"),

@@ -127,8 +127,8 @@ async def test_each_answer_of_two_models_behind_one_address_is_judged_by_its_own
         answers = await asyncio.gather(*(proxy.analysis(png(image)) for _ in range(40)))
         assert proxy.is_ready()
     expected = {
-        ("a" * 40, 128, "Crack"): (image < 128).astype(int).tolist(),
-        ("b" * 40, 255, "Blowhole"): (image == 255).astype(int).tolist(),
+        ("a" * 40, 0.5019, "Crack"): (image < 128).astype(int).tolist(),
+        ("b" * 40, 1.0, "Blowhole"): (image == 255).astype(int).tolist(),
     }
     said = [(answer["model"]["commit"], answer["threshold"], answer["type"]) for answer in answers]
     assert expected.keys() == set(said)

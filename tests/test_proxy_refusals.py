@@ -192,9 +192,9 @@ def raiser(error):
 
 BUGS = {
     "before the upload is read": ("proxy.handlers.choose", ZeroDivisionError),
-    "while the body is read": ("proxy.upload._File.join", ValueError),
+    "while the body is read": ("proxy.upload.File.join", ValueError),
     "while the form is read": ("proxy.upload._read_form", AssertionError),
-    "while the headers are judged": ("proxy.upload._too_large", RuntimeError),
+    "while the headers are judged": ("proxy.upload.too_large", RuntimeError),
     "while the batch is built": ("proxy.segmenter.InferInput", TypeError),
     "while Triton's answer is checked": ("proxy.segmenter.prove", ValueError),
     "while the answer is written": ("proxy.answers.describe_model", KeyError),
@@ -221,7 +221,7 @@ async def test_a_bug_is_a_500_without_its_inside_and_a_log_line_with_its_traceba
 
 async def test_a_bug_while_triton_is_checked_is_not_called_a_wrong_model(proxy, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("proxy.served_model._newest", raiser(LookupError("inside")))
+        patch.setattr("proxy.contract._newest", raiser(LookupError("inside")))
         with pytest.raises(LookupError):
             await proxy.check()
     assert await proxy.check()
@@ -229,7 +229,7 @@ async def test_a_bug_while_triton_is_checked_is_not_called_a_wrong_model(proxy, 
 
 async def test_a_bug_in_a_check_is_logged_and_the_next_check_comes(fake, monkeypatch):
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr("proxy.served_model._newest", raiser(LookupError("inside")))
+        patch.setattr("proxy.contract._newest", raiser(LookupError("inside")))
         async with running_proxy(fake.url, check_interval_s=0.05, first_check=False) as proxy:
 
             async def is_logged():

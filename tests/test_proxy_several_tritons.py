@@ -135,9 +135,9 @@ async def said_of(proxy):
 
 
 @pytest.mark.slow
-async def test_no_request_is_lost_while_each_triton_is_replaced_in_turn(start_triton):
+async def test_no_request_is_lost_while_each_triton_is_replaced_in_turn(start_triton, served_repository):
     async def start():
-        return await asyncio.to_thread(start_triton, "model_repository", MODEL_INSTANCES="1")
+        return await asyncio.to_thread(start_triton, served_repository, MODEL_INSTANCES="1")
 
     tritons = await asyncio.gather(start(), start())
     async with Balancer(*(triton.url for triton in tritons)) as balancer:

@@ -11,7 +11,7 @@ Words (docs/glossary.md has the rest):
 """
 
 from tiles.canvas import STRIDE, canvas_size, crop, pad
-from tiles.decode import declared_size, decode_image
+from tiles.decode import Picture, declared_size, decode_image, read_image
 from tiles.defects import DEFECT_TYPES
 from tiles.errors import (
     DecodeError,
@@ -30,6 +30,7 @@ __all__ = [
     "DecodeError",
     "ImageTooLargeError",
     "NotAnImageError",
+    "Picture",
     "Size",
     "TooMuchWorkError",
     "TruncatedImageError",
@@ -41,4 +42,5 @@ __all__ = [
     "decode_mask",
     "encode_mask_png",
     "pad",
+    "read_image",
 ]

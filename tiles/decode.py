@@ -6,35 +6,69 @@ decoded, and Pillow sees no metadata.
 
 import io
 import math
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tiles import jpeg, png
+from tiles import png, tiff
 from tiles.budget import Budget, BudgetedFile
-from tiles.errors import DecodeError, ImageTooLargeError, NotAnImageError, TruncatedImageError, UnsupportedModeError
+from tiles.errors import DecodeError, ImageTooLargeError, TruncatedImageError, UnsupportedModeError
+from tiles.forms import may_become_known, require_form
+from tiles.remarks import Remark, coloured, dark, turned
 from tiles.structure import Essence, Size
 
-FORMATS = ("JPEG", "PNG")
+FORMATS = ("JPEG", "PNG", "BMP")
 EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr", "CMYK"})
 SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})  # Pillow opens a 16-bit grey PNG as one of these
-NEITHER = "the bytes are neither a JPEG nor a PNG image: send one of these"
 INFLATED_AT_ONCE = 8192  # bytes of a PNG's compressed pixels, between two looks at the budget
+GREY_AXES = 2
+NO_COLOUR = 128  # of the two colour channels of YCbCr
+EVERY = 8  # row and column of a colour image is looked at for its colours
+
+
+class Picture(NamedTuple):
+    """A decoded file. Shapes: image (H, W) uint8, grey values 0–255."""
+
+    image: np.ndarray
+    remarks: list[Remark]
 
 
 def decode_image(data: bytes, *, max_pixels: int, budget_s: float = math.inf) -> np.ndarray:
-    """Decode a JPEG or PNG file to grey values, within so many seconds of this thread's processor time.
+    """Do what `read_image` does, and return the image alone. Shapes: (H, W) uint8, 0–255."""
+    return read_image(data, max_pixels=max_pixels, budget_s=budget_s).image
+
+
+def read_image(data: bytes, *, max_pixels: int, budget_s: float = math.inf) -> Picture:
+    """Decode a file to grey values, within so many seconds of this thread's processor time.
 
     Colour becomes luma (ITU-R 601-2), transparency is ignored, 16-bit greys keep their upper 8 bits, and an EXIF
     orientation is not applied: the image keeps the stored width and height.
 
-    Shapes: (H, W) uint8, 0–255.
     Raises: DecodeError, as drawn in tiles/errors.py.
     """
     budget = Budget(budget_s)
-    essence = _essence(data, budget)
+    form = require_form(data)
+    essence = form.essence(data, budget)
     _refuse_too_large(essence.size, max_pixels)
     budget.check(essence.work_s)
+    if form is tiff:
+        picture = _grey_of_pixels(tiff.decode(essence.data, budget))
+    else:
+        picture = _decode_with_pillow(essence, budget, max_pixels)
+    picture.remarks.extend(turned(essence.orientation))
+    return picture
+
+
+def declared_size(start: bytes) -> Size | None:
+    """Return the size that the first bytes of a file declare; None if they end before it is told.
+
+    Raises: NotAnImageError, UnsupportedModeError, TruncatedImageError.
+    """
+    return None if may_become_known(start) else require_form(start).size_of(start)
+
+
+def _decode_with_pillow(essence: Essence, budget: Budget, max_pixels: int) -> Picture:
     try:
         with Image.open(_file(essence, budget), formats=FORMATS) as image:
             _refuse_too_large(Size(image.height, image.width), max_pixels)
@@ -43,34 +77,12 @@ def decode_image(data: bytes, *, max_pixels: int, budget_s: float = math.inf) ->
             return _to_grey(image)
     except DecodeError:
         raise
-    except UnidentifiedImageError:
-        raise NotAnImageError(NEITHER) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLargeError(f"the image has more than {max_pixels} pixels: send a smaller one") from None
+    except UnidentifiedImageError:
+        raise TruncatedImageError("the image is damaged (its header is wrong): send the whole file") from None
     except (OSError, EOFError, SyntaxError, ValueError) as error:  # the last two: how Pillow names a bad PNG chunk
         raise TruncatedImageError(f"the image is truncated or damaged ({error}): send the whole file") from None
-
-
-def declared_size(start: bytes) -> Size | None:
-    """Return the size that the first bytes of a file declare; None if they end before it is told.
-
-    Raises: NotAnImageError, UnsupportedModeError, TruncatedImageError.
-    """
-    if start.startswith(jpeg.SIGNATURE):
-        return jpeg.size_of(start)
-    if start.startswith(png.SIGNATURE):
-        return png.size_of(start)
-    if png.SIGNATURE.startswith(start) or jpeg.SIGNATURE.startswith(start):
-        return None
-    raise NotAnImageError(NEITHER)
-
-
-def _essence(data: bytes, budget: Budget) -> Essence:
-    if data.startswith(jpeg.SIGNATURE):
-        return jpeg.essence(data, budget)
-    if data.startswith(png.SIGNATURE):
-        return png.essence(data, budget)
-    raise NotAnImageError(NEITHER)
 
 
 def _file(essence: Essence, budget: Budget) -> io.BytesIO:
@@ -89,11 +101,36 @@ def _refuse_too_large(size: Size, max_pixels: int) -> None:
         )
 
 
-def _to_grey(image: Image.Image) -> np.ndarray:
-    image.draft("L", image.size)  # a colour JPEG is then decoded straight to its luma
+def _to_grey(image: Image.Image) -> Picture:
+    image.draft("YCbCr" if _has_luma(image) else "L", image.size)  # a colour JPEG's luma is not computed anew
     image.info.pop("transparency", None)  # it changes no grey value, and Pillow warns of it in a palette
     if image.mode in SIXTEEN_BIT_MODES:
-        return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return _grey_of_pixels(np.asarray(image).astype(np.uint16))
     if image.mode not in EIGHT_BIT_MODES:
         raise UnsupportedModeError(f"pixels of mode {image.mode} are not supported: send 8-bit grey or RGB")
-    return np.asarray(image.convert("L"))
+    if image.mode == "YCbCr":
+        luma, *colours = image.split()
+        difference = max(int(abs(np.asarray(each)[::EVERY, ::EVERY].astype(int) - NO_COLOUR).max()) for each in colours)
+        return Picture(np.asarray(luma), coloured(2 * difference))  # red and blue differ from grey by almost twice
+    return _grey_of_pixels(np.asarray(image)) if image.mode == "RGB" else Picture(np.asarray(image.convert("L")), [])
+
+
+def _has_luma(image: Image.Image) -> bool:
+    """Return whether it is a JPEG file that stores luma and two colours: libjpeg cannot give them for stored RGB."""
+    numbers = [layer[0] for layer in getattr(image, "layer", ())]
+    return image.mode == "RGB" and (
+        "jfif" in image.info or (numbers == [1, 2, 3] and image.info.get("adobe_transform", 1) == 1)
+    )
+
+
+def _grey_of_pixels(pixels: np.ndarray) -> Picture:
+    """Turn pixels into grey. Shapes: (H, W) or (H, W, 3), uint8 or uint16."""
+    remarks = []
+    if pixels.dtype == np.uint16:
+        remarks += dark(pixels)
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.ndim == GREY_AXES:
+        return Picture(pixels, remarks)
+    few = pixels[::EVERY, ::EVERY].astype(int)
+    remarks += coloured(int((few.max(axis=2) - few.min(axis=2)).max()))
+    return Picture(np.asarray(Image.fromarray(pixels).convert("L")), remarks)

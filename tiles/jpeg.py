@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tiles.budget import Budget
 from tiles.errors import TruncatedImageError, UnsupportedModeError
 from tiles.structure import Essence, Size
+from tiles.tiff_tags import orientation_of
 
 SIGNATURE = b"\xff\xd8\xff"
 END, SCAN, PROGRESSIVE = 0xD9, 0xDA, 0xC2
@@ -21,6 +22,7 @@ FRAMES = frozenset({0xC0, 0xC1, PROGRESSIVE})  # baseline, extended, progressive
 TABLES = frozenset({0xC4, 0xDB, 0xDD})  # Huffman and quantization tables, and how often a scan restarts
 COLOURS = {0xE0: b"JFIF", 0xEE: b"Adobe"}  # the metadata that say which colours the components are
 OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})  # arithmetic, lossless, …
+APP1, EXIF = 0xE1, b"Exif\0\0"
 METADATA = frozenset({0xC8, 0xDC, *range(0xE0, 0xFF)})
 MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])", re.DOTALL)  # not one of those that stand inside a scan's data
 SEGMENTS_A_CHECK = 256
@@ -100,6 +102,8 @@ def essence(data: bytes, budget: Budget) -> Essence:
         elif segment.code == END:
             pixels.keep(segment.start, segment.end, 0)
             break
+        elif segment.code == APP1 and pixels.exif is None and data.startswith(EXIF, segment.start + 4):
+            pixels.exif = data[segment.start + 4 + len(EXIF) : segment.end]
         else:
             _require_metadata(segment.code)
     return pixels.essence()
@@ -113,6 +117,7 @@ class _Pixels:
         self._frame: _Frame | None = None
         self._kept = [SIGNATURE[:2]]
         self.work_s = 0.0
+        self.exif: bytes | None = None
 
     def keep(self, start: int, end: int, byte_s: float) -> None:
         """Keep these bytes, each of which takes so many seconds."""
@@ -146,7 +151,8 @@ class _Pixels:
         """Return what was kept."""
         if self._frame is None:
             raise _damaged("it has no frame header")
-        return Essence(b"".join(self._kept), self._frame.size, self.work_s)
+        orientation = 1 if self.exif is None else orientation_of(self.exif)
+        return Essence(b"".join(self._kept), self._frame.size, self.work_s, orientation)
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:

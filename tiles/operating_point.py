@@ -1,9 +1,12 @@
 """The rule that turns probabilities into a mask, with the two numbers that come with a model."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+LEVELS = 255
+PROBABILITIES = np.arange(LEVELS + 1) / LEVELS
 SCORE_PIXELS = 32  # the best of 1, 8, 16, 32, 64, 128 and 256 at separating validation images
 
 
@@ -12,7 +15,8 @@ class OperatingPoint:
     """When an image is defective, and where.
 
     Attributes:
-        threshold: grey level 1–255; a pixel of a defective image is defective if its probability is at least this.
+        threshold: grey level, a model's is 1–255; a pixel of a defective image is defective if its probability is at
+            least this.
         alarm_score: 0–1; an image is defective if its score is at least this; otherwise it has no defective pixel.
     """
 
@@ -29,6 +33,16 @@ class OperatingPoint:
         if image_score < self.alarm_score:
             return np.zeros(probability.shape, bool), image_score
         return probability >= self.threshold, image_score
+
+
+def level_of(threshold: float) -> int:
+    """Return the lowest grey level that reaches a probability, 0–1: a pixel of level g reaches it if g / 255 does."""
+    return int(np.searchsorted(PROBABILITIES, threshold))
+
+
+def probability_of(level: int) -> float:
+    """Return a level as a probability with four digits; rounded down, so that `level_of` gives the level back."""
+    return math.floor(10_000 * level / LEVELS) / 10_000
 
 
 def score(probability: np.ndarray) -> float:

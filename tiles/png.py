@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tiles.budget import Budget
 from tiles.errors import TruncatedImageError
 from tiles.structure import Essence, Size
+from tiles.tiff_tags import orientation_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_END = len(SIGNATURE) + 25  # of the first chunk: length, name, 13 bytes, sum
@@ -16,6 +17,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 CHUNK_HEAD = struct.Struct(">I4s")  # the length of its data, its name
 CHUNKS_A_CHECK = 256
+EXIF_BYTES = 2**16  # as much as a JPEG can have
 # Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
 BYTE_S = 6e-9  # of inflated pixels: unfilter and unpack
 INTERLACED_BYTE_S = 12e-9
@@ -38,20 +40,22 @@ def essence(data: bytes, budget: Budget) -> Essence:
     if size is None or data[8:16] != b"\0\0\0\rIHDR":
         raise _damaged("it has no header")
     bits, colour, interlaced = data[24], data[25], data[28]
-    palette, at = b"", HEADER_END
+    palette, at, orientation = b"", HEADER_END, 1
     for number, (name, start, end) in enumerate(_chunks(data, HEADER_END), 1):
         if number % CHUNKS_A_CHECK == 0:
             budget.check()
         if name == b"IDAT":
             at = start
             break
+        if name == b"eXIf":
+            orientation = orientation_of(data[start + 8 : min(end - 4, start + EXIF_BYTES)])
         if name == b"PLTE" and end - start <= 12 + 3 * 256:  # its colours, at most
             palette = data[start:end]
     else:
         raise _damaged("it has no pixels")
     row_bytes = 1 + -(-size.width * CHANNELS.get(colour, 4) * bits // 8)
     work_s = size.height * (row_bytes * (INTERLACED_BYTE_S if interlaced else BYTE_S) + size.width * PIXEL_S)
-    return Essence(data[:HEADER_END] + palette + _pixels(data, at, budget), size, work_s)
+    return Essence(data[:HEADER_END] + palette + _pixels(data, at, budget), size, work_s, orientation)
 
 
 def _pixels(data: bytes, at: int, budget: Budget) -> bytes:

@@ -18,12 +18,14 @@ class Essence(NamedTuple):
     """A file reduced to its pixels.
 
     Attributes:
-        data: a JPEG or PNG file without metadata.
+        data: a JPEG, PNG or BMP file without metadata; a TIFF file as it came, of which only the pixels are read.
         size: as declared.
         work_s: an upper bound of the processor time that a decoder takes; for a PNG without the time to inflate it,
-            which depends on how it was compressed.
+            which depends on how it was compressed; the same holds for a TIFF file.
+        orientation: EXIF's, 1–8; 1 is upright.
     """
 
     data: bytes
     size: Size
     work_s: float
+    orientation: int = 1

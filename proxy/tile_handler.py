@@ -1,0 +1,106 @@
+"""POST /analyze/tile: several photographs of one tile, one verdict."""
+
+import asyncio
+from contextlib import ExitStack
+from functools import partial
+
+from aiohttp import web
+
+from proxy.answers import JSON
+from proxy.errors import ProxyError
+from proxy.handlers import QUICK, accepted, name_part
+from proxy.image_steps import (
+    ADMISSION,
+    SETTINGS,
+    UPLOAD_MEMORY,
+    Look,
+    begin,
+    decode_upload,
+    encode,
+    pace_of,
+    refuse_if_vain,
+    segment,
+)
+from proxy.middleware import FACTS, TIMES
+from proxy.parameters import TILE_RULES, Parameters, read_parameters
+from proxy.report import Report
+from proxy.tile_answers import ImageAnswer, of_problem, of_report, represent_tile
+from proxy.tile_upload import SERVER_ERROR, TileFile, TileReader
+
+AT_ONCE = 4  # images of one tile that are worked on at the same time: the others' images take turns with them
+
+
+async def analyze_tile(request: web.Request) -> web.Response:
+    """Answer the images of one tile with one verdict; an image that cannot be answered has its own problem."""
+    begin(request)
+    accepted(request, (JSON,))
+    parameters = read_parameters(request.query, TILE_RULES)
+    refuse_if_vain(request)
+    try:
+        answers, part = await _answer_all(request, parameters)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+    (body, headers), tile = represent_tile(answers, part, parameters.tile_alarm_score)
+    request[FACTS].update(verdict=tile.verdict, familiar=tile.familiar)
+    return web.Response(body=body, content_type=JSON, headers=headers)
+
+
+async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[list[ImageAnswer], str | None]:
+    """Read the images, and work on the first ones while the others still come."""
+    turns = asyncio.Semaphore(AT_ONCE)
+    tasks: list[asyncio.Task[ImageAnswer]] = []
+    reader = TileReader(
+        request,
+        max_bytes=request.app[SETTINGS].max_upload_bytes,
+        memory=request.app[UPLOAD_MEMORY],
+        pace=pace_of(request),
+    )
+    with ExitStack() as holding:
+        async with asyncio.TaskGroup() as group:
+
+            def take(file: TileFile, look: Look) -> None:
+                tasks.append(group.create_task(_answer_one(request, turns, file, look, parameters)))
+
+            with request[TIMES].stage("read"):
+                in_form = await reader.read(holding, partial(Look, request, in_any_case=True), take)
+            part = name_part(request, parameters.part, in_form)
+    return [task.result() for task in tasks], part
+
+
+async def _answer_one(
+    request: web.Request, turns: asyncio.Semaphore, file: TileFile, look: Look, parameters: Parameters
+) -> ImageAnswer:
+    """Answer one image; only what the client can mend is its problem, everything else is the request's."""
+    try:
+        if isinstance(file.data, ProxyError):
+            raise file.data
+        async with turns:
+            if not look.pixels:
+                look(file.data)
+            with request.app[ADMISSION].admit(look.pixels, in_any_case=True):
+                image = await decode_upload(request, file.data, look.pixels)
+                answer = await segment(request, image)
+
+                def write(report: Report) -> ImageAnswer:
+                    return of_report(file.name, report, parameters.mask)
+
+                quick = parameters.mask in QUICK
+                _, written = await encode(request, answer, image, parameters.wish, write, quick=quick)
+                return written
+    except ProxyError as error:
+        if error.status >= SERVER_ERROR:
+            raise
+        return of_problem(file.name, error)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in a group: one of ours if there is one, as it says what to do."""
+    leaves = list(_leaves(group))
+    return next((each for each in leaves if isinstance(each, ProxyError)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for each in group.exceptions:
+        leaves += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
+    return leaves

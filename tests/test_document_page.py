@@ -1,0 +1,87 @@
+"""/docs in a real browser: Swagger UI shows the whole document, breaks no rule of ours, and sends requests."""
+
+import contextlib
+import json
+
+import pytest
+import yaml
+from aiohttp import web
+from chromium import open_page
+from proxy_servers import SAMPLES, running_proxy
+
+from proxy.app import make_app
+from proxy.document import DOCUMENT
+from proxy.settings import Settings
+
+TILE = SAMPLES / "MT_Blowhole/Imgs/exp1_num_317483.jpg"
+OPERATIONS = sum(len(item) for item in yaml.safe_load(DOCUMENT.read_bytes())["paths"].values())
+ANALYZE = "#operations-Analysis-analyze"
+
+
+async def unfold(page):
+    """Open all operations, one after the other."""
+    await page.wait_for_selector(".opblock")
+    for each in await page.locator(".opblock .opblock-summary-control").all():
+        await each.click()
+    await page.wait_for_function("!document.querySelector('.opblock:not(.is-open), .loading-container')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_shows_every_operation_and_its_console_stays_empty(scheme):
+    async with running_proxy("127.0.0.1:9") as proxy:
+        url = f"http://{proxy.host}:{proxy.port}/docs"
+        async with open_page(url, color_scheme=scheme) as (page, said):
+            await unfold(page)
+            assert OPERATIONS == await page.locator(".opblock.is-open").count()
+            assert 0 == await page.locator(".errors").count()
+            await page.click(".models .json-schema-2020-12-accordion >> nth=0")
+            await page.click(".authorize >> nth=0")
+            await page.wait_for_selector(".dialog-ux")
+            assert [] == said
+            await page.evaluate("fetch('https://elsewhere.example').catch(() => 0)")
+            assert "Content Security Policy" in said[0], "a violation would have been seen"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/v1/docs"])
+async def test_try_it_out_analyzes_an_image(triton, path):
+    async with running_proxy(triton.url) as proxy, open_page(f"http://{proxy.host}:{proxy.port}{path}") as (page, said):
+        await page.click(f"{ANALYZE} .opblock-summary-control")
+        await page.click(f"{ANALYZE} .try-out__btn")
+        await page.set_input_files(f"{ANALYZE} input[type=file]", TILE)
+        async with page.expect_response("**/analyze") as answer:
+            await page.click(f"{ANALYZE} .execute")
+        response = await answer.value
+        assert (200, path.replace("docs", "analyze")) == (
+            response.status,
+            response.url.partition(str(proxy.port))[2],
+        )
+        assert "Blowhole" == (await response.json())["type"]
+        await page.wait_for_selector(f"{ANALYZE} .live-responses-table")
+        assert [] == said
+
+
+@contextlib.asynccontextmanager
+async def below(prefix):
+    """The application behind a path prefix."""
+    outer = web.Application()
+    outer.add_subapp(prefix, make_app(Settings(triton_url="127.0.0.1:9")))
+    runner = web.AppRunner(outer)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield "http://{}:{}".format(*runner.addresses[0]) + prefix
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_page_works_behind_a_path_prefix():
+    async with below("/line-3") as url, open_page(f"{url}/docs") as (page, said):
+        await unfold(page)
+        assert OPERATIONS == await page.locator(".opblock").count()
+        await page.click("#operations-Operation-live .try-out__btn")
+        await page.click("#operations-Operation-live .execute")
+        body = await page.locator(
+            "#operations-Operation-live .live-responses-table .response-col_description pre"
+        ).first.text_content()
+        assert {"status": "live"} == json.loads(body)
+        assert [] == said

@@ -1,0 +1,194 @@
+"""The files that people have: what each becomes in grey, what is warned of, and what is refused with what to do."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from proxy_servers import encoded, texture
+
+import tiles
+from tiles.errors import DecodeError, NotAnImageError, TruncatedImageError, UnsupportedModeError
+
+GREY = texture(60, 50)
+COLOUR = np.stack([GREY, np.roll(GREY, 9, 0), np.roll(GREY, 9, 1)], axis=2)
+WIDE = GREY.astype(np.uint16) * 257
+MAX_PIXELS = 10**6
+
+
+def read(data, **options):
+    return tiles.read_image(data, max_pixels=MAX_PIXELS, **options)
+
+
+def codes(data):
+    return [remark.code for remark in read(data).remarks]
+
+
+def luma(image):
+    return np.asarray(Image.fromarray(image).convert("L"))
+
+
+PIXELS = {"grey": (GREY, GREY), "16 bits": (WIDE, GREY), "colour": (COLOUR, luma(COLOUR))}
+
+
+@pytest.mark.parametrize(("pixels", "expected"), PIXELS.values(), ids=PIXELS)
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"])
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_a_tiff_file_is_read_as_it_was_written(pixels, expected, compression, predictor):
+    more = {"tiffinfo": {317: predictor}} if compression else {}
+    data = encoded(Image.fromarray(pixels), "TIFF", compression=compression, **more)
+    np.testing.assert_array_equal(expected, read(data).image)
+    assert tiles.Size(60, 50) == tiles.declared_size(data)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 200])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_a_tiff_file_of_any_number_of_strips_is_read(rows, compression):
+    data = encoded(Image.fromarray(texture(100, 90)), "TIFF", compression=compression, tiffinfo={278: rows})
+    np.testing.assert_array_equal(texture(100, 90), read(data).image)
+
+
+def test_a_tiff_file_of_the_other_byte_order_is_read():
+    rows = [GREY.astype(">u2") * 257]
+    tags = [(256, 50), (257, 60), (258, 16), (259, 1), (262, 1), (273, 134), (277, 1), (278, 60), (279, 6000)]
+    head = struct.pack(">2sHIH", b"MM", 42, 8, len(tags))
+    written = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags)
+    data = (head + written + bytes(4)).ljust(134, b"\0") + rows[0].tobytes()
+    np.testing.assert_array_equal(GREY, read(data).image)
+
+
+def test_an_inverted_tiff_file_and_one_with_transparency_are_read():
+    data = encoded(Image.fromarray(COLOUR).convert("RGBA"), "TIFF")
+    np.testing.assert_array_equal(luma(COLOUR), read(data).image)
+    plain = encoded(Image.fromarray(GREY), "TIFF")
+    photometric = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+    assert photometric in plain
+    inverted = plain.replace(photometric, struct.pack("<HHIHH", 262, 3, 1, 0, 0))
+    np.testing.assert_array_equal(255 - GREY, read(inverted).image)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("L", GREY), ("RGB", luma(COLOUR)), ("RGBA", luma(COLOUR))])
+def test_a_bmp_file_is_read_as_it_was_written(mode, expected):
+    image = Image.fromarray(GREY if mode == "L" else COLOUR).convert(mode)
+    data = encoded(image, "BMP")
+    np.testing.assert_array_equal(expected, read(data).image)
+    assert tiles.Size(60, 50) == tiles.declared_size(data[:60])
+
+
+def test_a_bmp_file_from_top_to_bottom_and_one_with_a_newer_header_are_read():
+    data = encoded(Image.fromarray(GREY), "BMP")
+    flipped = data[:22] + struct.pack("<i", -60) + data[26:]
+    np.testing.assert_array_equal(GREY[::-1], read(flipped).image)
+    newer = data[:10] + struct.pack("<II", int.from_bytes(data[10:14], "little") + 84, 124) + data[18:54] + bytes(84)
+    np.testing.assert_array_equal(GREY, read(newer + data[54:]).image)
+
+
+CONVERTED = {
+    "webp": encoded(Image.fromarray(GREY), "WEBP"),
+    "gif": encoded(Image.fromarray(GREY), "GIF"),
+    "avif": encoded(Image.fromarray(GREY), "AVIF"),
+    "jp2": encoded(Image.fromarray(GREY), "JPEG2000"),
+    "bmp": encoded(Image.fromarray(GREY).convert("1"), "BMP"),
+    "tif": encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"),
+    "tif of a palette": encoded(Image.fromarray(GREY).convert("P"), "TIFF"),
+    "tif of a rare compression": encoded(Image.fromarray(GREY), "TIFF", compression="packbits"),
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_a_file_that_is_not_read_is_refused_with_a_command_that_converts_it(name):
+    with pytest.raises((NotAnImageError, UnsupportedModeError), match=rf"magick photo\.{name.split()[0]} .*photo\.png"):
+        read(CONVERTED[name])
+
+
+PNG = encoded(Image.fromarray(GREY), "PNG")
+DAMAGED = {
+    "a png whose line ends were changed": PNG.replace(b"\r\n", b"\n"),
+    "a png without its first byte": PNG[1:],
+    "a png of another first byte": b"x" + PNG[1:],
+    "the start of a png": PNG[:6],
+    "a png without a header": PNG[:8] + PNG[33:],
+    "a png of zeros": PNG[:8] + bytes(500),
+    "a png of a wrong colour type": PNG[:25] + b"\x09" + PNG[26:],
+    "a jpeg of two bytes": b"\xff\xd8",
+    "a jpeg without a marker": b"\xff\xd8" + bytes(99),
+    "a tiff that breaks off": encoded(Image.fromarray(GREY), "TIFF")[:-40],
+    "a compressed tiff that breaks off": encoded(Image.fromarray(GREY), "TIFF", compression="tiff_lzw")[:100],
+    "a bmp that breaks off": encoded(Image.fromarray(GREY), "BMP")[:-40],
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_called_damaged(data):
+    with pytest.raises(TruncatedImageError, match="damaged"):
+        read(data)
+
+
+@given(
+    start=st.sampled_from([
+        encoded(Image.fromarray(pixels[:20, :20]), form, **options)
+        for pixels in (GREY, COLOUR, WIDE)
+        for form, options in (("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
+                              ("TIFF", {"compression": "tiff_adobe_deflate"}), ("BMP", {}))
+        if not (form == "BMP" and pixels is WIDE)
+    ]),
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6), end=st.integers(0, 2000),
+)  # fmt: skip
+def test_a_file_with_any_bytes_changed_is_an_image_or_a_decode_error(start, changes, end):
+    data = bytearray(start)
+    for place, value in changes:
+        data[place % len(data)] = value
+    try:
+        size = tiles.declared_size(bytes(data[:end]))
+        image = read(bytes(data), budget_s=1).image
+    except DecodeError:
+        return
+    assert size in (None, image.shape)
+
+
+def test_12_bit_values_in_a_16_bit_file_are_warned_of():
+    for form in ("PNG", "TIFF"):
+        assert ["dark-16-bit"] == codes(encoded(Image.fromarray(GREY.astype(np.uint16) * 16), form))
+        assert [] == codes(encoded(Image.fromarray(WIDE), form))
+    assert [] == codes(encoded(Image.fromarray(np.zeros((9, 9), np.uint16)), "PNG"))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_an_exif_orientation_is_warned_of_and_not_applied(form, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(GREY), form, exif=exif)
+    assert ([] if orientation == 1 else ["exif-orientation"]) == codes(data)
+    assert GREY.shape == read(data).image.shape
+
+
+def test_broken_exif_data_are_no_orientation():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(GREY), "JPEG", exif=exif)
+    at = data.index(b"Exif\0\0") + 6
+    for broken in (data[:at] + b"XX" + data[at + 2 :], data[: at + 4] + b"\xff\xff\xff\xff" + data[at + 8 :]):
+        assert [] == codes(broken)
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("PNG", {}), ("TIFF", {}), ("JPEG", {}), ("JPEG", {"subsampling": 0}), ("JPEG", {"progressive": True})],
+)
+def test_a_colour_image_is_warned_of_and_a_grey_one_of_three_channels_is_not(form, options):
+    vivid = COLOUR.copy()
+    vivid[:30, :, 0] //= 2
+    assert ["colour"] == codes(encoded(Image.fromarray(vivid), form, **options))
+    assert [] == codes(encoded(Image.fromarray(GREY).convert("RGB"), form, **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"keep_rgb": True}])
+def test_a_colour_jpegs_grey_values_are_those_that_libjpeg_gives(options):
+    data = encoded(Image.fromarray(COLOUR), "JPEG", **options)
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("L", image.size)
+        np.testing.assert_array_equal(np.asarray(image.convert("L")), read(data).image)

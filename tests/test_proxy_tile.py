@@ -1,0 +1,197 @@
+"""POST /analyze/tile: several photographs of one tile, one verdict."""
+
+import itertools
+
+import numpy as np
+import pytest
+from aiohttp import FormData
+from hypothesis import given
+from hypothesis import strategies as st
+from proxy_servers import FakeTriton, png, problem, running_proxy
+from structlog.testing import capture_logs
+
+from proxy.served_model import ServedModel
+from proxy.tile_answers import ImageFacts, judge
+from tiles.operating_point import OperatingPoint
+
+MODEL = ServedModel(
+    name="segmenter", version="1", digest="d1" * 32, operating_point=OperatingPoint(128, 0.9), tile_alarm_score=0.5,
+    tile_review_score=0.3, novelty_limit=10.0, defect_types=("Crack", "Fray"),
+)  # fmt: skip
+
+
+def flat(level):
+    """An image that the fake model finds to be defective with the score (255 - level) / 255."""
+    return png(np.full((33, 40), level, np.uint8))
+
+
+SOUND, DEFECTIVE = flat(255), flat(0)
+
+
+@pytest.fixture
+async def fake():
+    async with FakeTriton() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def proxy(fake):
+    async with running_proxy(fake.url, max_upload_bytes=20_000) as proxy:
+        yield proxy
+
+
+def post(proxy, files, query="", part=None, **headers):
+    form = FormData()
+    for number, data in enumerate(files):
+        form.add_field("image", data, filename=f"{number}.png", content_type="image/png")
+    if part is not None:
+        form.add_field("part", part)
+    return proxy.request("POST", f"/analyze/tile{query}", data=form(), headers=headers)
+
+
+async def answer_of(request):
+    async with request as response:
+        assert 200 == response.status, await response.text()
+        return await response.json()
+
+
+async def test_a_tile_has_one_verdict_and_each_image_its_own_answer(proxy):
+    with capture_logs() as logs:
+        answer = await answer_of(post(proxy, [SOUND, DEFECTIVE, DEFECTIVE], part="A-17"))
+    assert [
+        "part",
+        "verdict",
+        "defective",
+        "score",
+        "alarm_score",
+        "type",
+        "familiar",
+        "failed",
+        "images",
+        "model",
+    ] == list(answer)
+    assert ("A-17", "defect", True, 0.6667, 0.5, "Crack", True, 0) == tuple(answer.values())[:8]
+    assert ["0.png", "1.png", "2.png"] == [each["file"] for each in answer["images"]]
+    for body, each in zip((SOUND, DEFECTIVE, DEFECTIVE), answer["images"], strict=True):
+        alone = await proxy.analysis(body)
+        assert {key: alone[key] for key in alone if key not in ("part", "model")} | {"file": each["file"]} == each
+    assert 0.5 == answer["model"]["tile_alarm_score"]
+    (line,) = [each for each in logs if each["event"] == "request"]
+    assert ("/analyze/tile", "A-17", "defect", True) == tuple(line[k] for k in ("route", "part", "verdict", "familiar"))
+
+
+async def test_the_order_of_the_images_changes_no_verdict(proxy):
+    files = [SOUND, DEFECTIVE, flat(100), b"no image"]
+    verdicts = []
+    for order in itertools.permutations(files):
+        answer = await answer_of(post(proxy, order, "?mask=none"))
+        images = sorted(map(str, ({**each, "file": ""} for each in answer.pop("images"))))
+        verdicts.append((answer, images))
+    assert all(each == verdicts[0] for each in verdicts)
+
+
+@given(
+    scores=st.lists(st.integers(0, 10_000).map(lambda number: number / 10_000), min_size=1, max_size=8),
+    alarm=st.none() | st.floats(0, 1), random=st.randoms(),
+)  # fmt: skip
+def test_a_tiles_score_is_the_mean_and_its_verdict_is_by_the_tiles_limits(scores, alarm, random):
+    images = [ImageFacts(score, {"Crack": 0, "Fray": number}, True, MODEL, None) for number, score in enumerate(scores)]
+    tile = judge(images, MODEL, alarm)
+    assert abs(tile.score - np.mean(scores)) < 1e-4
+    limit = MODEL.tile_alarm_score if alarm is None else alarm
+    expected = "defect" if tile.score >= limit else "review" if tile.score >= 0.3 else "ok"
+    assert (expected, limit) == (tile.verdict, tile.alarm_score)
+    assert ("Fray" if len(images) > 1 else None) == tile.type
+    random.shuffle(images)
+    assert tile == judge(images, MODEL, alarm)
+
+
+async def test_a_bad_image_has_its_own_problem_and_spoils_no_other(proxy):
+    bad = {
+        "Unsupported upload": b"no image",
+        "Damaged image": SOUND[:40],
+        "Too many bytes": SOUND + bytes(60_000),
+        "No image": b"",
+    }
+    answer = await answer_of(post(proxy, [DEFECTIVE, *bad.values(), SOUND], "?mask=none&alarm_score=0.5"))
+    assert (4, 0.5) == (answer["failed"], answer["score"])
+    problems = [each["problem"] for each in answer["images"] if "problem" in each]
+    assert list(bad) == [each["title"] for each in problems]
+    assert all({"type", "title", "status", "detail"} == each.keys() for each in problems)
+    assert ["defect", "ok"] == [each["verdict"] for each in answer["images"] if "verdict" in each]
+
+
+async def test_a_tile_without_a_readable_image_is_a_problem_that_names_each(proxy):
+    async with post(proxy, [b"no image", SOUND[:40]]) as response:
+        document = await problem(response, 422, "No image answered")
+    assert ["0.png", "1.png"] == [each["file"] for each in document["images"]]
+    assert [415, 422] == [each["problem"]["status"] for each in document["images"]]
+
+
+async def test_the_limits_of_the_images_and_of_the_tile_are_given_apart(proxy):
+    answer = await answer_of(post(proxy, [flat(100)], "?alarm_score=0.9&tile_alarm_score=0.6&threshold=0.2"))
+    assert ("defect", 0.6) == (answer["verdict"], answer["alarm_score"])
+    (image,) = answer["images"]
+    assert ("ok", 0.9, 0.2) == (image["verdict"], image["alarm_score"], image["threshold"])
+
+
+@pytest.mark.parametrize("query", ["?view=mask", "?tile_alarm_score=2", "?mask=none&mask=none"])
+async def test_a_wrong_parameter_is_refused(proxy, query):
+    async with post(proxy, [SOUND], query) as response:
+        await problem(response, 400, "Wrong parameter")
+
+
+async def test_a_tiles_answer_is_never_a_png(proxy):
+    async with post(proxy, [SOUND], Accept="image/png") as response:
+        await problem(response, 406, "Not acceptable")
+
+
+async def test_a_form_without_an_image_with_too_many_or_none_at_all_is_refused(proxy):
+    with_part = b'--B\r\nContent-Disposition: form-data; name="part"\r\n\r\nA\r\n--B--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+    async with proxy.request("POST", "/analyze/tile", data=with_part, headers=headers) as response:
+        await problem(response, 422, "Wrong form field")
+    async with post(proxy, 33 * [SOUND]) as response:
+        await problem(response, 422, "Wrong form field")
+    assert 32 == len((await answer_of(post(proxy, 32 * [SOUND], "?mask=none")))["images"])
+    async with proxy.request("POST", "/analyze/tile", data=SOUND, headers={"Content-Type": "image/png"}) as response:
+        await problem(response, 415, "Unsupported upload")
+
+
+async def test_an_unfamiliar_image_makes_its_tile_unfamiliar(fake, proxy):
+    fake.novelty = 11.0
+    answer = await answer_of(post(proxy, [SOUND, SOUND], "?mask=none"))
+    assert (False, [False, False]) == (answer["familiar"], [each["familiar"] for each in answer["images"]])
+    assert 2 == await proxy.metric("proxy_unfamiliar_images_total")
+
+
+async def test_what_the_client_cannot_mend_fails_the_whole_tile(fake, proxy):
+    fake.away = True
+    async with post(proxy, [SOUND, DEFECTIVE]) as response:
+        document = await problem(response, 503, "Triton is away")
+    assert "images" not in document
+    fake.away = False
+    assert await proxy.check()
+    assert await answer_of(post(proxy, [SOUND]))
+
+
+async def test_two_models_never_judge_one_tile(fake, proxy):
+    calls = itertools.count()
+
+    def changing(canvases):
+        if next(calls):
+            fake.config["parameters"]["model.digest"]["string_value"] = "e2" * 32
+        return fake.echo(canvases)
+
+    fake.answer = changing
+    async with post(proxy, [SOUND, flat(1), flat(2), flat(3)]) as response:
+        await problem(response, 503, "Model changed")
+        assert "1" == response.headers["Retry-After"]
+
+
+async def test_a_tile_that_was_taken_on_is_answered_whole(fake):
+    """Those of its images that come after the first find a busy service, and are answered all the same."""
+    async with running_proxy(fake.url, max_wait_s=0.01, in_flight_batches=1) as proxy:
+        for _ in range(10):  # the rate is believed then
+            await proxy.analysis(SOUND)
+        assert 0 == (await answer_of(post(proxy, 6 * [SOUND], "?mask=none")))["failed"]
