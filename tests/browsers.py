@@ -1,23 +1,17 @@
 """A real Chromium for the tests of the page, and between it and the service a front proxy that a test can disturb."""
 
 import contextlib
-import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+from chromium import OPTIONS, executable
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 from proxy_servers import FakeTriton, running_proxy
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-)  # fmt: skip
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PASSED_ON = ("Content-Type", "Accept")  # of a request
 PATIENCE_MS = 60_000  # a busy machine fails no test
 
@@ -49,7 +43,9 @@ class Front:
             ClientSession() as session,
             session.request(request.method, self.target + path, data=body, headers=headers) as answer,
         ):
-            kept = {name: value for name, value in answer.headers.items() if name not in ("Content-Length", "Connection")}
+            kept = {
+                name: value for name, value in answer.headers.items() if name not in ("Content-Length", "Connection")
+            }
             return web.Response(body=await answer.read(), status=answer.status, headers=kept)
 
     def images(self, word: str = "") -> list[str]:
@@ -60,19 +56,11 @@ class Front:
 @contextlib.asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=executable(), args=[*OPTIONS, *CAMERA])
         try:
             yield browser
         finally:
             await browser.close()
-
-
-def chromium() -> str:
-    """Return the path of a Chromium; without one the test fails, because nothing else can show the page."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not found:
-        pytest.fail("there is no Chromium: apt-get install chromium, or set CHROMIUM to the path of one", pytrace=False)
-    return found
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +110,7 @@ async def set_range(page: Page, selector: str, value: float) -> None:
 
 
 async def pixels(page: Page, condition: str) -> int:
-    """How many pixels of the large view fulfil a condition in r, g, b, a and their place x, y (0–1), once it is drawn."""
+    """How many pixels of the large view fulfil a condition in r, g, b, a and their place x, y (0–1)."""
     return await page.evaluate(
         """async () => {
           await new Promise(requestAnimationFrame);
@@ -142,7 +130,9 @@ async def pixels(page: Page, condition: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def page_over(browser: Browser, triton_url: str, prefix: str = "", **options) -> AsyncIterator[tuple[Page, Front]]:
+async def page_over(
+    browser: Browser, triton_url: str, prefix: str = "", **options
+) -> AsyncIterator[tuple[Page, Front]]:
     """The page of a real proxy that asks this Triton."""
     async with (
         running_proxy(triton_url, connections=0, check_interval_s=0.2) as proxy,

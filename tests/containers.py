@@ -365,7 +365,9 @@ def test_only_the_proxy_reaches_triton(composition: tuple[str, Callable[[str], s
     assert "reached" not in engine("exec", name("front"), "timeout", "5", "bash", "-c", knock, check=False)
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/v1/metrics", "/%6detrics", "/./metrics", "//metrics", "/health/../metrics"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/v1/metrics", "/%6detrics", "/./metrics", "//metrics", "/health/../metrics"]
+)
 def test_the_metrics_are_not_public(composition: tuple[str, Callable[[str], str]], path: str) -> None:
     url, _ = composition
 

@@ -2,18 +2,14 @@
 
 import asyncio
 import base64
-import io
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 from browsers import analysed, choose, page_over, page_over_fake, photograph, pixels, texts
 from PIL import Image
 from proxy_servers import until
 
 from proxy.page import FOLDER
-from tests.conftest import ROOT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,7 +59,8 @@ async def test_a_pasted_image_is_analysed(browser, tmp_path):
         await page.evaluate(
             """async (image) => {
               const bytes = Uint8Array.from(atob(image), (byte) => byte.charCodeAt(0));
-              await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
+              const blob = new Blob([bytes], { type: "image/png" });
+              await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
             }""",
             image,
         )
@@ -231,18 +228,3 @@ async def test_the_stored_pixels_are_shown_not_the_turned_ones(browser, tmp_path
         assert "120 × 80 px" in await texts(page, "#facts dd")
         await page.check("#marks input[value=none]")
         assert 0 < await pixels(page, "a > 0 && r < 60 && x < 0.4") == await pixels(page, "a > 0 && r < 60")
-
-
-async def test_the_samples_are_the_first_of_each_type_saved_smaller():
-    for sample in SAMPLES:
-        (original,) = (ROOT / "samples/tiles").glob(f"*/Imgs/{sample['name']}.jpg")
-        folder: Path = original.parent
-        assert f"MT_{sample['type'] or 'Free'}" == folder.parent.name
-        assert original == min(folder.glob("*.jpg"))
-        shown = FOLDER / f"page/samples/{sample['name']}.png"
-        assert ((grey(original.with_suffix(".png")) > 127) == (grey(shown) > 127)).all()
-        assert np.abs(grey(original) - grey(shown.with_suffix(".jpg"))).mean() < 3
-
-
-def grey(path):
-    return np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("L")).astype(int)

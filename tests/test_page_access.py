@@ -1,17 +1,12 @@
 """The page for everybody: axe finds nothing, the keyboard and a phone suffice, nothing comes from elsewhere."""
 
-import re
-
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from browsers import analysed, choose, page_over_fake, photograph, texts
 
-from proxy.page import FOLDER, page_files
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DARK = (20, 30, 12, 10, 15)
-MAX_BYTES = 150_000
 
 
 async def findings(page):
@@ -28,7 +23,9 @@ async def test_axe_finds_nothing_whatever_the_page_shows(browser, tmp_path, sche
         await page.locator("#samples").wait_for()
         assert [] == await findings(page)
         fake.novelty = 31.0
-        await choose(page, photograph(tmp_path / "A-1.png", DARK), photograph(tmp_path / "A-2.png"), tmp_path / "notes.txt")
+        await choose(
+            page, photograph(tmp_path / "A-1.png", DARK), photograph(tmp_path / "A-2.png"), tmp_path / "notes.txt"
+        )
         await analysed(page, 2)
         await page.locator("#stage-note").wait_for(state="hidden")
         assert [] == await findings(page)
@@ -103,15 +100,3 @@ async def test_nothing_is_asked_of_another_host_and_the_policy_is_never_broken(b
         await page.wait_for_load_state("networkidle")
         assert [] == [url for url in asked if not url.startswith((origin, "blob:" + origin))]
         assert [] == said
-
-
-async def test_the_whole_page_with_its_samples_is_small():
-    assert sum(file.stat().st_size for file in page_files()) < MAX_BYTES
-
-
-async def test_every_address_in_the_page_is_relative():
-    for file in page_files():
-        if file.suffix in (".html", ".css", ".js"):
-            text = file.read_text()
-            assert [] == re.findall(r"(?:src|href|action)=\"/[^\"]*\"|fetch\([\"'`]/|url\(/|from \"/|https?://(?!www\.w3)", text)
-    assert (FOLDER / "index.html").exists()

@@ -96,7 +96,10 @@ async def analyze_tile(front, images):
     form = FormData()
     for name, data in images:
         form.add_field(name, data, filename="image.png", content_type="image/png")
-    async with ClientSession() as session, session.post(f"{front.target}/analyze/tile?mask=none", data=form) as response:
+    async with (
+        ClientSession() as session,
+        session.post(f"{front.target}/analyze/tile?mask=none", data=form) as response,
+    ):
         return await response.json()
 
 

@@ -176,7 +176,9 @@ async def test_the_threshold_slider_marks_the_models_own_and_agrees_with_the_ser
             expected = await answer(front, tmp_path / "tile.png", threshold=threshold)
             count = expected["defect_pixels"]
             await page.locator("#point-note", has_text=f"{count} px defective").wait_for()
-            await page.wait_for_function("count => document.querySelectorAll('#defects button').length === count", arg=len(expected["defects"]))
+            await page.wait_for_function(
+                "count => document.querySelectorAll('#defects button').length === count", arg=len(expected["defects"])
+            )
         await page.click("#shipped")
         await page.wait_for_function("() => document.querySelectorAll('#defects button').length === 2")
 
@@ -235,7 +237,7 @@ async def test_the_true_mask_of_a_sample_can_be_shown(browser):
         assert 0 < await pixels(page, blue)
 
 
-async def test_grey_levels_reach_the_page_to_the_bit(browser, tmp_path):
+async def test_grey_levels_reach_the_page_to_the_bit(browser):
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "PNG")

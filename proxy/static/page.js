@@ -37,6 +37,7 @@ function take(found) {
 
 function changed(item) {
   table.changed(item);
+  if (item.state === "done" && !told) tellModel(item.answer.model); // where a front proxy hides whether it is ready
   if (item.state === "done") readPicture(item.file, item.answer).then((read) => drawThumb(item, read.source), () => {});
   if (item === view.item && ["done", "failed"].includes(item.state)) view.show(item);
   report();
