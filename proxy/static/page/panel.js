@@ -25,7 +25,7 @@ function factsOf({ truth }, answer) {
     Threshold: digits(answer.threshold).toFixed(4),
     "Image size": `${width} × ${height} px`,
     ...(truth && { "True type": truth.type ?? "none" }),
-    ...(novelty != null && { Novelty: novelty.toFixed(1) + (model.novelty_limit ? ` (unfamiliar above ${model.novelty_limit})` : "") }),
+    ...(novelty != null && { Novelty: novelty.toPrecision(3) + (model.novelty_limit ? ` (unfamiliar above ${model.novelty_limit})` : "") }),
     Model: modelWords(model),
   };
 }

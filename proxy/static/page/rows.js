@@ -24,7 +24,12 @@ export function fillRow(item) {
   cell(".score").textContent = answer ? score(answer.score) : "";
   cell(".area").textContent = answer ? pixels(answer.defect_pixels) : "";
   cell(".area").title = answer ? share(answer.defect_pixels, answer) : "";
-  cell(".note").textContent = problem ? problem.title : (answer?.warnings ?? []).map(({ code }) => code).filter((code) => code !== "unfamiliar").join(", ");
+  cell(".note").textContent = problem ? problem.title : warningsOf(answer);
+}
+
+function warningsOf(answer) {
+  const codes = (answer?.warnings ?? []).map(({ code }) => code).filter((code) => code !== "unfamiliar"); // has a badge
+  return codes.length ? `Warning: ${codes.join(", ")}` : "";
 }
 
 // Draw the picture with its marks into the row, once they are known.

@@ -6,6 +6,7 @@ import { plural, verdictOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const TOGETHER_MS = 100; // changes within this time are one arrangement
+const SHARE = 10; // of the time, arranging takes at most one part in so many
 const ORDER = ["waiting", "running", "failed", "ok", "review", "defect"];
 const KEYS = {
   name: (row) => row.name.toLowerCase(),
@@ -21,6 +22,7 @@ export class Table {
   #items = [];
   #shown = []; // in the order of the table
   #timer = null;
+  #cost_ms = 0; // of the last arrangement
   #sort = { key: null, down: false }; // no key: as they came
 
   // onSelect(item) is called when an image is chosen.
@@ -51,7 +53,7 @@ export class Table {
 
   changed(item) {
     fillRow(item);
-    this.#later();
+    if (this.grouped || this.#sort.key || $("show").value || $("search").value) this.#later(); // else it stays where it is
   }
 
   clear() {
@@ -81,8 +83,10 @@ export class Table {
   #later() {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
+      const began = performance.now();
       this.arrange();
-    }, TOGETHER_MS);
+      this.#cost_ms = performance.now() - began;
+    }, Math.max(TOGETHER_MS, SHARE * this.#cost_ms));
   }
 
   #sortBy(key) {
