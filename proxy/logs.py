@@ -29,7 +29,7 @@ def configure_logs(level: str) -> None:
             foreign_pre_chain=before,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.LogfmtRenderer(key_order=ORDER),
+                structlog.processors.LogfmtRenderer(key_order=ORDER, bool_as_flag=False),
             ],
         )
     )

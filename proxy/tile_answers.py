@@ -93,9 +93,9 @@ def represent_tile(
         "score": tile.score,
         "alarm_score": tile.alarm_score,
         "type": tile.type,
-        "familiar": tile.familiar,
-        "failed": len(answers) - len(images),
         "images": [orjson.Fragment(each.body) for each in answers],
+        "failed": len(answers) - len(images),
+        "familiar": tile.familiar,
         "model": describe_tile_model(model, sha256),
     }
     return Representation(orjson.dumps(document), {}), tile

@@ -83,3 +83,43 @@ def _dynamic_block():
     head += "".join(number(lengths.get(symbol, 0), 3) for symbol in order[: last + 1])
     zeros = codes[18] + number(138 - 11, 7) + codes[18] + number(118 - 11, 7)  # 256 literals that never come
     return head + zeros + codes[1] + codes[1] + "0"
+
+
+def tiff(height, width, strips, *, bits=8, samples=1, compression=1, rows=None, predictor=1, repeated=1, more=()):
+    """A TIFF of these strips; `repeated`: the tags name each strip so often. `more`: further (tag, kind, value)."""
+    data = b"".join(strips)
+    offsets = [sum(map(len, strips[:number])) for number in range(len(strips))] * repeated
+    counts = list(map(len, strips)) * repeated
+    tags = [(256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, compression),
+            (262, 3, 1 if samples == 1 else 2), (277, 3, samples), (278, 4, rows or height), (317, 3, predictor),
+            *more]  # fmt: skip
+    at = 8 + 2 + 12 * (len(tags) + 2) + 4
+    lists = b""
+    written = b"".join(struct.pack("<HHIHH" if kind == 3 else "<HHII", tag, kind, 1, value, *(0,) * (kind == 3))
+                       for tag, kind, value in tags)  # fmt: skip
+    base = at + 8 * len(offsets)
+    for tag, values in ((273, [base + each for each in offsets]), (279, counts)):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        place = values[0] if len(values) == 1 else at + len(lists)
+        written += struct.pack("<HHII", tag, 4, len(values), place)
+        lists += packed
+    return struct.pack("<4sIH", b"II*\0", 8, len(tags) + 2) + written + bytes(4) + lists + data
+
+
+def lzw_clears(size):
+    """So many bytes of LZW codes that clear the table before each pixel: the slowest to expand."""
+    pair = "100000000" + "000000001"  # the code that clears, a pixel; nine bits each
+    bits = pair * (8 * size // len(pair))
+    return int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+
+
+def bmp(height, width, *, bits=24):
+    rows = bytes(-(-width * bits // 32) * 4 * height)
+    palette = bytes(1024) if bits == 8 else b""
+    start = 54 + len(palette)
+    return (
+        struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start)
+        + struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 0, len(rows), 0, 0, 0, 0)
+        + palette
+        + rows
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from hypothesis import HealthCheck, given, settings, target
-from test_crafted_images import SMALL, jpegs, loop_s, pngs
+from test_crafted_images import SMALL, jpegs, loop_s, pngs, tiffs
 
 from proxy.upload_memory import SMALL_BYTES
 
@@ -21,7 +21,7 @@ def search(seconds):
     end = time.monotonic() + seconds
 
     @settings(max_examples=10**6, suppress_health_check=list(HealthCheck), database=None, deadline=None)
-    @given(data=jpegs | pngs)
+    @given(data=jpegs | pngs | tiffs)
     def look(data):
         if time.monotonic() > end:
             return

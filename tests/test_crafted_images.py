@@ -6,13 +6,28 @@ worker 1 s. tests/corpus/ holds the slowest files of at most 128 kB that were fo
 
 import contextlib
 import io
+import struct
 import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from crafted import SOI, chunk, empty_blocks, frame, huffman, jpeg, jpeg_of_scans, png, scan, segment
+from crafted import (
+    SOI,
+    bmp,
+    chunk,
+    empty_blocks,
+    frame,
+    huffman,
+    jpeg,
+    jpeg_of_scans,
+    lzw_clears,
+    png,
+    scan,
+    segment,
+    tiff,
+)
 from hypothesis import HealthCheck, given, settings, target
 from hypothesis import strategies as st
 from PIL import Image
@@ -65,6 +80,17 @@ SMALL = {
     "tables without pixels": lambda: png(64, 64, pixels=empty_blocks(130_000)),
     "16 bits in colours": lambda: png(720, 720, bits=16, colour=6),
     "16 bits interlaced": lambda: png(720, 720, bits=16, colour=6, interlaced=1),
+    "exif of many tags": lambda: SOI + segment(0xE1, b"Exif\0\0" + TAGS) + PLAIN[2:],
+    "exif chunks": lambda: png(64, 64, before=8000 * chunk(b"eXIf", b"II*\0\x08\0\0\0\0\0")),
+    "tiff of many tags": lambda: tiff(40, 40, [bytes(1600)], more=[(273, 4, 1)] * 200),
+    "tiff of many strips": lambda: tiff(16_000, 1, [b"x"], rows=1, repeated=16_000),
+    "lzw that clears its table": lambda: tiff(200, 260, [lzw_clears(120_000)], compression=5),
+    "lzw in many strips": lambda: tiff(700, 70, [lzw_clears(170)] * 700, compression=5, rows=1),
+    "one lzw strip many times": lambda: tiff(700, 700, [lzw_clears(60_000)], compression=5, rows=1, repeated=700),
+    "deflated tables without pixels": lambda: tiff(300, 300, [empty_blocks(120_000)], compression=8),
+    "deflated strips without pixels": lambda: tiff(700, 700, [empty_blocks(150)] * 700, compression=8, rows=1),
+    "deflated zeros": lambda: tiff(700, 740, [zeros(700 * 740 * 6)], bits=16, samples=3, compression=8, predictor=2),
+    "bmp": lambda: bmp(200, 200),
 }
 LARGE = {
     "scans": lambda: jpeg_of_scans(2048, 2048, 180_000),
@@ -84,7 +110,18 @@ LARGE = {
     "tables without pixels": lambda: png(64, 64, pixels=empty_blocks(10_000_000)),
     "16 bits in colours": lambda: png(2048, 2048, bits=16, colour=6),
     "16 bits interlaced": lambda: png(2048, 2048, bits=16, colour=6, interlaced=1),
+    "lzw that clears its table": lambda: tiff(2000, 2000, [lzw_clears(10_000_000)], compression=5),
+    "lzw in many strips": lambda: tiff(2000, 2000, [lzw_clears(5000)] * 2000, compression=5, rows=1),
+    "one lzw strip very many times": lambda: tiff(
+        65_536, 57, [lzw_clears(130)], compression=5, rows=1, repeated=65_536
+    ),
+    "deflated tables without pixels": lambda: tiff(2000, 2000, [empty_blocks(10_000_000)], compression=8),
+    "deflated zeros": lambda: tiff(2048, 2048, [zeros(2**22 * 6)], bits=16, samples=3, compression=8, predictor=2),
+    "tiff of 16 bits in colours": lambda: tiff(1300, 1300, [bytes(1300 * 1300 * 6)], bits=16, samples=3),
+    "tiff of very many strips": lambda: tiff(65_536, 1, [b"x"], rows=1, repeated=65_536),
+    "bmp": lambda: bmp(1600, 1600, bits=32),
 }
+TAGS = (struct.pack("<4sIH", b"II*\0", 8, 4000) + 4000 * struct.pack("<HHII", 273, 4, 2**14, 8))[:65_000]
 
 
 def zeros(size):
@@ -196,10 +233,22 @@ pngs = st.builds(
     st.one_of(st.none(), st.integers(100, 120_000).map(empty_blocks)), st.sampled_from([1, 7, 100, 2**20]),
 )  # fmt: skip
 
+tiffs = st.builds(
+    lambda height, width, compression, kind, strip, repeated, predictor: tiff(
+        height, width, [strip], compression=compression, bits=kind[0], samples=kind[1], repeated=repeated,
+        rows=-(-height // repeated), predictor=predictor,
+    )[:SMALL_BYTES],
+    st.integers(1, 720), st.integers(1, 720), st.sampled_from([1, 5, 8]),
+    st.sampled_from([(8, 1), (16, 1), (8, 3), (16, 3)]),
+    st.one_of(st.integers(1, 60_000).map(lzw_clears), st.integers(100, 60_000).map(empty_blocks),
+              st.integers(1, 10**6).map(zeros)),
+    st.integers(1, 720), st.sampled_from([1, 2]),
+)  # fmt: skip
+
 
 @pytest.mark.faults
 @settings(max_examples=1500, suppress_health_check=list(HealthCheck), database=None)
-@given(data=st.one_of(jpegs, pngs))
+@given(data=st.one_of(jpegs, pngs, tiffs))
 def test_a_search_for_slow_files_finds_none_that_holds_the_loop_for_10_ms(data):
     found_s = loop_s(data)
     target(1000 * found_s)
@@ -207,12 +256,12 @@ def test_a_search_for_slow_files_finds_none_that_holds_the_loop_for_10_ms(data):
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
-@given(data=st.one_of(jpegs, pngs))
+@given(data=st.one_of(jpegs, pngs, tiffs))
 def test_a_short_search_for_slow_files_finds_none_that_holds_the_loop_for_10_ms(data):
     assert loop_s(data) < LOOP_MUST_S
 
 
-@given(data=st.one_of(jpegs, pngs), limit=st.integers(0, 2000))
+@given(data=st.one_of(jpegs, pngs, tiffs), limit=st.integers(0, 2000))
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_the_size_that_the_first_bytes_tell_is_the_decoded_one(data, limit):
     try:

@@ -16,6 +16,7 @@ from proxy.settings import Settings
 TILE = SAMPLES / "MT_Blowhole/Imgs/exp1_num_317483.jpg"
 OPERATIONS = sum(len(item) for item in yaml.safe_load(DOCUMENT.read_bytes())["paths"].values())
 ANALYZE = "#operations-Analysis-analyze"
+TILE_FORM = "#operations-Analysis-analyze_tile"
 
 
 async def unfold(page):
@@ -58,6 +59,19 @@ async def test_try_it_out_analyzes_an_image(triton, path):
         assert "Blowhole" == (await response.json())["type"]
         await page.wait_for_selector(f"{ANALYZE} .live-responses-table")
         assert [] == said
+
+
+async def test_try_it_out_takes_several_images_of_a_tile(triton):
+    async with running_proxy(triton.url) as proxy, open_page(f"http://{proxy.host}:{proxy.port}/docs") as (page, _):
+        await page.click(f"{TILE_FORM} .opblock-summary-control")
+        await page.click(f"{TILE_FORM} .try-out__btn")
+        await page.click(f"{TILE_FORM} .json-schema-form-item-add")
+        for each in await page.locator(f"{TILE_FORM} input[type=file]").all():
+            await each.set_input_files(TILE)
+        async with page.expect_response("**/analyze/tile") as answer:
+            await page.click(f"{TILE_FORM} .execute")
+        assert 2 == len((await (await answer.value).json())["images"])
+        await page.wait_for_selector(f"{TILE_FORM} .live-responses-table")
 
 
 @contextlib.asynccontextmanager

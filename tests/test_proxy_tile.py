@@ -58,19 +58,10 @@ async def answer_of(request):
 async def test_a_tile_has_one_verdict_and_each_image_its_own_answer(proxy):
     with capture_logs() as logs:
         answer = await answer_of(post(proxy, [SOUND, DEFECTIVE, DEFECTIVE], part="A-17"))
-    assert [
-        "part",
-        "verdict",
-        "defective",
-        "score",
-        "alarm_score",
-        "type",
-        "familiar",
-        "failed",
-        "images",
-        "model",
-    ] == list(answer)
-    assert ("A-17", "defect", True, 0.6667, 0.5, "Crack", True, 0) == tuple(answer.values())[:8]
+    keys = ["part", "verdict", "defective", "score", "alarm_score", "type", "images", "failed", "familiar", "model"]
+    assert keys == list(answer)
+    assert ("A-17", "defect", True, 0.6667, 0.5, "Crack") == tuple(answer.values())[:6]
+    assert (0, True) == (answer["failed"], answer["familiar"])
     assert ["0.png", "1.png", "2.png"] == [each["file"] for each in answer["images"]]
     for body, each in zip((SOUND, DEFECTIVE, DEFECTIVE), answer["images"], strict=True):
         alone = await proxy.analysis(body)

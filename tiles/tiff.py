@@ -47,8 +47,8 @@ INFLATED_AT_ONCE = 8192
 # Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
 BYTE_S = 12e-9  # of inflated pixels: copy, add up, convert to grey
 STRIP_S = 20e-6
-LZW_STRIP_S = 400e-6  # Pillow opens it as a file
-LZW_BYTE_S = 400e-9  # of compressed pixels: each second code may clear the table
+LZW_STRIP_S = 200e-6  # Pillow opens it as a file
+LZW_BYTE_S = 40e-9  # of compressed pixels: each second code may clear the table
 
 
 @dataclass(frozen=True)

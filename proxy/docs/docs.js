@@ -18,5 +18,6 @@ SwaggerUIBundle({
   deepLinking: true,
   displayRequestDuration: true,
   requestInterceptor: withoutEmptyFields,
+  syntaxHighlight: false, // of two masks in rows it would stall the browser
   validatorUrl: null, // no other host is asked
 });
