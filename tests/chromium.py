@@ -7,7 +7,7 @@ import shutil
 import pytest
 from playwright.async_api import async_playwright
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -18,13 +18,19 @@ OPTIONS = [
 ]
 
 
+def executable():
+    """The path of a Chromium; a test without one fails, because nothing else can show a page."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.fail("there is no Chromium: apt-get install chromium, or set CHROMIUM to the path of one", pytrace=False)
+    return found
+
+
 @contextlib.asynccontextmanager
 async def open_page(url, **options):
     """A page of the browser at this address, and everything that its console has said."""
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium: install it, or set CHROMIUM to its path")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = await playwright.chromium.launch(executable_path=executable(), args=OPTIONS)
         try:
             page, said = await browser.new_page(**options), []
             page.on("console", lambda message: said.append(message.text))

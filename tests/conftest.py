@@ -11,11 +11,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 from tests.novel_model import with_novelty
@@ -151,6 +152,15 @@ def served_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model repository, with a graph that has all outputs that the proxy needs."""
     repository = Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository"))
     return with_novelty(repository, tmp_path_factory.mktemp("served") / "model_repository")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[object]:
+    """A Chromium that the tests of a module share; each opens a window of its own."""
+    from browsers import running_browser  # noqa: PLC0415  few tests need it
+
+    async with running_browser() as started:
+        yield started
 
 
 def answers(url: str) -> bool:

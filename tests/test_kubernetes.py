@@ -364,7 +364,7 @@ def leads(match, path):
 def test_the_gateway_is_given_the_api_and_its_page_and_nothing_else():
     routes = {resource.canonical for resource in make_app(Settings()).router.resources()}
     (rule,) = of_kind(overlay("cpu"), "HTTPRoute")["magnetic-tiles"]["spec"]["rules"]
-    kept = {f"{version}{path}" for version in ("", "/v1") for path in ("/metrics", "/health/live", "/health/ready")}
+    kept = {f"{version}{path}" for version in ("", "/v1") for path in ("/metrics", "/health/live")}
     assert routes - kept == {path for path in routes if any(leads(match["path"], path) for match in rule["matches"])}
     assert int(rule["timeouts"]["request"].removesuffix("s")) > Settings().deadline_s
     (backend,) = rule["backendRefs"]

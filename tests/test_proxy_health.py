@@ -192,7 +192,16 @@ async def test_a_second_application_counts_for_itself():
 
 @pytest.mark.parametrize(
     ("path", "content_type"),
-    [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/icon.svg", "image/svg+xml")],
+    [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+        ("/page/table.js", "text/javascript"),
+        ("/page/samples/samples.json", "application/json"),
+        ("/page/samples/exp0_num_461.jpg", "image/jpeg"),
+        ("/v1/page.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+    ],
 )
 async def test_the_page_and_its_files_are_served_under_a_strict_policy(path, content_type):
     async with running_proxy("127.0.0.1:9") as proxy, proxy.request("GET", path) as response:
@@ -209,6 +218,6 @@ async def test_the_page_loads_nothing_but_its_own_files_and_has_nothing_inline()
     async with running_proxy("127.0.0.1:9") as proxy, proxy.request("GET", "/") as response:
         html = await response.text()
         for address in re.findall(r'(?:src|href)="([^"]+)"', html):
-            async with proxy.request("GET", address) as file:
-                assert file.status == (503 if address == "/health/ready" else 200)
+            async with proxy.request("GET", f"/{address}") as file:
+                assert file.status == (503 if address == "health/ready" else 200)
     assert [] == re.findall(r"<style|style=|<script(?![^>]* src=)|\son\w+=", html)

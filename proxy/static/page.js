@@ -1,151 +1,148 @@
-// The page of POST /analyze: sends the chosen images, draws each mask over its image, shows figures and problems.
+// Puts the page together: what comes in, the queue, the table, the large view and what is saved.
 
-const AT_ONCE = 4; // uploads in flight from one page; the others wait here, not in the server's queue
-const MARK = [255, 59, 48, 150]; // red, half transparent: the images are grey
+import { listenToCamera } from "./page/camera.js";
+import { csvOf } from "./page/csv.js";
+import { listen } from "./page/intake.js";
+import { overlayOf } from "./page/overlay.js";
+import { readPicture } from "./page/picture.js";
+import { Queue } from "./page/queue.js";
+import { drawThumb } from "./page/rows.js";
+import { offerSamples } from "./page/samples.js";
+import { save } from "./page/save.js";
+import { picture } from "./page/service.js";
+import { Table } from "./page/table.js";
+import { View } from "./page/view.js";
+import { Watch } from "./page/watch.js";
+import { plural, stem, verdictOf } from "./page/words.js";
+import { zipOf } from "./page/zip.js";
 
-const page = Object.fromEntries(
-  ["upload", "drop", "files", "bar", "status", "marks", "clear", "results", "card"].map((id) => [id, document.getElementById(id)]),
-);
-const waiting = [];
-const count = { running: 0, done: 0, defective: 0, sound: 0, failed: 0 };
-let links = []; // object URLs to release when the page is cleared
+const $ = (id) => document.getElementById(id);
+let items = [];
 
-function enqueue(files) {
-  for (const file of files) {
-    const card = page.card.content.firstElementChild.cloneNode(true);
-    card.querySelector("h2").textContent = file.name;
-    page.results.prepend(card);
-    waiting.push({ file, card });
-  }
-  page.bar.hidden = page.results.childElementCount === 0;
+const watch = new Watch(tellHealth);
+const queue = new Queue(watch, changed);
+const view = new View();
+const table = new Table(choose);
+
+function take(found) {
+  if (!found.length) return;
+  const added = found.map(({ file, folder, truth }) => ({ file, folder, truth, name: file.name, state: "waiting", answer: null }));
+  items.push(...added);
+  table.add(added);
+  queue.add(added);
+  for (const id of ["bar", "results"]) $(id).hidden = false;
+  document.body.classList.add("used");
+  if (!view.item) select(added[0]);
+}
+
+function changed(item) {
+  table.changed(item);
+  if (item.state === "done" && !told) tellModel(item.answer.model); // where a front proxy hides whether it is ready
+  if (item.state === "done") readPicture(item.file, item.answer).then((read) => drawThumb(item, read.source), () => {});
+  if (item === view.item && ["done", "failed"].includes(item.state)) view.show(item);
   report();
-  while (waiting.length && count.running < AT_ONCE) run();
 }
 
-async function run() {
-  count.running += 1;
-  while (waiting.length) {
-    const { file, card } = waiting.shift();
-    const outcome = await analyse(file)
-      .then((answer) => draw(card, file, answer))
-      .catch((problem) => fail(card, problem));
-    if (card.isConnected) {
-      // the page was not cleared meanwhile
-      count.done += 1;
-      count[outcome] += 1;
-    }
-    report();
-  }
-  count.running -= 1;
-  report();
+function select(item) {
+  table.select(item);
+  view.show(item);
 }
 
-async function analyse(file) {
-  const form = new FormData();
-  form.append("image", file);
-  let response;
-  try {
-    response = await fetch("/analyze", { method: "POST", body: form, headers: { Accept: "application/json" } });
-  } catch {
-    throw { title: "No answer", detail: "The service cannot be reached: check that it runs, and try again" };
-  }
-  const document = await response.json().catch(() => ({ title: `Status ${response.status}`, detail: "" }));
-  if (!response.ok) throw document;
-  return document;
+// Chosen in the table, which may stand below: bring the large view to sight.
+function choose(item) {
+  select(item);
+  const { top } = $("view").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $("view").scrollIntoView();
 }
 
-async function draw(card, file, answer) {
-  const { width, height, pred } = answer;
-  const image = card.querySelector(".image");
-  const mask = card.querySelector(".mask");
-  for (const canvas of [image, mask]) Object.assign(canvas, { width, height });
-  // the mask belongs to the stored pixels, so the image is drawn without its EXIF orientation
-  const picture = await createImageBitmap(file, { imageOrientation: "none" });
-  image.getContext("2d").drawImage(picture, 0, 0, width, height);
-  picture.close();
-  mask.getContext("2d").putImageData(paint(pred, width, height, MARK, [0, 0, 0, 0]), 0, 0);
-  tell(card, answer);
-  await offerMask(card, file, answer);
-  return answer.defective ? "defective" : "sound";
-}
-
-function paint(pred, width, height, defective, sound) {
-  const image = new ImageData(width, height);
-  let at = 0;
-  for (const row of pred) {
-    for (const pixel of row) {
-      image.data.set(pixel ? defective : sound, at);
-      at += 4;
-    }
-  }
-  return image;
-}
-
-function tell(card, answer) {
-  const { width, height, defective, defect_pixels, score, alarm_score, threshold, type, model } = answer;
-  const share = ((100 * defect_pixels) / (width * height)).toFixed(2);
-  const facts = {
-    type: type ?? "none",
-    score: `${score.toFixed(3)} (defective at ${alarm_score.toFixed(3)} or more)`,
-    area: `${defect_pixels.toLocaleString("en")} px (${share} %)`,
-    size: `${width} × ${height} px`,
-    threshold: (threshold / 255).toFixed(3),
-    model: [`${model.name} ${model.version}`, model.commit?.slice(0, 12), model.dirty && "with changes"].filter(Boolean).join(", "),
-  };
-  for (const [name, text] of Object.entries(facts)) card.querySelector(`[data-fact=${name}]`).textContent = text;
-  card.classList.add(defective ? "defective" : "sound");
-  const verdict = defective ? `Defect: ${type}` : "No defect";
-  card.querySelector(".verdict").textContent = verdict;
-  card.querySelector(".image").ariaLabel = `The image. ${verdict}, ${facts.area} marked.`;
-  card.querySelector("dl").hidden = false;
-}
-
-async function offerMask(card, file, { width, height, pred }) {
-  const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext("2d").putImageData(paint(pred, width, height, [255, 255, 255, 255], [0, 0, 0, 255]), 0, 0);
-  const link = card.querySelector(".download");
-  link.href = URL.createObjectURL(await canvas.convertToBlob({ type: "image/png" }));
-  link.download = `${file.name.replace(/\.[^.]*$/, "")}_mask.png`;
-  link.ariaLabel = `Download the mask of ${file.name}`;
-  link.hidden = false;
-  links.push(link.href);
-}
-
-function fail(card, { title = "The image cannot be shown", detail, message, request_id }) {
-  card.classList.add("failed");
-  card.querySelector(".verdict").textContent = title;
-  const note = card.querySelector(".detail");
-  note.textContent = [detail ?? message, request_id && `Request ${request_id}`].filter(Boolean).join(". ");
-  note.hidden = false;
-  return "failed";
+function step(by) {
+  const other = table.beside(view.item, by);
+  if (other) select(other);
 }
 
 function report() {
-  const left = waiting.length + count.running;
-  const done = `${count.done} analysed, ${count.defective} with a defect`;
-  const failed = count.failed ? `, ${count.failed} failed` : "";
-  page.status.textContent = left ? `Analysing… ${count.done} of ${page.results.childElementCount}` : done + failed;
+  const count = (...states) => items.filter((item) => states.includes(item.state)).length;
+  const [left, done, failed] = [count("waiting", "running"), count("done"), count("failed")];
+  const defective = items.filter((item) => verdictOf(item) === "defect").length;
+  const words = [`${done} analysed, ${defective} with a defect`, failed && `${failed} failed`].filter(Boolean).join("; ");
+  $("status").textContent = left ? `Analysing… ${done + failed} of ${items.length}` : words;
+  $("progress").hidden = !left;
+  Object.assign($("progress"), { max: items.length, value: done + failed });
+  $("retry").hidden = !failed;
+  $("retry").textContent = `Try ${plural(failed, "failed image")} again`;
+}
+
+function tellHealth({ reachable, model, reason }) {
+  if (model) tellModel(model);
+  $("away").hidden = reachable;
+  const waiting = items.filter(({ state }) => state === "waiting" || state === "running").length;
+  const wait = waiting ? ` ${plural(waiting, "image")} will be analysed when it is back.` : "";
+  $("away-text").textContent = reachable ? "" : `The service could not be reached${reason ? ` (${reason})` : ""}. The page tries again every two seconds.${wait}`;
+}
+
+let told = null;
+function tellModel(model) {
+  if (told === JSON.stringify(model)) return;
+  told = JSON.stringify(model);
+  table.model = model;
+  document.title = $("title").textContent = model.title ?? model.name;
+  offerSamples(model.types ?? [], take);
 }
 
 function clear() {
-  waiting.length = 0;
-  for (const link of links) URL.revokeObjectURL(link);
-  links = [];
-  Object.assign(count, { done: 0, defective: 0, sound: 0, failed: 0 });
-  page.results.replaceChildren();
-  page.bar.hidden = true;
+  for (const item of items) item.gone = true;
+  items = [];
+  queue.clear();
+  table.clear();
+  view.show(null);
+  for (const id of ["bar", "results"]) $(id).hidden = true;
+  document.body.classList.remove("used");
 }
 
-page.files.addEventListener("change", () => {
-  enqueue(page.files.files);
-  page.upload.reset(); // so that the same file can be chosen again
-});
-page.marks.addEventListener("change", () => page.results.classList.toggle("unmarked", !page.marks.checked));
-page.clear.addEventListener("click", clear);
-for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
-  page.drop.addEventListener(type, (event) => {
-    event.preventDefault();
-    page.drop.classList.toggle("over", type === "dragenter" || type === "dragover");
-    if (type === "drop") enqueue(event.dataTransfer.files);
+async function saveZip() {
+  const done = table.rows().filter(({ answer }) => answer);
+  const files = [];
+  for (const item of done) {
+    $("shown").textContent = `Drawing overlay ${files.length + 1} of ${done.length}…`;
+    files.push({ name: `${stem(item.name)}_overlay.png`, blob: await overlayOf(item) });
+  }
+  save(await zipOf(files), "overlays.zip");
+  $("shown").textContent = `${plural(files.length, "overlay")} saved.`;
+}
+
+async function saveMask() {
+  const { file, name } = view.item;
+  save((await picture(file, "mask", view.exploring.query)).blob, `${stem(name)}_mask.png`);
+}
+
+async function saveOverlay() {
+  save(await overlayOf(view.item, view.layers), `${stem(view.item.name)}_overlay.png`);
+}
+
+// What a button does may fail: tell it where the reader looks.
+function onClick(id, act) {
+  $(id).addEventListener("click", async () => {
+    try {
+      await act();
+    } catch (problem) {
+      $("status").textContent = [problem.message, problem.detail].filter(Boolean).join(": ");
+    }
   });
 }
+
+listen({ drop: $("drop"), inputs: [$("files"), $("photograph")] }, take);
+listenToCamera($("photograph"), take);
+$("intake").addEventListener("submit", (event) => event.preventDefault());
+onClick("clear", clear);
+onClick("retry", () => queue.add(items.filter(({ state }) => state === "failed")));
+onClick("again", () => queue.add([view.item]));
+onClick("previous", () => step(-1));
+onClick("next", () => step(1));
+onClick("away-retry", () => watch.hurry());
+onClick("zoom-full", () => (document.fullscreenElement ? document.exitFullscreen() : $("view").requestFullscreen()));
+onClick("save-csv", () => save(new Blob(["\ufeff", csvOf(table.rows())], { type: "text/csv" }), "results.csv"));
+onClick("save-zip", saveZip);
+onClick("save-mask", saveMask);
+onClick("save-overlay", saveOverlay);
+window.addEventListener("online", () => watch.hurry());
+watch.untilBack();

@@ -1,0 +1,77 @@
+// Images wait here, not in the server's queue: a few uploads are in flight at once.
+//
+// An item is { file, name, folder, truth, state, answer, problem }; its state is waiting, running, done or failed.
+
+import { analyse } from "./service.js";
+
+const AT_ONCE = 4;
+const TRIES = 6; // of one image, while the service is there
+const PAUSE_S = 1; // where the service names no other
+
+export class Queue {
+  #waiting = [];
+  #running = 0;
+
+  // onChange(item) is called when an item's state has changed.
+  constructor(watch, onChange) {
+    this.watch = watch;
+    this.onChange = onChange;
+  }
+
+  // How many are not done.
+  get left() {
+    return this.#waiting.length + this.#running;
+  }
+
+  add(items) {
+    for (const item of items) {
+      Object.assign(item, { tries: 0, problem: null });
+      this.#waiting.push(item);
+      this.#enter(item, "waiting");
+    }
+    while (this.#running < Math.min(AT_ONCE, this.left)) this.#work();
+  }
+
+  // Forget all; what is in flight is dropped when its answer comes.
+  clear() {
+    this.#waiting = [];
+  }
+
+  async #work() {
+    this.#running += 1;
+    while (this.#waiting.length) await this.#analyse(this.#waiting.shift());
+    this.#running -= 1;
+  }
+
+  async #analyse(item) {
+    if (item.gone) return;
+    this.#enter(item, "running");
+    try {
+      item.answer = await analyse(item.file, { mask: "rle" });
+      this.#enter(item, "done");
+    } catch (problem) {
+      if (!(await this.#again(item, problem))) {
+        item.problem = problem;
+        this.#enter(item, "failed");
+      }
+    }
+  }
+
+  // Put an item back if it may be answered later, and wait for that; return whether it was put back.
+  async #again(item, problem) {
+    if (!problem.passes || item.gone) return false;
+    const away = !(await this.watch.check());
+    if (!away) item.tries += 1;
+    if (item.tries >= TRIES) return false;
+    this.#waiting.unshift(item);
+    this.#enter(item, "waiting");
+    if (away) await this.watch.untilBack();
+    else await new Promise((resolve) => setTimeout(resolve, 1000 * (problem.retryAfter ?? PAUSE_S)));
+    return true;
+  }
+
+  #enter(item, state) {
+    item.state = state;
+    if (!item.gone) this.onChange(item);
+  }
+}

@@ -1,0 +1,52 @@
+// The documented API, and nothing else: every request of the page to the service.
+
+const TIMEOUT_MS = 5000; // of the question whether the service is ready
+
+// A refusal or a failure: the service's problem document, or our words where there is none.
+export class Problem extends Error {
+  constructor(status, { title, detail, message, request_id } = {}, retryAfter = null) {
+    super(title ?? `Status ${status}`);
+    Object.assign(this, { status, title: this.message, retryAfter, requestId: request_id });
+    this.detail = detail ?? message ?? "";
+  }
+
+  // Whether the same request may be answered later.
+  get passes() {
+    return [0, 429, 502, 503, 504].includes(this.status);
+  }
+}
+
+export async function analyse(file, query = {}) {
+  return (await ask(file, "application/json", query)).json();
+}
+
+// The answer as a PNG: { blob, model }, where model is the SHA-256 of the model's graph.
+export async function picture(file, view, query = {}) {
+  const response = await ask(file, "image/png", { view, ...query });
+  return { blob: await response.blob(), model: response.headers.get("Tile-Model-Sha256") };
+}
+
+async function ask(file, accept, query) {
+  const body = new FormData();
+  body.append("image", file, file.name);
+  const address = `analyze?${new URLSearchParams(query)}`;
+  const response = await fetch(address, { method: "POST", body, headers: { Accept: accept } }).catch(() => {
+    throw new Problem(0, { title: "No answer", detail: "The service could not be reached, or the file could not be read" });
+  });
+  if (response.ok) return response;
+  const retryAfter = Number(response.headers.get("Retry-After")) || null;
+  throw new Problem(response.status, await response.json().catch(() => ({})), retryAfter);
+}
+
+// { reachable, model, reason }: whether requests can be answered, by which model, or why not.
+export async function health() {
+  try {
+    const response = await fetch("health/ready", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const document = await response.json().catch(() => ({}));
+    if (response.ok) return { reachable: true, model: document.model ?? null };
+    // Where a front proxy hides this route, what it answers says nothing of the service.
+    return { reachable: response.status < 500, model: null, reason: document.detail };
+  } catch {
+    return { reachable: false, model: null };
+  }
+}

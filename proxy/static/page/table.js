@@ -1,0 +1,171 @@
+// The table of results: one row for each image; sorted, filtered and grouped by tile.
+
+import { judge, tileOf } from "./tiles.js";
+import { fillRow, rowFor, rowOfTile } from "./rows.js";
+import { plural, verdictOf } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const TOGETHER_MS = 100; // changes within this time are one arrangement
+const SHARE = 10; // of the time, arranging takes at most one part in so many
+const ORDER = ["waiting", "running", "failed", "ok", "review", "defect"];
+const KEYS = {
+  name: (row) => row.name.toLowerCase(),
+  verdict: (row) => ORDER.indexOf(row.verdict),
+  type: (row) => row.type ?? "",
+  score: (row) => row.score ?? -1,
+  area: (row) => row.area ?? -1,
+};
+const compareNames = new Intl.Collator("en", { numeric: true }).compare;
+
+export class Table {
+  model = {}; // the one that is served now; it tells the limits of tiles
+  #items = [];
+  #shown = []; // in the order of the table
+  #timer = null;
+  #cost_ms = 0; // of the last arrangement
+  #sort = { key: null, down: false }; // no key: as they came
+
+  // onSelect(item) is called when an image is chosen.
+  constructor(onSelect) {
+    this.onSelect = onSelect;
+    for (const head of document.querySelectorAll("#table th[data-key]")) {
+      head.querySelector("button").addEventListener("click", () => this.#sortBy(head.dataset.key));
+    }
+    for (const id of ["search", "show", "group", "pattern"]) $(id).addEventListener("input", () => this.arrange());
+  }
+
+  get grouped() {
+    return $("group").value !== "";
+  }
+
+  // The rows that are shown, in their order, for a file: items with their tile where they are grouped.
+  rows() {
+    if (!this.grouped) return [...this.#shown];
+    const tiles = this.#tiles(this.#items); // the verdict counts all images of a tile, shown or not
+    return this.#shown.map((item) => ({ ...item, tile: this.#tileOf(item), judged: tiles.get(this.#tileOf(item)).judged }));
+  }
+
+  add(items) {
+    for (const item of items) item.row = rowFor(item, () => this.onSelect(item));
+    this.#items.push(...items);
+    this.#later();
+  }
+
+  changed(item) {
+    fillRow(item);
+    if (this.grouped || this.#sort.key || $("show").value || $("search").value) this.#later(); // else it stays where it is
+  }
+
+  clear() {
+    this.#items = [];
+    this.arrange();
+  }
+
+  select(item) {
+    $("table").querySelector("tr[aria-current]")?.removeAttribute("aria-current");
+    item?.row.setAttribute("aria-current", "true");
+  }
+
+  // The image that is so many rows away, in the order shown.
+  beside(item, step) {
+    return this.#shown[this.#shown.indexOf(item) + step] ?? null;
+  }
+
+  arrange() {
+    $("pattern-label").hidden = $("group").value !== "pattern";
+    const groups = this.grouped ? this.#tileGroups() : [{ rows: this.#sorted(this.#items.filter((item) => this.#passes(item))) }];
+    this.#shown = groups.flatMap(({ rows }) => rows);
+    for (const body of $("table").querySelectorAll("tbody")) body.remove();
+    $("table").append(...groups.map(bodyOf));
+    this.#tell(groups);
+  }
+
+  #later() {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      const began = performance.now();
+      this.arrange();
+      this.#cost_ms = performance.now() - began;
+    }, Math.max(TOGETHER_MS, SHARE * this.#cost_ms));
+  }
+
+  #sortBy(key) {
+    const same = this.#sort.key === key;
+    const numeric = key !== "name" && key !== "type"; // the worst first
+    this.#sort = { key, down: same ? !this.#sort.down : numeric };
+    for (const head of document.querySelectorAll("#table th[data-key]")) {
+      if (head.dataset.key === key) head.ariaSort = this.#sort.down ? "descending" : "ascending";
+      else head.removeAttribute("aria-sort");
+    }
+    this.arrange();
+  }
+
+  // things: items, or tiles with the same keys; nothing is sorted until a head is clicked
+  #sorted(things, look = lookOf) {
+    const { key, down } = this.#sort;
+    if (!key) return things;
+    const keyed = things.map((thing) => [KEYS[key](look(thing)), thing]);
+    const sign = down ? -1 : 1;
+    const compare = key === "name" || key === "type" ? compareNames : (a, b) => a - b;
+    return keyed.sort(([a], [b]) => sign * compare(a, b)).map(([, thing]) => thing);
+  }
+
+  #tiles(items) {
+    const tiles = new Map();
+    for (const item of items) {
+      const name = this.#tileOf(item);
+      if (!tiles.has(name)) tiles.set(name, { name, items: [] });
+      tiles.get(name).items.push(item);
+    }
+    for (const tile of tiles.values()) tile.judged = judge(tile.items, this.model);
+    return tiles;
+  }
+
+  #tileGroups() {
+    const groups = [...this.#tiles(this.#items).values()].map((tile) => ({ ...tile, rows: tile.items.filter((item) => this.#passes(item)) }));
+    const sorted = this.#sorted(groups.filter(({ rows }) => rows.length), ({ name, judged }) => ({ name, ...judged }));
+    return sorted.map((tile) => ({ ...tile, rows: this.#sorted(tile.rows) }));
+  }
+
+  #tileOf(item) {
+    return tileOf(item, $("group").value, patternIn($("pattern")));
+  }
+
+  #passes(item) {
+    const { value } = $("show");
+    const verdict = verdictOf(item);
+    const unfamiliar = item.answer?.familiar === false;
+    const words = [item.name, item.folder, item.answer?.type ?? "", this.grouped ? this.#tileOf(item) : ""].join(" ").toLowerCase();
+    return (value === "" || value === verdict || (value === "unfamiliar" && unfamiliar)) && words.includes($("search").value.trim().toLowerCase());
+  }
+
+  #tell(groups) {
+    const images = plural(this.#items.length, "image");
+    const hidden = this.#shown.length < this.#items.length ? `${this.#shown.length} of ${images} shown` : images;
+    const defective = groups.filter(({ judged }) => judged?.verdict === "defect").length;
+    $("shown").textContent = hidden + (this.grouped ? `; ${plural(groups.length, "tile")}, ${defective} with a defect` : "");
+  }
+}
+
+function lookOf(item) {
+  const { type, score, defect_pixels: area } = item.answer ?? {};
+  return { name: item.name, verdict: verdictOf(item), type, score, area };
+}
+
+function bodyOf(group) {
+  const body = document.createElement("tbody");
+  if (group.judged) body.append(rowOfTile(group.name, group.judged));
+  body.append(...group.rows.map(({ row }) => row));
+  return body;
+}
+
+function patternIn(input) {
+  try {
+    const pattern = new RegExp(input.value);
+    input.setCustomValidity("");
+    return pattern;
+  } catch (error) {
+    input.setCustomValidity(error.message);
+    return null;
+  }
+}

@@ -1,0 +1,41 @@
+// Which images show one tile, and the tile's verdict: the rule of POST /analyze/tile, over the answers that are here.
+
+import { verdictOf } from "./words.js";
+
+const RULES = {
+  name: ({ name }) => name.replace(/\.[^.]*$/, "").match(/^(.+)[_-]/)?.[1],
+  folder: ({ folder }) => folder,
+  pattern: ({ name }, pattern) => pattern && ((match) => match?.[1] ?? match?.[0])(name.match(pattern)),
+};
+
+// The tile of an item by a rule: name, folder or pattern; an image that fits no rule is a tile of its own.
+export function tileOf(item, rule, pattern) {
+  return RULES[rule]?.(item, pattern) || item.name;
+}
+
+// { verdict, score, alarm, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
+// limits: the served model, with its limits for tiles.
+export function judge(items, limits) {
+  const answers = items.filter(({ state }) => state === "done").map(({ answer }) => answer);
+  const failed = items.filter(({ state }) => state === "failed").length;
+  const found = { count: items.length, failed, area: null, score: null, alarm: null, type: null };
+  if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
+  const score = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
+  const alarm = limits.tile_alarm_score ?? answers[0].model.alarm_score;
+  const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
+  return { ...found, score, alarm, area, type: commonest(answers), verdict: verdictAt(score, alarm, limits.tile_review_score) };
+}
+
+function verdictAt(score, alarm, review) {
+  if (score >= alarm) return "defect";
+  return score >= (review ?? alarm) ? "review" : "ok";
+}
+
+function commonest(answers) {
+  const sums = {};
+  for (const { types } of answers) for (const [type, count] of Object.entries(types)) sums[type] = (sums[type] ?? 0) + count;
+  const [type, count] = Object.entries(sums).reduce((best, each) => (each[1] > best[1] ? each : best), [null, 0]);
+  return count ? type : null;
+}
+
+const round = (value) => Math.round(value * 1e4) / 1e4;

@@ -1,0 +1,22 @@
+// How values are written, in one place.
+
+export const VERDICTS = { defect: "Defect", review: "Review", ok: "OK", failed: "Failed", running: "Analysing…", waiting: "Waiting" };
+
+// An item's verdict while it has none is its state.
+export function verdictOf(item) {
+  return item.state === "done" ? (item.answer.verdict ?? (item.answer.defective ? "defect" : "ok")) : item.state;
+}
+
+export const score = (value) => value.toFixed(3);
+export const pixels = (count) => `${count.toLocaleString("en")} px`;
+export const share = (count, { width, height }) => `${((100 * count) / (width * height)).toFixed(2)} %`;
+export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export const stem = (name) => name.replace(/\.[^.]*$/, "");
+
+export function modelWords(model) {
+  const commit = model.commit && `commit ${model.commit.slice(0, 12)}`;
+  return [`${model.name} ${model.version}`, commit, model.dirty && "with changes"].filter(Boolean).join(", ");
+}
+
+// Four digits, rounded down: sent back to the service, such a threshold means the same grey level.
+export const digits = (value) => Math.floor(value * 1e4 + 1e-9) / 1e4;

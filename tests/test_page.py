@@ -1,0 +1,230 @@
+"""The page in a real Chromium: how images come in, and what becomes of them."""
+
+import asyncio
+import base64
+import json
+
+import pytest
+from browsers import analysed, choose, page_over, page_over_fake, photograph, pixels, texts
+from PIL import Image
+from proxy_servers import until
+
+from proxy.page import FOLDER
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DARK = (20, 30, 12, 10, 15)  # a spot whose probability is 240 of 255
+SAMPLES = json.loads((FOLDER / "page/samples/samples.json").read_text())["samples"]
+
+
+async def drop(page, x, y, *files):
+    """Drop files as a file manager does, at this place of the page."""
+    session = await page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+
+
+async def test_files_dropped_on_the_box_are_analysed(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        box = await page.locator("#drop").bounding_box()
+        files = [photograph(tmp_path / "bad.png", DARK), photograph(tmp_path / "good.png")]
+        await drop(page, box["x"] + 50, box["y"] + 20, *files)
+        await analysed(page, 2)
+        assert ["Defect Crack", "OK"] == await texts(page, "#view .verdict, tr:nth-child(2) .verdict-cell")
+
+
+async def test_a_file_dropped_beside_the_box_is_analysed_and_the_page_stays(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        address = page.url
+        await drop(page, 5, 700, photograph(tmp_path / "bad.png", DARK))
+        await analysed(page, 1)
+        assert address == page.url
+
+
+async def test_a_dropped_folder_gives_its_images_and_their_folder(browser, tmp_path):
+    (tmp_path / "A-17").mkdir()
+    for name in ("1.png", "2.png"):
+        photograph(tmp_path / "A-17" / name, DARK)
+    async with page_over_fake(browser) as (page, _, _):
+        await drop(page, 5, 700, tmp_path / "A-17")
+        await analysed(page, 2)
+        await page.select_option("#group", "folder")
+        assert ["A-17"] == await texts(page, "tr.tile strong")
+
+
+async def test_a_pasted_image_is_analysed(browser, tmp_path):
+    image = base64.b64encode(photograph(tmp_path / "bad.png", DARK).read_bytes()).decode()
+    async with page_over_fake(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _, _):
+        await page.evaluate(
+            """async (image) => {
+              const bytes = Uint8Array.from(atob(image), (byte) => byte.charCodeAt(0));
+              const blob = new Blob([bytes], { type: "image/png" });
+              await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+            }""",
+            image,
+        )
+        await page.keyboard.press("Control+v")
+        await analysed(page, 1)
+        assert (await page.inner_text("#view-name")).startswith("pasted")
+
+
+async def test_a_photograph_of_the_camera_is_analysed(browser):
+    async with page_over_fake(browser, permissions=["camera"]) as (page, _, _):
+        await page.click("#camera")
+        await page.click("#camera-take")
+        await analysed(page, 1)
+        await page.click("#camera-close")
+        assert (await page.inner_text("#view-name")).startswith("camera")
+
+
+async def test_a_sample_is_analysed_with_its_truth_at_hand(browser, triton):
+    async with page_over(browser, triton.url) as (page, _):
+        await page.click("#samples-list li:first-child button")
+        await analysed(page, 1)
+        await page.locator("#truth-label").wait_for()
+        facts = dict(zip(await texts(page, "#facts dt"), await texts(page, "#facts dd"), strict=True))
+        assert "Blowhole" == facts["True type"]
+        assert "196 × 246 px" == facts["Image size"]
+
+
+async def test_samples_are_offered_only_for_a_model_that_knows_their_types(browser):
+    async with page_over_fake(browser) as (page, _, _):
+        await page.locator("#samples").wait_for()
+        expected = [sample["type"] or "No defect" for sample in SAMPLES]
+        assert expected == await texts(page, "#samples-list .name")
+    async with page_over_fake(browser, types="Pore,Cold shut") as (page, _, _):
+        await page.locator("h1", has_text="segmenter").wait_for()
+        await page.wait_for_load_state("networkidle")
+        assert not await page.is_visible("#samples")
+
+
+@pytest.mark.parametrize(("title", "shown"), [("Castings of line 3", "Castings of line 3"), (None, "segmenter")])
+async def test_the_title_is_the_models(browser, title, shown):
+    async with page_over_fake(browser, title=title) as (page, _, _):
+        await page.locator("h1", has_text=shown).wait_for()
+        assert shown == await page.title()
+
+
+async def test_several_files_are_sent_a_few_at_a_time_and_all_counted(browser, tmp_path):
+    files = [photograph(tmp_path / f"{number}.png", *[DARK] * (number % 2)) for number in range(9)]
+    async with page_over_fake(browser) as (page, front, fake):
+        fake.open.clear()
+        await choose(page, *files)
+        await page.locator("#status", has_text="Analysing… 0 of 9").wait_for()
+        await until(lambda: reaches(front, 4))
+        await asyncio.sleep(0.3)
+        assert 4 == len(front.images())
+        fake.open.set()
+        await analysed(page, 9)
+        assert "9 analysed, 4 with a defect" == await page.inner_text("#status")
+        assert [f"{number}.png" for number in range(9)] == await texts(page, "tbody th button")
+
+
+async def reaches(front, count):
+    return len(front.images()) >= count
+
+
+async def test_a_refused_file_says_why_and_is_not_counted_as_analysed(browser, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    async with page_over_fake(browser) as (page, front, _):
+        await choose(page, photograph(tmp_path / "bad.png", DARK), tmp_path / "notes.txt")
+        await analysed(page, 1)
+        assert "1 analysed, 1 with a defect; 1 failed" == await page.inner_text("#status")
+        await page.click("text=notes.txt")
+        detail = await page.inner_text("#detail")
+        assert "send JPEG, PNG" in detail
+        assert "Request" in detail
+        asked = len(front.images())
+        await page.click("#retry")
+        await until(lambda: reaches(front, asked + 1))
+        await analysed(page, 1)
+        assert asked + 1 == len(front.images())  # the good one was not sent again
+
+
+async def test_a_service_that_is_away_is_asked_again_and_the_images_wait(browser, tmp_path):
+    async with page_over_fake(browser) as (page, front, _):
+        await page.locator("#samples").wait_for()
+        front.away = True
+        await choose(page, *[photograph(tmp_path / f"{number}.png", DARK) for number in range(6)])
+        await page.locator("#away", has_text="could not be reached").wait_for()
+        assert "6 images will be analysed" in await page.inner_text("#away-text")
+        assert await page.is_visible("#away-retry")
+        front.away = False
+        await analysed(page, 6)
+        assert not await page.is_visible("#away")
+        assert "6 analysed, 6 with a defect" == await page.inner_text("#status")
+
+
+async def test_a_page_that_is_opened_while_triton_is_away_works_when_it_is_back(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, fake):
+        fake.away = True
+        await page.reload()
+        await page.locator("#away", has_text="could not be reached").wait_for()
+        await choose(page, photograph(tmp_path / "bad.png", DARK))
+        fake.away = False
+        await analysed(page, 1)
+        assert not await page.is_visible("#away")
+
+
+async def test_try_again_now_does_not_wait_for_the_next_turn(browser, tmp_path):
+    async with page_over_fake(browser) as (page, front, _):
+        await page.clock.install()
+        await page.reload()
+        await page.locator("#samples").wait_for()
+        await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))  # the page's own turns never come
+        front.away = True
+        await choose(page, photograph(tmp_path / "bad.png", DARK))
+        await page.locator("#away").wait_for()
+        front.away = False
+        await page.click("#away-retry")
+        await page.locator("#away").wait_for(state="hidden")
+
+
+async def test_an_image_that_was_refused_for_overload_is_sent_again(browser, tmp_path):
+    async with page_over_fake(browser) as (page, front, _):
+        front.busy = 2
+        await choose(page, photograph(tmp_path / "bad.png", DARK))
+        await analysed(page, 1)
+        assert 3 == len(front.images())
+        assert "1 analysed, 1 with a defect" == await page.inner_text("#status")
+
+
+async def test_behind_a_path_prefix_everything_works(browser, tmp_path):
+    async with page_over_fake(browser, prefix="/line-3/tiles") as (page, front, _):
+        await page.locator("#samples").wait_for()
+        await choose(page, photograph(tmp_path / "bad.png", DARK))
+        await analysed(page, 1)
+        await page.focus("#threshold")
+        await page.click("#clear")
+        await page.click("#samples-list li:first-child button")
+        await analysed(page, 1)
+        assert [] == [path for path in front.asked if not path.startswith("/line-3/tiles/")]
+
+
+async def test_an_unfamiliar_image_is_marked(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, fake):
+        fake.novelty = 31.0
+        await choose(page, photograph(tmp_path / "screen.png", DARK))
+        await analysed(page, 1)
+        fake.novelty = 1.0
+        await choose(page, photograph(tmp_path / "tile.png", DARK))
+        await analysed(page, 2)
+        assert ["Defect Unfamiliar", "Defect"] == await texts(page, "tbody .verdict-cell")
+        assert "unlike" in await page.inner_text("#warnings")
+        await page.select_option("#show", "unfamiliar")
+        assert ["screen.png"] == await texts(page, "tbody th button")
+
+
+@pytest.mark.parametrize("name", ["turned.jpg", "turned.png"])
+async def test_the_stored_pixels_are_shown_not_the_turned_ones(browser, tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90°
+    Image.open(photograph(tmp_path / "bad.png", DARK)).save(tmp_path / name, exif=exif)
+    async with page_over_fake(browser) as (page, _, _):
+        await choose(page, tmp_path / name)
+        await analysed(page, 1)
+        await page.locator("#stage-note").wait_for(state="hidden")
+        assert "120 × 80 px" in await texts(page, "#facts dd")
+        await page.check("#marks input[value=none]")
+        assert 0 < await pixels(page, "a > 0 && r < 60 && x < 0.4") == await pixels(page, "a > 0 && r < 60")

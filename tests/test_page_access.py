@@ -1,0 +1,102 @@
+"""The page for everybody: axe finds nothing, the keyboard and a phone suffice, nothing comes from elsewhere."""
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from browsers import analysed, choose, page_over_fake, photograph, texts
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DARK = (20, 30, 12, 10, 15)
+
+
+async def findings(page):
+    found = await Axe().run(page)
+    return [f"{each['id']}: {node['target']}" for each in found.response["violations"] for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+async def test_axe_finds_nothing_whatever_the_page_shows(browser, tmp_path, scheme, width):
+    (tmp_path / "notes.txt").write_text("no image")
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "permissions": ["camera"]}
+    async with page_over_fake(browser, **options) as (page, front, fake):
+        await page.locator("#samples").wait_for()
+        assert [] == await findings(page)
+        fake.novelty = 31.0
+        await choose(
+            page, photograph(tmp_path / "A-1.png", DARK), photograph(tmp_path / "A-2.png"), tmp_path / "notes.txt"
+        )
+        await analysed(page, 2)
+        await page.locator("#stage-note").wait_for(state="hidden")
+        assert [] == await findings(page)
+        await page.select_option("#group", "pattern")
+        await page.click("th[data-key=score] button")
+        await page.click("text=notes.txt")
+        assert [] == await findings(page)
+        front.away = True
+        await choose(page, photograph(tmp_path / "A-3.png"))
+        await page.locator("#away").wait_for()
+        assert [] == await findings(page)
+        front.away = False
+        await page.locator("#away").wait_for(state="hidden")
+        await page.click("#camera")
+        await page.locator("#camera-take:enabled").wait_for()
+        assert [] == await findings(page)
+
+
+async def test_the_keyboard_reaches_everything_that_acts(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        await page.locator("#samples").wait_for()
+        await choose(page, photograph(tmp_path / "A-1.png", DARK))
+        await analysed(page, 1)
+        acting = await page.evaluate(
+            """() => [...document.querySelectorAll("button, input, select, summary, canvas[tabindex]")]
+              .filter((each) => each.checkVisibility() && !each.disabled && each.tabIndex >= 0)
+              .filter((each) => each.type !== "radio" || each.checked).length"""
+        )
+        await page.evaluate("document.activeElement.blur()")
+        reached = set()
+        for _ in range(acting + 10):
+            await page.keyboard.press("Tab")
+            reached.add(await page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+        reached_acting = await page.evaluate(
+            """(indexes) => indexes.map((index) => document.querySelectorAll("*")[index])
+              .filter((each) => each?.matches("button, input, select, summary, canvas[tabindex]")).length""",
+            sorted(reached),
+        )
+        assert acting == reached_acting
+
+
+async def test_the_state_of_the_work_is_told_to_a_screen_reader(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        await choose(page, photograph(tmp_path / "A-1.png", DARK))
+        await page.get_by_role("status").filter(has_text="1 analysed, 1 with a defect").wait_for()
+        await page.get_by_role("img", name="A-1.png. Defect: Crack, 120 pixels marked").wait_for()
+        await page.get_by_role("button", name="Crack, score 0.941, 120 px: show it").wait_for()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024])
+async def test_nothing_is_wider_than_the_screen(browser, tmp_path, width):
+    async with page_over_fake(browser, viewport={"width": width, "height": 800}) as (page, _, _):
+        await page.locator("#samples").wait_for()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        await choose(page, photograph(tmp_path / "a_long_name_of_an_image_from_a_line.png", DARK))
+        await analysed(page, 1)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert ["120 px"] == await texts(page, "tbody .area")
+
+
+async def test_nothing_is_asked_of_another_host_and_the_policy_is_never_broken(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        asked, said = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        origin = page.url
+        await page.reload()
+        await page.locator("#samples").wait_for()
+        await choose(page, photograph(tmp_path / "A-1.png", DARK))
+        await analysed(page, 1)
+        await page.focus("#threshold")
+        await page.wait_for_load_state("networkidle")
+        assert [] == [url for url in asked if not url.startswith((origin, "blob:" + origin))]
+        assert [] == said

@@ -1,0 +1,186 @@
+"""The page's table of results in a real Chromium: sort, filter, tiles, files to save."""
+
+import contextlib
+import csv
+import zipfile
+
+import pytest
+from aiohttp import ClientSession, FormData
+from browsers import analysed, choose, page_over_fake, photograph, texts
+from PIL import Image
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SPOTS = {  # by file; 32 pixels and more of one level give a score of it
+    "A-1.png": [(20, 30, 12, 10, 15)],  # 0.941
+    "A-2.png": [],  # 0.098
+    "B-1.png": [(20, 30, 20, 20, 55)],  # 0.784
+    "B-2.png": [(20, 30, 8, 8, 80)],  # 0.686
+    "C-1.png": [],
+}
+
+
+@contextlib.asynccontextmanager
+async def results(browser, tmp_path, names=tuple(SPOTS), **options):
+    files = [photograph(tmp_path / name, *SPOTS[name]) for name in names]
+    async with page_over_fake(browser, **options) as (page, front, _):
+        await choose(page, *files)
+        await analysed(page, len(files))
+        yield page, front
+
+
+async def names(page):
+    return await texts(page, "tbody th[scope=row] button")
+
+
+async def test_the_table_shows_verdict_type_score_and_area(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        row = await texts(page, "tbody tr:first-child :is(th button, td:not(.thumb))")
+        assert ["A-1.png", "Defect", "Crack", "0.941", "120 px"] == row
+        sound = await texts(page, "tbody tr:nth-child(2) :is(th button, td:not(.thumb))")
+        assert ["A-2.png", "OK", "", "0.098", "0 px"] == sound
+
+
+async def test_a_click_on_a_head_sorts_and_another_one_turns_the_order(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.click("th[data-key=score] button")
+        assert ["A-1.png", "B-1.png", "B-2.png", "A-2.png", "C-1.png"] == await names(page)
+        assert "descending" == await page.get_attribute("th[data-key=score]", "aria-sort")
+        await page.click("th[data-key=score] button")
+        assert ["A-2.png", "C-1.png", "B-2.png", "B-1.png", "A-1.png"] == await names(page)
+        await page.click("th[data-key=area] button")
+        assert "B-1.png" == (await names(page))[0]
+        await page.click("th[data-key=name] button")
+        assert sorted(SPOTS) == await names(page)
+
+
+async def test_results_are_filtered_by_verdict_and_words(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.select_option("#show", "ok")
+        assert ["A-2.png", "C-1.png"] == await names(page)
+        await page.fill("#search", "c-")
+        assert ["C-1.png"] == await names(page)
+        assert "1 of 5 images shown" == await page.inner_text("#shown")
+        await page.select_option("#show", "")
+        await page.fill("#search", "crack")
+        assert ["A-1.png", "B-1.png", "B-2.png"] == await names(page)
+
+
+async def test_a_tiles_verdict_is_that_of_its_mean_score(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.select_option("#group", "name")
+        rows = await texts(page, "tr.tile th")
+        assert [
+            "A Defect 2 images, mean score 0.520, defect from 0.500",
+            "B Defect 2 images, mean score 0.735, defect from 0.500",
+            "C OK 1 image, mean score 0.098, defect from 0.500",
+        ] == rows
+        assert "5 images; 3 tiles, 2 with a defect" == await page.inner_text("#shown")
+        await page.select_option("#show", "ok")
+        assert 2 == len(rows := await texts(page, "tr.tile th"))
+        assert rows[0].startswith("A Defect 2 images, mean score 0.520")  # of all its images, shown or not
+
+
+async def test_the_pages_verdict_of_a_tile_is_the_services(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, front):
+        await page.select_option("#group", "name")
+        for tile, files in {"A": ("A-1.png", "A-2.png"), "B": ("B-1.png", "B-2.png"), "C": ("C-1.png",)}.items():
+            parts = {"multipart": [("image", (tmp_path / name).read_bytes()) for name in files]}
+            expected = await analyze_tile(front, parts["multipart"])
+            shown = await page.inner_text(f"tr.tile:has(strong:text-is('{tile}')) th")
+            assert f"mean score {expected['score']:.3f}" in shown
+            assert {"defect": "Defect", "ok": "OK"}[expected["verdict"]] in shown
+
+
+async def analyze_tile(front, images):
+    form = FormData()
+    for name, data in images:
+        form.add_field(name, data, filename="image.png", content_type="image/png")
+    async with (
+        ClientSession() as session,
+        session.post(f"{front.target}/analyze/tile?mask=none", data=form) as response,
+    ):
+        return await response.json()
+
+
+async def test_a_tile_is_named_by_a_pattern(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.select_option("#group", "pattern")
+        await page.fill("#pattern", r"-(\d)")
+        assert ["1", "2"] == await texts(page, "tr.tile strong")
+        await page.fill("#pattern", "(")  # not complete yet: each image is a tile of its own
+        assert sorted(SPOTS) == await texts(page, "tr.tile strong")
+
+
+async def test_failed_images_do_not_count_for_their_tile(browser, tmp_path):
+    (tmp_path / "A-3.png").write_bytes(b"no image")
+    async with results(browser, tmp_path) as (page, _):
+        await choose(page, tmp_path / "A-3.png")
+        await page.locator("#status", has_text="1 failed").wait_for()
+        await page.select_option("#group", "name")
+        rows = await texts(page, "tr.tile th")
+        assert "A Defect 3 images, mean score 0.520, defect from 0.500, 1 failed and not counted" == rows[0]
+
+
+async def test_the_csv_has_a_row_for_each_image_in_the_order_shown(browser, tmp_path):
+    (tmp_path / "=bad.png").write_bytes(b"no image")
+    async with results(browser, tmp_path) as (page, _):
+        await choose(page, tmp_path / "=bad.png")
+        await page.locator("#status", has_text="1 failed").wait_for()
+        await page.select_option("#group", "name")
+        await page.click("th[data-key=score] button")
+        async with page.expect_download() as download:
+            await page.click("#save-csv")
+        saved = await (await download.value).path()
+        rows = list(csv.DictReader(saved.read_text("utf-8-sig").splitlines()))
+        assert ["B-1.png", "B-2.png", "A-1.png", "A-2.png", "C-1.png", "'=bad.png"] == [row["file"] for row in rows]
+        assert ("B", "defect", "Crack", "0.7843", "400", "0.7353") == tuple(
+            rows[0][name] for name in ("tile", "verdict", "type", "score", "defect_pixels", "tile_score")
+        )
+        assert ("failed", "") == (rows[-1]["verdict"], rows[-1]["score"])
+        assert rows[-1]["problem"]
+
+
+async def test_the_zip_holds_an_overlay_of_each_image_that_is_shown(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, front):
+        await choose(page, tmp_path / "A-1.png")  # the same name once more
+        await analysed(page, 6)
+        asked = len(front.images())
+        await page.select_option("#show", "defect")
+        async with page.expect_download() as download:
+            await page.click("#save-zip")
+        with zipfile.ZipFile(await (await download.value).path()) as archive:
+            assert archive.testzip() is None
+            expected = ["A-1_overlay.png", "B-1_overlay.png", "B-2_overlay.png", "A-1_overlay (2).png"]
+            assert expected == archive.namelist()
+            with archive.open("A-1_overlay.png") as file:
+                assert 0 == Image.open(file).width % 120
+        assert asked == len(front.images())  # drawn in the browser
+
+
+async def test_thirty_results_fit_on_two_screens(browser, tmp_path):
+    files = [photograph(tmp_path / f"{number}.png") for number in range(30)]
+    async with page_over_fake(browser, viewport={"width": 1440, "height": 900}) as (page, _, _):
+        await choose(page, *files)
+        await analysed(page, 30)
+        assert await page.evaluate("document.documentElement.scrollHeight") < 1800
+
+
+async def test_the_results_are_walked_through_in_the_order_shown(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.click("th[data-key=score] button")
+        await page.click("text=B-1.png")
+        await page.click("#next")
+        assert "B-2.png" == await page.inner_text("#view-name")
+        await page.click("#previous")
+        await page.click("#previous")
+        assert "A-1.png" == await page.inner_text("#view-name")
+        assert "A-1.png" == await page.inner_text("tr[aria-current] th button")
+
+
+async def test_clear_empties_the_page(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.click("#clear")
+        assert not await page.is_visible("#results")
+        assert not await page.is_visible("#view")
+        assert await page.is_visible("#samples")
