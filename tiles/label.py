@@ -11,7 +11,9 @@ import numpy as np
 
 LABEL_BYTES = 1024  # of the tensor; thirty defect types with long names fit in
 LABELLED = (
-    "model.threshold", "model.alarm_score", "model.types", "model.commit", "model.commit_dirty", "model.digest",
+    "model.threshold", "model.alarm_score", "model.review_score", "model.tile_alarm_score", "model.tile_review_score",
+    "model.novelty_limit", "model.types", "model.title", "model.commit", "model.commit_dirty", "model.data_digest",
+    "model.digest",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import onnxruntime
 from tiles import crop, pad
 from training.dataset.samples import Sample
 from training.evaluation.predict import Prediction
-from training.graphs.tensors import INPUT, OUTPUTS
+from training.graphs.tensors import INPUT, NOVELTY, OUTPUTS
 
 
 def open_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -34,6 +34,12 @@ def run(session: onnxruntime.InferenceSession, image: np.ndarray) -> tuple[np.nd
     return probability[0], defect_type[0]
 
 
+def run_with_novelty(session: onnxruntime.InferenceSession, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Segment one image, and return its novelty as well."""
+    probability, defect_type, novelty = session.run([*OUTPUTS, NOVELTY], {INPUT: pad(image)[np.newaxis]})
+    return probability[0], defect_type[0], float(novelty[0, 0])
+
+
 def predict_onnx(
     session: onnxruntime.InferenceSession, samples: Sequence[Sample], *, description: str
 ) -> list[Prediction]:
@@ -42,5 +48,6 @@ def predict_onnx(
 
 
 def _predict(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:
-    probability, defect_type = (crop(output, *sample.image.shape) for output in run(session, sample.image))
-    return Prediction(sample, probability, defect_type)
+    *outputs, novelty = run_with_novelty(session, sample.image)
+    probability, defect_type = (crop(output, *sample.image.shape) for output in outputs)
+    return Prediction(sample, probability, defect_type, novelty)
