@@ -17,8 +17,23 @@ SEED = 20
 EACH = 40  # images of a kind
 SIZES = ((240, 130), (280, 220), (320, 320), (360, 300), (400, 160), (260, 500), (480, 640), (768, 1024))
 BLUR = 3.0  # pixels, a Gaussian's standard deviation
-OVEREXPOSED, UNDEREXPOSED = 2.5, 0.25  # factors; training images are drawn with 0.7–1.4
-WORDS = "The inspection of tile found no defect on 17 of 128 parts; see section".split()
+UNDEREXPOSED = 20  # the mean grey value; the darkest photograph of a tile has 49
+WORDS = (
+    "The",
+    "inspection",
+    "of",
+    "tile",
+    "found",
+    "no",
+    "defect",
+    "on",
+    "17",
+    "of",
+    "128",
+    "parts;",
+    "see",
+    "section",
+)
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "hubble_deep_field", "immunohistochemistry", "moon",
                "retina", "rocket")  # fmt: skip
 TEXTURES = ("brick", "grass", "gravel")
@@ -158,6 +173,6 @@ CHANGED: dict[str, Callable[[int, np.ndarray], np.ndarray]] = {
     "half_size": lambda _, tile: _scaled(tile, 0.5),
     "double_size": lambda _, tile: _scaled(tile, 2.0),
     "negative": lambda _, tile: 255 - tile,
-    "overexposed": lambda _, tile: _bytes(tile * OVEREXPOSED),
-    "underexposed": lambda _, tile: _bytes(tile * UNDEREXPOSED),
+    "overexposed": lambda _, tile: _bytes(tile * (255 / np.median(tile))),  # half of the pixels are white
+    "underexposed": lambda _, tile: _bytes(tile * (UNDEREXPOSED / tile.mean())),
 }

@@ -16,6 +16,7 @@ from training.evaluation.figures import Outcomes, dice_pooled, join, measure, ou
 from training.evaluation.image_results import result_of
 from training.evaluation.novelty import novelty_limit
 from training.evaluation.operating_point import choose_operating_point, choose_tile_alarm_score
+from training.evaluation.predict import Prediction
 from training.graphs.session import open_session, predict_onnx, run
 from training.params import QuantizeParams
 
@@ -29,12 +30,14 @@ class Quality:
             stage evaluate.
         tile_alarm_score: that of tiles, chosen likewise.
         novelty_limit: chosen on the graph's own novelty of the validation part.
+        unfamiliar: {part: number of images whose novelty exceeds the limit}.
         outcomes: {part: outcomes}, for `validation` and `test` (or `test_leaky`).
     """
 
     point: OperatingPoint
     tile_alarm_score: float
     novelty_limit: float
+    unfamiliar: Mapping[str, int]
     outcomes: Mapping[str, Outcomes]
 
     @property
@@ -47,8 +50,13 @@ class Quality:
     def figures(self) -> dict[str, Any]:
         """Return the operating point and every figure of each part."""
         parts = {part: measure(outcomes) for part, outcomes in self.outcomes.items()}
-        limits = {"tile_alarm_score": self.tile_alarm_score, "novelty_limit": self.novelty_limit}
-        return {"operating_point": asdict(self.point), **limits, **parts}
+        return {
+            "operating_point": asdict(self.point),
+            "tile_alarm_score": self.tile_alarm_score,
+            "novelty_limit": self.novelty_limit,
+            "unfamiliar": dict(self.unfamiliar),
+            **parts,
+        }
 
 
 def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_alarm_rate: float) -> Quality:
@@ -58,14 +66,20 @@ def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_al
         part: predict_onnx(session, samples, description=f"{graph.stem} {part}") for part, samples in parts.items()
     }
     results = {part: [result_of(prediction) for prediction in found] for part, found in predictions.items()}
-    validation = results["validation"]
+    novelties = {part: _novelties(found) for part, found in predictions.items()}
+    validation, limit = results["validation"], novelty_limit(novelties["validation"])
     point = choose_operating_point(validation, false_alarm_rate)
     return Quality(
         point,
         choose_tile_alarm_score(validation, false_alarm_rate),
-        novelty_limit([float(prediction.novelty or 0) for prediction in predictions["validation"]]),
+        limit,
+        {part: sum(value > limit for value in values) for part, values in novelties.items()},
         {part: outcomes_at(of_part, point) for part, of_part in results.items()},
     )
+
+
+def _novelties(predictions: Sequence[Prediction]) -> list[float]:
+    return [prediction.novelty for prediction in predictions if prediction.novelty is not None]
 
 
 def speed_up(slow: Path, fast: Path, samples: Sequence[Sample]) -> float:

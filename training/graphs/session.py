@@ -34,12 +34,6 @@ def run(session: onnxruntime.InferenceSession, image: np.ndarray) -> tuple[np.nd
     return probability[0], defect_type[0]
 
 
-def run_with_novelty(session: onnxruntime.InferenceSession, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Segment one image, and return its novelty as well."""
-    probability, defect_type, novelty = session.run([*OUTPUTS, NOVELTY], {INPUT: pad(image)[np.newaxis]})
-    return probability[0], defect_type[0], float(novelty[0, 0])
-
-
 def predict_onnx(
     session: onnxruntime.InferenceSession, samples: Sequence[Sample], *, description: str
 ) -> list[Prediction]:
@@ -48,6 +42,8 @@ def predict_onnx(
 
 
 def _predict(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:
-    *outputs, novelty = run_with_novelty(session, sample.image)
-    probability, defect_type = (crop(output, *sample.image.shape) for output in outputs)
+    names = [output.name for output in session.get_outputs() if output.name in (*OUTPUTS, NOVELTY)]
+    found = dict(zip(names, session.run(names, {INPUT: pad(sample.image)[np.newaxis]}), strict=True))
+    probability, defect_type = (crop(found[name][0], *sample.image.shape) for name in OUTPUTS)
+    novelty = float(found[NOVELTY][0, 0]) if NOVELTY in found else None  # graphs published before have none
     return Prediction(sample, probability, defect_type, novelty)

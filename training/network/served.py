@@ -6,7 +6,7 @@ Validation, parity, export and service all compute this one function; nothing ou
 import torch
 from torch import Tensor, nn
 
-from training.network.novelty import Novelty
+from training.network.novelty import Novelty, describe
 from training.network.segmenter import Segmenter
 
 MEAN = STD = 0.5 * 255  # as timm's tf_efficientnet_lite encoders were pretrained, by their configuration
@@ -68,4 +68,4 @@ class ServedModel(ServedSegmenter):
         """Segment a batch and measure its novelty."""
         grey = normalise(image)
         features = self.encoder(grey)
-        return *self.segment(features), self.novelty(grey, features)
+        return *self.segment(features), self.novelty(describe(grey, features))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from host.files import replacing, write_whole
 from training.errors import TrainingError
 from training.files import CONFIGURATION_FILE, NOVELTY_FILE, WEIGHTS_FILE
-from training.network.novelty import Novelty, empty_novelty
+from training.network.novelty import Novelty, with_constants
 from training.network.segmenter import Segmenter, build_network
 from training.params import NetworkParams
 
@@ -82,9 +82,6 @@ def load_novelty() -> Novelty:
     if not NOVELTY_FILE.is_file():
         raise TrainingError(f"{NOVELTY_FILE} is missing: run `dvc repro novelty`, or `git checkout` it")
     try:
-        constants = load_file(NOVELTY_FILE)
-        novelty = empty_novelty(constants)
-        novelty.load_state_dict(constants)
-    except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
+        return with_constants(load_file(NOVELTY_FILE))
+    except SafetensorError as error:
         raise TrainingError(f"{NOVELTY_FILE} is damaged: run `dvc repro novelty` ({error})") from None
-    return novelty.eval()

@@ -1,4 +1,7 @@
-"""Stage novelty: weights → models/novelty.safetensors, the constants of the served tensor, and evaluation/novelty.json."""
+"""Stage novelty: weights → models/novelty.safetensors, the constants of the served tensor, and evaluation/novelty.json.
+
+The constants are fitted to the train part, the limit is chosen on the validation part, and the test part is measured.
+"""
 
 import json
 import sys
@@ -6,7 +9,7 @@ import sys
 from host.files import write_whole
 from training.dataset.samples import load_part
 from training.errors import exit_status
-from training.evaluation.novelty import describe_images, fit_novelty, images_of, measure_novelty, novelty_limit
+from training.evaluation.novelty import fit_and_measure
 from training.files import NOVELTY_FIGURES_FILE
 from training.network.mixed_precision import pick_device
 from training.network.weights import load_model, save_novelty
@@ -21,16 +24,10 @@ def main() -> None:
     refuse_damaged_inputs()
     params = load_params()
     network = load_model()[0].to(pick_device())
-    described = {
-        part: describe_images(network, images_of(load_part(part, params)), description=part)
-        for part in ("train", "validation", "test")
-    }
-    novelty = fit_novelty(described["train"])
-    save_novelty(novelty)
-    limit = novelty_limit(measure_novelty(novelty, described["validation"]))
-    test = measure_novelty(novelty, described["test"])
-    figures = {"limit": limit, "test": {"images": len(test), "unfamiliar": sum(value > limit for value in test)}}
-    write_whole(NOVELTY_FIGURES_FILE, json.dumps(figures, indent=2) + "\n")
+    train, validation, test = (load_part(part, params) for part in ("train", "validation", "test"))
+    fitted = fit_and_measure(network, train, validation, test)
+    save_novelty(fitted.novelty)
+    write_whole(NOVELTY_FIGURES_FILE, json.dumps(fitted.figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
