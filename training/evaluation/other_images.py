@@ -114,7 +114,8 @@ def _stripes(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def _checks(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     side = int(rng.integers(6, 48))
     y, x = np.mgrid[: size[0], : size[1]] // side
-    return _bytes(np.where((x + y) % 2, *rng.integers(0, 256, 2)))
+    dark, light = rng.integers(0, 256, 2)
+    return _bytes(np.where((x + y) % 2, dark, light))
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

@@ -16,7 +16,6 @@ from training.evaluation.figures import Outcomes, dice_pooled, join, measure, ou
 from training.evaluation.image_results import result_of
 from training.evaluation.novelty import novelty_limit
 from training.evaluation.operating_point import choose_operating_point, choose_tile_alarm_score
-from training.evaluation.predict import Prediction
 from training.graphs.session import open_session, predict_onnx, run
 from training.params import QuantizeParams
 
@@ -66,7 +65,7 @@ def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_al
         part: predict_onnx(session, samples, description=f"{graph.stem} {part}") for part, samples in parts.items()
     }
     results = {part: [result_of(prediction) for prediction in found] for part, found in predictions.items()}
-    novelties = {part: _novelties(found) for part, found in predictions.items()}
+    novelties = {part: [prediction.novelty for prediction in found] for part, found in predictions.items()}
     validation, limit = results["validation"], novelty_limit(novelties["validation"])
     point = choose_operating_point(validation, false_alarm_rate)
     return Quality(
@@ -76,10 +75,6 @@ def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_al
         {part: sum(value > limit for value in values) for part, values in novelties.items()},
         {part: outcomes_at(of_part, point) for part, of_part in results.items()},
     )
-
-
-def _novelties(predictions: Sequence[Prediction]) -> list[float]:
-    return [prediction.novelty for prediction in predictions if prediction.novelty is not None]
 
 
 def speed_up(slow: Path, fast: Path, samples: Sequence[Sample]) -> float:

@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU, as Triton runs it: predicts images with an exported graph of any precision."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,5 +46,5 @@ def _predict(session: onnxruntime.InferenceSession, sample: Sample) -> Predictio
     names = [output.name for output in session.get_outputs() if output.name in (*OUTPUTS, NOVELTY)]
     found = dict(zip(names, session.run(names, {INPUT: pad(sample.image)[np.newaxis]}), strict=True))
     probability, defect_type = (crop(found[name][0], *sample.image.shape) for name in OUTPUTS)
-    novelty = float(found[NOVELTY][0, 0]) if NOVELTY in found else None  # graphs published before have none
+    novelty = float(found[NOVELTY][0, 0]) if NOVELTY in found else math.nan  # graphs of older versions have none
     return Prediction(sample, probability, defect_type, novelty)
