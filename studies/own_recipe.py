@@ -3,12 +3,15 @@
 `baseline.run` is the other protocol; both have train_model and write_tables.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
+from host.files import write_whole
 from studies.literature import write_centre_crop, write_literature_tables
 from training.dataset.samples import Sample
 from training.evaluation.image_results import result_of, write_results
+from training.evaluation.novelty import fit_and_measure
 from training.evaluation.operating_point import choose_operating_point
 from training.evaluation.predict import predict
 from training.files import RUN_FOLDER
@@ -43,13 +46,15 @@ def train_model(
 
 
 def write_tables(network: Segmenter, samples: dict[str, list[Sample]], params: Params, folder: Path) -> None:
-    """Predict the validation and the test part and write their tables."""
+    """Predict the validation and the test part and write their tables, and what the novelty catches."""
     segmenter = ServedSegmenter(network).to(pick_device())
     validation = [result_of(p) for p in predict(segmenter, samples["validation"], description="validation")]
     predictions = list(predict(segmenter, samples["test"], description="test"))
     write_results(validation, folder / "validation.csv")
     write_results([result_of(prediction) for prediction in predictions], folder / "test.csv")
     write_centre_crop(predictions, params.data_load, folder)
+    fitted = fit_and_measure(network, samples["train"], samples["validation"], samples["test"])
+    write_whole(folder / "novelty.json", json.dumps(fitted.figures, indent=2) + "\n")
     if params.data_split.method == "random":
         point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
         write_literature_tables(predictions, point, folder)

@@ -16,6 +16,7 @@ import numpy as np
 from host.files import write_whole
 from studies.literature import CLASSES, mean_iou
 from studies.report_rows import report_values
+from studies.report_tiles import by_tile, novelty_of
 from studies.runs import BASELINE, HONEST, RANDOM, TABLES_FOLDER, honest_folders, point_of, read_run, run_names
 from tiles.operating_point import OperatingPoint
 from training.dataset.doubtful import doubtful_images
@@ -53,6 +54,13 @@ def honest() -> dict[str, Any]:
         "all": _with_intervals(outcomes),
         "without_doubtful": _with_intervals(_certain(outcomes)),
         "folds": {name: measure(fold) for name, fold in folds.items()},
+        "tiles": by_tile(
+            {folder: folds[folder.name] for folder in folders},
+            load_params().evaluate.false_alarm_rate,
+            samples=BOOTSTRAP_SAMPLES,
+            seed=SEED,
+        ),
+        "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
     }
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from studies.report_tiles import tile_rows
 from tiles import DEFECT_TYPES
 from training.evaluation.perturbations import PERTURBATIONS
 from training.reports.figure_words import headline
+from training.reports.novelty import novelty_rows
 from training.reports.robustness import Curves, level_text
 
 PUBLISHED = {  # by protocol: who published what
@@ -31,6 +33,11 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "certain_count": found["without_doubtful"]["images"]["value"],
         "honest": _honest_rows(found),
         "folds": _fold_rows(found),
+        "tiles": tile_rows(found["tiles"]),
+        "tile_folds": found["tiles"]["folds"],
+        "novelty": found["novelty"]["all"],
+        "novelty_rows": novelty_rows(found["novelty"]["all"]),
+        "novelty_folds": list(found["novelty"]["folds"]),
         "missing_folds": [name for name in folds if name not in found["runs"]],
         "leaky": leaky,
         "protocols": _protocol_rows(leaky) if leaky else [],

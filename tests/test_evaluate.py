@@ -48,7 +48,7 @@ def report(sample_predictions, tmp_path, monkeypatch):
     """The folder of a written report, one image in each sheet of the gallery."""
     monkeypatch.chdir(tmp_path)
     results = [result_of(prediction) for prediction in sample_predictions]
-    write_outputs(sample_predictions, results, POINT, params_with(evaluate__gallery_images=1))
+    write_outputs(sample_predictions, results, POINT, 0.5, params_with(evaluate__gallery_images=1))
     return tmp_path / "evaluation"
 
 

@@ -21,7 +21,8 @@ from training.evaluation.image_results import read_results
 README = (ROOT / "README.md").read_text()
 SERVING = (ROOT / "docs/serving.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-HONEST = json.loads((ROOT / "studies/tables/metrics.json").read_text())["honest"]["all"]
+MEASURED = json.loads((ROOT / "studies/tables/metrics.json").read_text())["honest"]
+HONEST, TILES = MEASURED["all"], MEASURED["tiles"]["all"]
 
 # Commands that another test runs, or that this test run is.
 ELSEWHERE = {
@@ -154,17 +155,29 @@ def test_the_headline_is_the_measured_one() -> None:
     alarms_interval, dice = HONEST["free.any_pixel_share"]["interval"], HONEST["dice_pooled"]
     peers = json.loads((ROOT / "benchmarks/results/peers.json").read_text())
     images_s, cores = peers["figures"]["contenders"]["ours"]["images_s"], peers["settings"]["cores"]
+    tiles_found, defective_tiles, alarmed, sound = (
+        TILES[name]["value"] for name in ("found_tiles", "defective_tiles", "false_alarms", "sound_tiles")
+    )
     rows = {row[0]: row[1:] for row in table_after(README, "by tests/test_readme.py -->")}
     share = f"{found / defective:.0%} {bounds(found_interval(), '.0%')}"
 
     assert {
         "defective images found": f"{found} of {defective} images, {share}",
         "false alarms": f"{alarms} of {free} images, {alarms / free:.1%} {bounds(alarms_interval, '.1%')}",
+        "defective tiles found": f"{tiles_found} of {defective_tiles} tiles, {shown_share('found_share', '.0%')}",
         "Dice": f"{dice['value']:.3f} {bounds(dice['interval'], '.3f')}",
         "speed": f"{images_s:.0f} images/s on {cores} CPU cores",
     } == {name: measured for name, (measured, _) in rows.items()}
     assert f"on the other {defective - found} images it misses the defect" == rows["defective images found"][1]
+    assert rows["defective tiles found"][1].endswith(
+        f"on {alarmed} of {sound} sound tiles, {shown_share('false_alarm_share', '.1%')}"
+    )
     assert 5 < defective / (defective - found) < 6  # "more than one defective image in six"
+
+
+def shown_share(name: str, shown: str) -> str:
+    """A share of tiles, with its interval."""
+    return f"{TILES[name]['value']:{shown}} {bounds(TILES[name]['interval'], shown)}"
 
 
 def found_interval() -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""A small graph that keeps the served contract: the brighter a neighbourhood, the more of a Crack."""
+"""A small graph that keeps the served contract: the brighter an image, the more of a Crack, and the more novel."""
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ def tiny_graph(*, slope=20.0, layers=1):
         "zero": np.float32(0),
         "levels": np.float32(255),
         "crack": np.float32(3),
+        "summed": np.ones((FILTERS, 1), np.float32),
         "spread": np.full((FILTERS, 1, 3, 3), 1 / 9, np.float32) * np.linspace(0.5, 1.5, FILTERS)[:, None, None, None],
         "smooth": np.full((FILTERS, FILTERS, 3, 3), 1 / (9 * FILTERS), np.float32),
         "head": np.full((1, FILTERS, 3, 3), slope / (9 * FILTERS), np.float32),
@@ -43,11 +44,15 @@ def tiny_graph(*, slope=20.0, layers=1):
         helper.make_node("Mul", ["likely", "zero"], ["none"], "none"),
         helper.make_node("Add", ["none", "crack"], ["always"], "always"),
         helper.make_node("Cast", ["always"], ["type"], "type", to=TensorProto.UINT8),
+        helper.make_node("GlobalAveragePool", ["active_0"], ["pooled"], "pooled"),
+        helper.make_node("Flatten", ["pooled"], ["description"], "description"),
+        helper.make_node("MatMul", ["description", "summed"], ["novelty"], "novelty"),
     ]
     values = {
         name: helper.make_tensor_value_info(name, TensorProto.UINT8, SIGNATURE)
         for name in ("image", "probability", "type")
     }
+    values["novelty"] = helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["batch", 1])
     weights = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "tiny", [values.pop("image")], list(values.values()), weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

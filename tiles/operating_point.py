@@ -1,7 +1,9 @@
 """The rule that turns probabilities into a mask, with the two numbers that come with a model."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -48,6 +50,11 @@ def probability_of(level: int) -> float:
 def score(probability: np.ndarray) -> float:
     """Return the image's defect score, 0–1: the mean of its SCORE_PIXELS highest probabilities (uint8, any shape)."""
     return round(float(_highest(probability).mean()) / 255, 4)
+
+
+def tile_score(scores: Iterable[float]) -> float:
+    """Return the score of a tile, 0–1: the mean of its images' scores, whatever their order."""
+    return round(fmean(scores), 4)
 
 
 def _highest(probability: np.ndarray) -> np.ndarray:

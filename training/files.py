@@ -29,6 +29,7 @@ SPLIT_FILE = Path("data/split.csv")
 # fitting/
 WEIGHTS_FILE = Path("models/segmenter.safetensors")
 CONFIGURATION_FILE = Path("models/segmenter.json")
+NOVELTY_FILE = Path("models/novelty.safetensors")
 LIVE_FOLDER = Path("dvclive")
 
 # evaluation/
@@ -36,6 +37,7 @@ EVALUATION_FOLDER = Path("evaluation")
 METRICS_FILE = EVALUATION_FOLDER / "metrics.json"
 VALIDATION_RESULTS_FILE = EVALUATION_FOLDER / "results_validation.csv"
 TEST_RESULTS_FILE = EVALUATION_FOLDER / "results_test.csv"
+NOVELTY_FIGURES_FILE = EVALUATION_FOLDER / "novelty.json"
 PLOTS_FOLDER = EVALUATION_FOLDER / "plots"
 ROBUSTNESS_FOLDER = PLOTS_FOLDER / "robustness"
 

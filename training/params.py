@@ -171,6 +171,7 @@ class ExportParams(_Section):
     max_differing_mask_pixels: Share
     max_dice_difference: Share
     max_grey_level_difference: Annotated[int, Field(ge=0, le=255)]
+    max_novelty_difference: Share
 
 
 class QuantizeParams(_Section):

@@ -5,7 +5,7 @@ from itertools import compress
 
 import numpy as np
 
-from tiles.operating_point import OperatingPoint
+from tiles.operating_point import OperatingPoint, tile_score
 from training.dataset.index import FREE
 from training.evaluation.figures import Outcomes, dice_by_type, mean_of_types, outcomes_at
 from training.evaluation.image_results import THRESHOLDS, Result
@@ -27,6 +27,18 @@ def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -
     defects = [result for result in results if result.defect_type != FREE]
     near = _near_the_best([outcomes_at(defects, point) for point in points]) if defects else [True] * len(points)
     return min(compress(points, near), key=lambda point: abs(point.threshold - USUAL_THRESHOLD))
+
+
+def choose_tile_alarm_score(results: Sequence[Result], false_alarm_rate: float) -> float:
+    """Choose on validation tiles: the lowest alarm score of a tile within the false-alarm rate.
+
+    A tile's score is the mean score of its images. A tile without a defect is one with Free images only.
+
+    false_alarm_rate: share of the tiles without a defect that may raise an alarm, 0–1.
+    """
+    tiles = {result.tile for result in results} - {result.tile for result in results if result.defect_type != FREE}
+    scores = [tile_score([result.score for result in results if result.tile == tile]) for tile in tiles]
+    return _alarm_score(scores, false_alarm_rate)
 
 
 def _near_the_best(parts: Sequence[Outcomes]) -> np.ndarray:

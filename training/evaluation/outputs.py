@@ -11,8 +11,12 @@ from training.evaluation.figures import Outcomes, dice_each, measure, outcomes_a
 from training.evaluation.image_results import Result
 from training.evaluation.plots import write_confusion, write_gallery, write_precision_recall, write_reliability
 from training.evaluation.predict import Prediction
+from training.evaluation.tile_figures import TileOutcomes, judge_tiles, measure_tiles, tile_intervals
 from training.files import EVALUATION_FOLDER, METRICS_FILE, PLOTS_FOLDER
 from training.params import Params
+
+BOOTSTRAP_SAMPLES, SEED = 1000, 20
+UNCERTAIN = ("found_share", "false_alarm_share", "auroc")  # the figures by tile whose intervals are written
 
 
 def read_metrics() -> dict[str, Any]:
@@ -55,7 +59,13 @@ def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def write_outputs(predictions: list[Prediction], results: list[Result], point: OperatingPoint, params: Params) -> None:
+def write_outputs(
+    predictions: list[Prediction],
+    results: list[Result],
+    point: OperatingPoint,
+    tile_alarm_score: float,
+    params: Params,
+) -> None:
     """Write one row for each image, the plots and, last, the metrics of the test part."""
     outcomes = outcomes_at(results, point)
     counts = [result.counts for result in results]
@@ -66,5 +76,14 @@ def write_outputs(predictions: list[Prediction], results: list[Result], point: O
     worst_first = sorted(zip(dice_each(outcomes), range(len(results)), strict=True))
     defective = [(predictions[index], dice) for dice, index in worst_first if results[index].defective]
     write_gallery(defective, point, params.evaluate.gallery_images, PLOTS_FOLDER / "gallery")
-    figures = {"operating_point": asdict(point), name_of_test_part(params): measure(outcomes)}
+    part = name_of_test_part(params)
+    tiles = {"alarm_score": tile_alarm_score, part: _tile_figures(judge_tiles(outcomes, tile_alarm_score))}
+    figures = {"operating_point": asdict(point), part: measure(outcomes), "tiles": tiles}
     write_whole(METRICS_FILE, json.dumps(figures, indent=2) + "\n")
+
+
+def _tile_figures(tiles: TileOutcomes) -> dict[str, Any]:
+    """Return the figures by tile, and the ends of the 95 % intervals of shares and AUROC."""
+    bounds = tile_intervals(tiles, samples=BOOTSTRAP_SAMPLES, seed=SEED)
+    kept = {name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in bounds.items() if name in UNCERTAIN}
+    return {**measure_tiles(tiles), "interval": kept}

@@ -1,5 +1,6 @@
 """Predict whole images with the served function, in torch and float32: evaluation measures these predictions."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,11 +15,18 @@ from training.network.served import ServedSegmenter
 
 @dataclass(frozen=True)
 class Prediction:
-    """The served function's output for one sample. probability, defect_type: (H, W) uint8, as the served tensors."""
+    """The served function's output for one sample.
+
+    Attributes:
+        sample: what was predicted.
+        probability, defect_type: (H, W) uint8, as the served tensors.
+        novelty: as the served tensor; not a number where the function has none.
+    """
 
     sample: Sample
     probability: np.ndarray
     defect_type: np.ndarray
+    novelty: float = math.nan
 
 
 @torch.inference_mode()
@@ -28,5 +36,6 @@ def predict(segmenter: ServedSegmenter, samples: list[Sample], *, description: s
     segmenter.eval()
     for sample in tqdm(samples, desc=description, unit="image", leave=False):
         canvas = torch.from_numpy(pad(sample.image)).unsqueeze(0).to(device)  # (1, 1, H32, W32)
-        probability, defect_type = (output[0].cpu().numpy() for output in segmenter(canvas))  # (1, H32, W32) each
-        yield Prediction(sample, crop(probability, *sample.image.shape), crop(defect_type, *sample.image.shape))
+        outputs = [output[0].cpu().numpy() for output in segmenter(canvas)]
+        probability, defect_type = (crop(output, *sample.image.shape) for output in outputs[:2])  # from (1, H32, W32)
+        yield Prediction(sample, probability, defect_type, *(float(output[0]) for output in outputs[2:]))

@@ -14,7 +14,8 @@ from tiles.operating_point import OperatingPoint
 from training.dataset.samples import Sample
 from training.evaluation.figures import Outcomes, dice_pooled, join, measure, outcomes_at
 from training.evaluation.image_results import result_of
-from training.evaluation.operating_point import choose_operating_point
+from training.evaluation.novelty import novelty_limit
+from training.evaluation.operating_point import choose_operating_point, choose_tile_alarm_score
 from training.graphs.session import open_session, predict_onnx, run
 from training.params import QuantizeParams
 
@@ -26,10 +27,16 @@ class Quality:
     Attributes:
         point: the operating point, chosen on the graph's own predictions of the validation part, by the rule of the
             stage evaluate.
+        tile_alarm_score: that of tiles, chosen likewise.
+        novelty_limit: chosen on the graph's own novelty of the validation part.
+        unfamiliar: {part: number of images whose novelty exceeds the limit}.
         outcomes: {part: outcomes}, for `validation` and `test` (or `test_leaky`).
     """
 
     point: OperatingPoint
+    tile_alarm_score: float
+    novelty_limit: float
+    unfamiliar: Mapping[str, int]
     outcomes: Mapping[str, Outcomes]
 
     @property
@@ -42,20 +49,32 @@ class Quality:
     def figures(self) -> dict[str, Any]:
         """Return the operating point and every figure of each part."""
         parts = {part: measure(outcomes) for part, outcomes in self.outcomes.items()}
-        return {"operating_point": asdict(self.point), **parts}
+        return {
+            "operating_point": asdict(self.point),
+            "tile_alarm_score": self.tile_alarm_score,
+            "novelty_limit": self.novelty_limit,
+            "unfamiliar": dict(self.unfamiliar),
+            **parts,
+        }
 
 
 def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_alarm_rate: float) -> Quality:
     """Segment every image of the parts, choose the operating point on `validation`, and count."""
     session = open_session(graph)
-    results = {
-        part: [
-            result_of(prediction) for prediction in predict_onnx(session, samples, description=f"{graph.stem} {part}")
-        ]
-        for part, samples in parts.items()
+    predictions = {
+        part: predict_onnx(session, samples, description=f"{graph.stem} {part}") for part, samples in parts.items()
     }
-    point = choose_operating_point(results["validation"], false_alarm_rate)
-    return Quality(point, {part: outcomes_at(of_part, point) for part, of_part in results.items()})
+    results = {part: [result_of(prediction) for prediction in found] for part, found in predictions.items()}
+    novelties = {part: [prediction.novelty for prediction in found] for part, found in predictions.items()}
+    validation, limit = results["validation"], novelty_limit(novelties["validation"])
+    point = choose_operating_point(validation, false_alarm_rate)
+    return Quality(
+        point,
+        choose_tile_alarm_score(validation, false_alarm_rate),
+        limit,
+        {part: sum(value > limit for value in values) for part, values in novelties.items()},
+        {part: outcomes_at(of_part, point) for part, of_part in results.items()},
+    )
 
 
 def speed_up(slow: Path, fast: Path, samples: Sequence[Sample]) -> float:

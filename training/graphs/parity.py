@@ -13,7 +13,7 @@ from training.evaluation.figures import dice_pooled, outcomes_at
 from training.evaluation.image_results import result_of
 from training.evaluation.predict import Prediction, predict
 from training.graphs.session import open_session, predict_onnx
-from training.network.served import ServedSegmenter
+from training.network.served import ServedModel
 from training.params import ExportParams
 
 
@@ -22,13 +22,15 @@ class Parity:
     """How much ONNX Runtime's results differ from torch's, both in float32.
 
     differing_mask_pixels and differing_type_pixels are shares of all pixels; dice_* are pooled over defective images;
-    grey_levels is the largest difference of the two probabilities, 0–255.
+    grey_levels is the largest difference of the two probabilities, 0–255; novelty is that of the two novelties, as a
+    share of torch's.
     """
 
     images: int
     differing_mask_pixels: float
     differing_type_pixels: float
     grey_levels: int
+    novelty: float
     dice_torch: float
     dice_onnxruntime: float
 
@@ -38,7 +40,7 @@ class Parity:
         return abs(self.dice_torch - self.dice_onnxruntime)
 
 
-def measure_parity(segmenter: ServedSegmenter, graph: Path, samples: list[Sample], point: OperatingPoint) -> Parity:
+def measure_parity(segmenter: ServedModel, graph: Path, samples: list[Sample], point: OperatingPoint) -> Parity:
     """Segment every sample in torch and in ONNX Runtime."""
     torch_predictions = list(predict(segmenter, samples, description="torch"))
     onnx_predictions = predict_onnx(open_session(graph), samples, description="ONNX Runtime")
@@ -51,6 +53,7 @@ def measure_parity(segmenter: ServedSegmenter, graph: Path, samples: list[Sample
         differing_mask_pixels=masks / pixels,
         differing_type_pixels=types / pixels,
         grey_levels=max(int(np.abs(a.probability.astype(int) - b.probability).max()) for a, b in pairs),
+        novelty=max(abs(a.novelty - b.novelty) / a.novelty for a, b in pairs),
         dice_torch=_dice(torch_predictions, point),
         dice_onnxruntime=_dice(onnx_predictions, point),
     )
@@ -69,6 +72,7 @@ def refuse_too_far(parity: Parity, params: ExportParams) -> None:
         "differing_mask_pixels": params.max_differing_mask_pixels,
         "dice_difference": params.max_dice_difference,
         "grey_levels": params.max_grey_level_difference,
+        "novelty": params.max_novelty_difference,
     }
     over = [
         f"{name} is {getattr(parity, name)}, but at most {most} is allowed (export.max_… in params.yaml)"

@@ -17,10 +17,11 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from training.dataset.samples import Sample
 from training.errors import ExportError
 from training.graphs.calibration import CalibrationImages
+from training.graphs.tensors import NOVELTY, OUTPUTS
 from training.params import QuantizeParams
 
 # Activations are quantized together with the convolution before them, and operators that only move numbers keep int8.
-# What follows the head stays in float32: its exponentials need more than 256 steps.
+# What follows the head stays in float32: its exponentials need more than 256 steps. So does the measure of novelty.
 ACTIVATIONS = ("Clip", "Relu")
 QUANTIZED = ("Conv", *ACTIVATIONS, "Add", "Concat", "Resize")
 HISTOGRAM_SIDE = 256  # pixels; most images are a little wider or higher
@@ -37,7 +38,8 @@ def to_int8(source: Path, target: Path, images: Sequence[Sample], params: Quanti
 
     Raises: ExportError, when a pattern of quantize.excluded_nodes matches nothing.
     """
-    excluded = [*_after_the_head(onnx.load(source)), *_matching(onnx.load(source), params.excluded_nodes)]
+    graph = onnx.load(source)
+    excluded = [*_beside_the_network(graph), *_matching(graph, params.excluded_nodes)]
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(source, prepared, skip_symbolic_shape=True)  # torch's shapes are symbolic already
@@ -61,10 +63,30 @@ def to_fp16(source: Path, target: Path) -> onnx.ModelProto:
     """Convert the network's weights and arithmetic to float16; what follows the head stays in float32."""
     graph = onnx.load(source)
     converted: onnx.ModelProto = convert_float_to_float16(
-        graph, keep_io_types=True, node_block_list=_after_the_head(graph)
+        graph, keep_io_types=True, node_block_list=_beside_the_network(graph)
     )
     onnx.save(converted, target)
     return converted
+
+
+def _beside_the_network(graph: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that keep float32: those after the head, and those that only `novelty` needs."""
+    return sorted({*_after_the_head(graph), *_only_for_novelty(graph)})
+
+
+def _only_for_novelty(graph: onnx.ModelProto) -> set[str]:
+    segmentation, novelty = _needed_for(graph, OUTPUTS), _needed_for(graph, [NOVELTY])
+    return novelty - segmentation
+
+
+def _needed_for(graph: onnx.ModelProto, outputs: Sequence[str]) -> set[str]:
+    """Return the names of the nodes from which outputs are computed; a graph lists nodes in running order."""
+    wanted, names = set(outputs), set()
+    for node in reversed(graph.graph.node):
+        if wanted & {*node.output}:
+            wanted |= {*node.input}
+            names.add(node.name)
+    return names
 
 
 def _after_the_head(graph: onnx.ModelProto) -> list[str]:

@@ -43,6 +43,8 @@ def model_parameters(
     return {
         "model.threshold": str(quality["operating_point"]["threshold"]),
         "model.alarm_score": str(quality["operating_point"]["alarm_score"]),
+        "model.tile_alarm_score": str(quality["tile_alarm_score"]),
+        "model.novelty_limit": str(quality["novelty_limit"]),
         "model.types": ",".join(types),
         "model.precision": precision,
         "model.commit": configuration["commit"],

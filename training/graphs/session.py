@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU, as Triton runs it: predicts images with an exported graph of any precision."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import onnxruntime
 from tiles import crop, pad
 from training.dataset.samples import Sample
 from training.evaluation.predict import Prediction
-from training.graphs.tensors import INPUT, OUTPUTS
+from training.graphs.tensors import INPUT, NOVELTY, OUTPUTS
 
 
 def open_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -42,5 +43,8 @@ def predict_onnx(
 
 
 def _predict(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:
-    probability, defect_type = (crop(output, *sample.image.shape) for output in run(session, sample.image))
-    return Prediction(sample, probability, defect_type)
+    names = [output.name for output in session.get_outputs() if output.name in (*OUTPUTS, NOVELTY)]
+    found = dict(zip(names, session.run(names, {INPUT: pad(sample.image)[np.newaxis]}), strict=True))
+    probability, defect_type = (crop(found[name][0], *sample.image.shape) for name in OUTPUTS)
+    novelty = float(found[NOVELTY][0, 0]) if NOVELTY in found else math.nan  # graphs of older versions have none
+    return Prediction(sample, probability, defect_type, novelty)

@@ -11,9 +11,9 @@ import torch
 from tiles import STRIDE
 from training.errors import exit_status
 from training.graphs.export_modules import with_export_modules
-from training.graphs.tensors import INPUT, OUTPUTS
-from training.network.served import ServedSegmenter
-from training.network.weights import load_model
+from training.graphs.tensors import INPUT, NOVELTY, OUTPUTS
+from training.network.served import ServedModel
+from training.network.weights import load_model, load_novelty
 from training.params import load_params
 
 EXAMPLE = (2, 1, 8 * STRIDE, 10 * STRIDE)  # (N, 1, H, W); a batch of 2, because the exporter treats 1 as a constant
@@ -27,11 +27,11 @@ def _write_graph(path: Path, opset: int) -> None:
     network, _ = load_model()
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height_32", "width_32"))
     torch.onnx.export(
-        with_export_modules(ServedSegmenter(network)),
+        with_export_modules(ServedModel(network, load_novelty())),
         (torch.zeros(EXAMPLE, dtype=torch.uint8),),
         path,
         input_names=[INPUT],
-        output_names=list(OUTPUTS),
+        output_names=[*OUTPUTS, NOVELTY],
         opset_version=opset,
         dynamo=True,
         external_data=False,

@@ -6,6 +6,7 @@ Validation, parity, export and service all compute this one function; nothing ou
 import torch
 from torch import Tensor, nn
 
+from training.network.novelty import Novelty, describe
 from training.network.segmenter import Segmenter
 
 MEAN = STD = 0.5 * 255  # as timm's tf_efficientnet_lite encoders were pretrained, by their configuration
@@ -38,7 +39,11 @@ class ServedSegmenter(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Segment a batch."""
-        logits = self.convolution(self.decoder(self.encoder(normalise(image))))  # (N, 4 · classes, H / 2, W / 2)
+        return self.segment(self.encoder(normalise(image)))
+
+    def segment(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Segment a batch whose features are known."""
+        logits = self.convolution(self.decoder(features))  # (N, 4 · classes, H / 2, W / 2)
         logits = logits.unflatten(1, (self.classes, -1))  # (N, classes, 4, H / 2, W / 2)
         background, types = logits[:, 0], logits[:, 1:]
         highest = types.amax(dim=1)  # (N, 4, H / 2, W / 2)
@@ -47,3 +52,20 @@ class ServedSegmenter(nn.Module):
         probability = torch.round(255 * torch.sigmoid(defect - background)).to(torch.uint8)
         defect_type = (1 + types.argmax(dim=1)).to(torch.uint8)
         return self.spread(probability), self.spread(defect_type)  # (N, 4, H / 2, W / 2) → (N, 1, H, W)
+
+
+class ServedModel(ServedSegmenter):
+    """All that a model answers: the segmentation, and how far the image lies from the training tiles'.
+
+    Shapes: image as ServedSegmenter's → probability, defect type and novelty (N, 1) float32.
+    """
+
+    def __init__(self, network: Segmenter, novelty: Novelty) -> None:
+        super().__init__(network)
+        self.novelty = novelty
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # one output more
+        """Segment a batch and measure its novelty."""
+        grey = normalise(image)
+        features = self.encoder(grey)
+        return *self.segment(features), self.novelty(describe(grey, features))

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from host.files import replacing, write_whole
 from training.errors import TrainingError
-from training.files import CONFIGURATION_FILE, WEIGHTS_FILE
+from training.files import CONFIGURATION_FILE, NOVELTY_FILE, WEIGHTS_FILE
+from training.network.novelty import Novelty, with_constants
 from training.network.segmenter import Segmenter, build_network
 from training.params import NetworkParams
 
@@ -66,3 +67,21 @@ def load_model() -> tuple[Segmenter, dict[str, Any]]:
             f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})"
         ) from None
     return network.eval(), configuration
+
+
+def save_novelty(novelty: Novelty) -> None:
+    """Write the constants of the served tensor `novelty`."""
+    save_tensors(novelty.state_dict(), NOVELTY_FILE, {"format": "pt"})
+
+
+def load_novelty() -> Novelty:
+    """Load the constants of the served tensor `novelty`.
+
+    Raises: TrainingError, when they are missing or damaged.
+    """
+    if not NOVELTY_FILE.is_file():
+        raise TrainingError(f"{NOVELTY_FILE} is missing: run `dvc repro novelty`, or `git checkout` it")
+    try:
+        return with_constants(load_file(NOVELTY_FILE))
+    except SafetensorError as error:
+        raise TrainingError(f"{NOVELTY_FILE} is damaged: run `dvc repro novelty` ({error})") from None

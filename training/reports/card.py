@@ -23,9 +23,10 @@ from training.evaluation.figures import Outcomes, measure, outcomes_at, types_of
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import USUAL_THRESHOLD
 from training.evaluation.outputs import name_of_test_part, read_metrics, read_operating_point
-from training.files import METRICS_FILE, PARITY_FILE, PRECISIONS_FILE, TEST_RESULTS_FILE
+from training.files import METRICS_FILE, NOVELTY_FIGURES_FILE, PARITY_FILE, PRECISIONS_FILE, TEST_RESULTS_FILE
 from training.params import Params
-from training.reports.figure_words import COUNTS, figure_text, flat, headline
+from training.reports.figure_words import COUNTS, TILE_WORDS, figure_text, flat, headline
+from training.reports.novelty import novelty_rows
 from training.reports.robustness import read_curves, robustness_rows
 from training.reports.templates import render
 
@@ -33,6 +34,7 @@ TEMPLATE = Path(__file__).with_name("card.md.j2")
 INPUTS = {
     METRICS_FILE: "evaluate",
     TEST_RESULTS_FILE: "evaluate",
+    NOVELTY_FIGURES_FILE: "novelty",
     PARITY_FILE: "export",
     PRECISIONS_FILE: "quantize",
 }
@@ -49,6 +51,7 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
     by_type = {name: measure(outcomes.take(outcomes.defect_type == name)) for name in types_of(outcomes)}
     doubtful = [] if params.data_load.table else doubtful_images()
     precisions = json.loads(PRECISIONS_FILE.read_text())
+    novelty = json.loads(NOVELTY_FIGURES_FILE.read_text())
     return render(
         TEMPLATE,
         types=params.data_load.types,
@@ -69,6 +72,10 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         by_type=by_type,
         weakest=min(by_type, key=lambda name: by_type[name]["dice_by_type"][name]),
         misses=misses(outcomes),
+        tiles=read_metrics()["tiles"],
+        tile_rows=tile_rows(read_metrics()["tiles"][name_of_test_part(params)]),
+        novelty=novelty,
+        novelty_rows=novelty_rows(novelty),
         robustness=robustness_rows(read_curves()),
         parity=json.loads(PARITY_FILE.read_text()),
         precisions=[name for name in precisions if name != "served"],
@@ -125,6 +132,16 @@ def figure_rows(columns: Sequence[Mapping[str, Any]], types: Sequence[str]) -> l
     ]
 
 
+def tile_rows(figures: Mapping[str, Any]) -> list[list[str]]:
+    """Return each figure by tile, with its interval where there is one. figures: as metrics.json has them."""
+    bounds = {name: f" ({ends['low']:.3f}–{ends['high']:.3f})" for name, ends in figures["interval"].items()}
+    return [
+        [words, figure_text(figures[name]) + bounds.get(name, "")]
+        for name, words in TILE_WORDS.items()
+        if name in figures
+    ]
+
+
 def misses(outcomes: Outcomes) -> dict[str, Any]:
     """Return how many defective images are missed, and the median size in pixels of missed and of found defects."""
     defective = outcomes.take(outcomes.defective)
@@ -148,6 +165,9 @@ def _precision_rows(found: Mapping[str, Any], params: Params) -> list[list[str]]
         "times as fast on one core": [str(found[name].get("speed_up", "–")) for name in names],
         "alarm score": [str(found[name]["operating_point"]["alarm_score"]) for name in names],
         "threshold": [str(found[name]["operating_point"]["threshold"]) for name in names],
+        "alarm score of tiles": [str(found[name]["tile_alarm_score"]) for name in names],
+        "limit of novelty": [str(found[name]["novelty_limit"]) for name in names],
+        "unfamiliar test images": [str(found[name]["unfamiliar"][name_of_test_part(params)]) for name in names],
     }
     words = {name: text for name, text in headline(params.data_load.types).items() if name in figures["fp32"]}
     rows |= {text: [figure_text(figures[name].get(figure)) for name in names] for figure, text in words.items()}

@@ -12,6 +12,30 @@ COUNTS = {
     "free.any_pixel": "Free images with a false alarm",
     "free.over_20_px": "Free images with a false alarm of more than 20 pixels",
 }
+TILE_WORDS = {
+    "defective_tiles": "tiles with a defect",
+    "found_tiles": "tiles with a defect that raise an alarm",
+    "found_share": "share of tiles with a defect that raise an alarm",
+    "sound_tiles": "tiles without a defect",
+    "false_alarms": "tiles without a defect that raise an alarm",
+    "false_alarm_share": "share of tiles without a defect that raise an alarm",
+    "auroc": "defective or not, AUROC",
+}
+OTHER_IMAGES = {  # what the novelty must catch
+    "noise": "noise",
+    "flat": "flat grey, or one grey running into another",
+    "text": "text",
+    "screenshots": "screenshots (drawn windows)",
+    "textures": "other textures",
+    "photographs": "photographs of other things",
+    "turned": "tiles turned by 90°",
+    "blurred": "tiles blurred with a Gaussian of σ 3",
+    "half_size": "tiles at half size",
+    "double_size": "tiles at double size",
+    "negative": "negatives of tiles",
+    "overexposed": "overexposed tiles: half of the pixels white",
+    "underexposed": "underexposed tiles: a mean grey value of 20",
+}
 SHORT = {  # for the heads of columns
     "dice_pooled": "Dice, pooled",
     "dice_type_mean": "mean of types",

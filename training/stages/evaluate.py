@@ -8,7 +8,7 @@ import sys
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.image_results import result_of, write_results
-from training.evaluation.operating_point import choose_operating_point
+from training.evaluation.operating_point import choose_operating_point, choose_tile_alarm_score
 from training.evaluation.outputs import write_outputs
 from training.evaluation.predict import predict
 from training.files import TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE
@@ -30,10 +30,11 @@ def main() -> None:
     validation = [result_of(p) for p in predict(segmenter, load_part("validation", params), description="validation")]
     write_results(validation, VALIDATION_RESULTS_FILE)
     point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
+    tile_alarm_score = choose_tile_alarm_score(validation, params.evaluate.false_alarm_rate)
     predictions = list(predict(segmenter, load_part("test", params), description="test"))
     results = [result_of(prediction) for prediction in predictions]
     write_results(results, TEST_RESULTS_FILE)
-    write_outputs(predictions, results, point, params)
+    write_outputs(predictions, results, point, tile_alarm_score, params)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from training.evaluation.outputs import read_operating_point
 from training.files import EXPORT_FOLDER, GRAPH_FILES, PARITY_FILE
 from training.graphs.onnx_export import export_graph
 from training.graphs.parity import measure_parity, refuse_too_far
-from training.network.served import ServedSegmenter
-from training.network.weights import load_model
+from training.network.served import ServedModel
+from training.network.weights import load_model, load_novelty
 from training.packages import check_packages
 from training.params import load_params
 from training.pipeline import refuse_damaged_inputs
@@ -35,7 +35,7 @@ def main() -> None:
         graph = export_graph(path, timeout_s=params.export.shape_solver_timeout_s)
         onnx.checker.check_model(graph, full_check=True)
         onnx.save(graph, path)
-        parity = measure_parity(ServedSegmenter(network), path, load_part("test", params), point)
+        parity = measure_parity(ServedModel(network, load_novelty()), path, load_part("test", params), point)
         figures = asdict(parity) | {"dice_difference": parity.dice_difference}
         write_whole(PARITY_FILE, json.dumps(figures, indent=2) + "\n")
         refuse_too_far(parity, params.export)

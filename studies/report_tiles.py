@@ -1,0 +1,52 @@
+"""What the report says beside its figures of images: one verdict per tile, and what the novelty catches."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.evaluation.figures import Outcomes
+from training.evaluation.image_results import read_results
+from training.evaluation.novelty import total
+from training.evaluation.operating_point import choose_tile_alarm_score
+from training.evaluation.tile_figures import TileOutcomes, join_tiles, judge_tiles, measure_tiles, tile_intervals
+from training.reports.figure_words import TILE_WORDS, figure_text
+
+NOVELTY = "novelty.json"
+
+
+def by_tile(outcomes: Mapping[Path, Outcomes], rate: float, *, samples: int, seed: int) -> dict[str, Any]:
+    """Judge the tiles of each fold by the alarm score that its validation tiles give, and measure all of them together.
+
+    outcomes: of the test images of each run, by its folder. rate: evaluate.false_alarm_rate. samples, seed: of the
+    bootstrap.
+    """
+    scores = {folder: choose_tile_alarm_score(read_results(folder / "validation.csv"), rate) for folder in outcomes}
+    judged = {folder: judge_tiles(found, scores[folder]) for folder, found in outcomes.items()}
+    return {
+        "all": _with_intervals(join_tiles(list(judged.values())), samples, seed),
+        "folds": {f.name: {"alarm_score": scores[f], **measure_tiles(tiles)} for f, tiles in judged.items()},
+    }
+
+
+def _with_intervals(tiles: TileOutcomes, samples: int, seed: int) -> dict[str, Any]:
+    bounds = tile_intervals(tiles, samples=samples, seed=seed)
+    return {name: {"value": value, "interval": bounds[name]} for name, value in measure_tiles(tiles).items()}
+
+
+def novelty_of(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return what the novelty catches in the runs that measured it, each by its folder's name and all together."""
+    measured = [folder for folder in folders if (folder / NOVELTY).is_file()]
+    figures = {folder.name: json.loads((folder / NOVELTY).read_text()) for folder in measured}
+    return {"all": total(list(figures.values())), "folds": figures}
+
+
+def tile_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """Return each figure by tile with its interval. found: what `by_tile` returned."""
+    rows = []
+    for name, words in TILE_WORDS.items():
+        figure = found["all"][name]
+        low, high = (figure_text(bound) for bound in figure["interval"])
+        shown = figure_text(figure["value"])
+        rows.append([words, shown if isinstance(figure["value"], int) else f"**{shown}** ({low}–{high})"])
+    return rows
