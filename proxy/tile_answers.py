@@ -1,6 +1,5 @@
 """The answers to a tile's images → one verdict. A function of the single answers, whatever their order."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from proxy.mask_formats import MASKS
 from proxy.problems import document_of
 from proxy.report import Report, describe_tile_model, figures
 from proxy.served_model import ServedModel
+from tiles.operating_point import tile_score
 
 
 class ImageFacts(NamedTuple):
@@ -58,7 +58,7 @@ def of_problem(file: str | None, error: ProxyError) -> ImageAnswer:
 def judge(images: Sequence[ImageFacts], model: ServedModel, tile_alarm_score: float | None) -> TileVerdict:
     """Judge a tile by the mean score of its images. tile_alarm_score: instead of the model's."""
     alarm_score = model.tile_alarm_score if tile_alarm_score is None else tile_alarm_score
-    score = round(math.fsum(each.score for each in images) / len(images), 4)
+    score = tile_score(each.score for each in images)
     pixels = {name: sum(each.type_pixels[name] for each in images) for name in model.defect_types}
     return TileVerdict(
         verdict=verdict_of(score, alarm_score, model.tile_review_score),
