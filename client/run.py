@@ -3,7 +3,8 @@
 photograph ─ journal ─▶ an answer of an earlier run ─┐
            └ service ─▶ a new answer ────────────────┴▶ mask, overlay ▶ journal ▶ a row
 
-Files are read, drawn and written in threads: a folder may lie on another machine, and the service should not wait for it.
+Files are read, drawn and written in threads: a folder may lie on another machine, for which the service should not
+wait.
 """
 
 import asyncio
