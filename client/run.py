@@ -2,6 +2,9 @@
 
 photograph ─ journal ─▶ an answer of an earlier run ─┐
            └ service ─▶ a new answer ────────────────┴▶ mask, overlay ▶ journal ▶ a row
+
+Files are read, drawn and written in threads: a folder may lie on another machine, for which the service should not
+wait.
 """
 
 import asyncio
@@ -72,7 +75,7 @@ class Run:
 
     async def _outcome(self, photograph: Photograph) -> Outcome:
         try:
-            content = photograph.path.read_bytes()
+            content = await asyncio.to_thread(photograph.path.read_bytes)
         except OSError as error:
             return unanswered(photograph, f"it cannot be read: {error.strerror}")
         if not content:
@@ -98,7 +101,7 @@ class Run:
         mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
         if sent or not self._has_pictures(photograph.name, key, mask, overlay):
             try:
-                self._draw(content, analysis, mask, overlay)
+                await asyncio.to_thread(self._draw, content, analysis, mask, overlay)
             except (ValueError, _UnreadableError) as error:
                 return unanswered(photograph, f"it was answered, but cannot be drawn: {error}", sent=sent)
             self.journal.add(key, photograph.name, answer=entry["answer"])

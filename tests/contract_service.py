@@ -55,6 +55,7 @@ class ContractService:
         self.url = f"http://127.0.0.1:{self.port}"
         self.posts = []  # of each POST: (SHA-256 of its body, its query)
         self.headers = []  # of each POST
+        self.descriptions = 0  # how often it was asked for its model
         self.at_once = self.most_at_once = 0
         self.refusals = []  # (status, title, Retry-After or None), used up by the next POSTs
         self.model = dict(MODEL)
@@ -108,6 +109,7 @@ class ContractService:
         return web.Response(text="<html>")
 
     async def ready(self, _request):
+        self.descriptions += 1
         return web.json_response({"status": "ready", "model": self.model})
 
     async def analyze(self, request):

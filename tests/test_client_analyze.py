@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -421,6 +422,20 @@ def test_files_and_several_folders_are_named_below_the_folder_that_they_share(an
     _, rows, _ = analyze(sources=(photos / "line 0", photos / "line 1/tile1_exp0.png"))
 
     assert ["line 0/tile0_exp0.png", "line 0/tile0_exp1.png", "line 1/tile1_exp0.png"] == list(rows)
+
+
+def test_a_file_may_have_any_name(analyze, photos, tmp_path):
+    names = ["Grün, 7.png", "=1+1.png", "a b\n.png", os.fsdecode(b"\xff.png")]
+    for name in names:
+        (photos / name).write_bytes(png(sound()))
+
+    status, _, _ = analyze("--pattern", "[!t]*")
+
+    assert 0 == status
+    for name in names:
+        assert (tmp_path / f"out/masks/{name}.png").exists()
+    assert {"Grün, 7.png", "=1+1.png", "a b\n.png", "\\udcff.png"} == table(tmp_path / "out/results.csv", "file").keys()
+    assert "0 were sent now" in analyze("--pattern", "[!t]*")[2]
 
 
 def test_a_pattern_chooses_files(analyze):

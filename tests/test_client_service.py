@@ -171,7 +171,6 @@ def test_corrupt_files_among_many_are_named_and_the_others_answered(url, tmp_pat
     assert (1, 60) == (status, len(rows))
     assert ["900.jpg", "901.jpg", "902.png"] == [name for name, row in rows.items() if row["status"] == "failed"]
     assert all(f"{name}: " in said for name in ("900.jpg", "901.jpg", "902.png"))
-    assert "57 answered" not in said
     assert "60 were sent now" in said
     assert 1 == main(["analyze", str(photos), "--out", str(tmp_path / "out"), "--url", url])
     assert "0 were sent now" in capsys.readouterr().err
