@@ -26,7 +26,14 @@ const table = new Table(choose);
 
 function take(found) {
   if (!found.length) return;
-  const added = found.map(({ file, folder, truth }) => ({ file, folder, truth, name: file.name, state: "waiting", answer: null }));
+  const added = found.map(({ file, folder, truth }) => ({
+    file,
+    folder,
+    truth,
+    name: file.name,
+    state: "waiting",
+    answer: null,
+  }));
   items.push(...added);
   table.add(added);
   queue.add(added);
@@ -38,7 +45,11 @@ function take(found) {
 function changed(item) {
   table.changed(item);
   if (item.state === "done" && !told) tellModel(item.answer.model); // where a front proxy hides whether it is ready
-  if (item.state === "done") readPicture(item.file, item.answer).then((read) => drawThumb(item, read.source), () => {});
+  if (item.state === "done")
+    readPicture(item.file, item.answer).then(
+      (read) => drawThumb(item, read.source),
+      () => {},
+    );
   if (item === view.item && ["done", "failed"].includes(item.state)) view.show(item);
   report();
 }
@@ -64,7 +75,9 @@ function report() {
   const count = (...states) => items.filter((item) => states.includes(item.state)).length;
   const [left, done, failed] = [count("waiting", "running"), count("done"), count("failed")];
   const defective = items.filter((item) => verdictOf(item) === "defect").length;
-  const words = [`${done} analysed, ${defective} with a defect`, failed && `${failed} failed`].filter(Boolean).join("; ");
+  const words = [`${done} analysed, ${defective} with a defect`, failed && `${failed} failed`]
+    .filter(Boolean)
+    .join("; ");
   $("status").textContent = left ? `Analysing… ${done + failed} of ${items.length}` : words;
   $("progress").hidden = !left;
   Object.assign($("progress"), { max: items.length, value: done + failed });
@@ -77,7 +90,9 @@ function tellHealth({ reachable, model, reason }) {
   $("away").hidden = reachable;
   const waiting = items.filter(({ state }) => state === "waiting" || state === "running").length;
   const wait = waiting ? ` ${plural(waiting, "image")} will be analysed when it is back.` : "";
-  $("away-text").textContent = reachable ? "" : `The service could not be reached${reason ? ` (${reason})` : ""}. The page tries again every two seconds.${wait}`;
+  $("away-text").textContent = reachable
+    ? ""
+    : `The service could not be reached${reason ? ` (${reason})` : ""}. The page tries again every two seconds.${wait}`;
 }
 
 let told = null;

@@ -7,7 +7,9 @@ let stream = null;
 export function listenToCamera(photograph, take) {
   const dialog = $("camera-dialog");
   $("camera").addEventListener("click", () => (navigator.mediaDevices ? open(dialog) : photograph.click()));
-  $("camera-take").addEventListener("click", async () => take([{ file: await photographOf($("camera-video")), folder: "" }]));
+  $("camera-take").addEventListener("click", async () =>
+    take([{ file: await photographOf($("camera-video")), folder: "" }]),
+  );
   $("camera-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", close);
 }
@@ -17,14 +19,17 @@ async function open(dialog) {
   $("camera-take").disabled = true;
   dialog.showModal();
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "environment", width: { ideal: 1920 } },
+    });
     if (!dialog.open) return close();
     $("camera-video").srcObject = stream;
     await $("camera-video").play();
     $("camera-take").disabled = false;
     $("camera-note").textContent = "Hold the part in front of the camera, as in the training images.";
   } catch (error) {
-    $("camera-note").textContent = `The camera cannot be used (${error.name}). Allow it for this page, or choose a file.`;
+    $("camera-note").textContent =
+      `The camera cannot be used (${error.name}). Allow it for this page, or choose a file.`;
   }
 }
 

@@ -30,10 +30,18 @@ export function outlineOf(mask, width, height) {
   const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
   const path = new Path2D();
   for (let y = 0; y <= height; y++) {
-    runs(width, (x) => inside(x, y) !== inside(x, y - 1), (from, to) => (path.moveTo(from, y), path.lineTo(to, y)));
+    runs(
+      width,
+      (x) => inside(x, y) !== inside(x, y - 1),
+      (from, to) => (path.moveTo(from, y), path.lineTo(to, y)),
+    );
   }
   for (let x = 0; x <= width; x++) {
-    runs(height, (y) => inside(x, y) !== inside(x - 1, y), (from, to) => (path.moveTo(x, from), path.lineTo(x, to)));
+    runs(
+      height,
+      (y) => inside(x, y) !== inside(x - 1, y),
+      (from, to) => (path.moveTo(x, from), path.lineTo(x, to)),
+    );
   }
   return path;
 }

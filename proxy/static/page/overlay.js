@@ -12,6 +12,11 @@ export async function overlayOf(item, layers = null) {
   const scale = Math.max(1, Math.ceil(SMALL / Math.max(width, height)));
   const canvas = new OffscreenCanvas(width * scale, height * scale);
   const at = { scale, x: 0, y: 0, ratio: 1 };
-  paint(canvas.getContext("2d"), at, { ...drawn, picture: image.source, truth: null }, { marks: "outline", opacity: 1, wipe: 0 });
+  paint(
+    canvas.getContext("2d"),
+    at,
+    { ...drawn, picture: image.source, truth: null },
+    { marks: "outline", opacity: 1, wipe: 0 },
+  );
   return canvas.convertToBlob({ type: "image/png" });
 }

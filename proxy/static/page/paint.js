@@ -45,7 +45,10 @@ function paintMarks(context, at, layers, { marks, opacity }) {
 // A line as thick on the screen at every scale, on a darker one, so that it shows on light and dark ground.
 function stroke(context, { scale, ratio }, path, colour) {
   context.lineCap = "square";
-  for (const [thickness, style] of [[3.5, DARK], [1.75, colour]]) {
+  for (const [thickness, style] of [
+    [3.5, DARK],
+    [1.75, colour],
+  ]) {
     context.lineWidth = (thickness * ratio) / scale;
     context.strokeStyle = style;
     context.stroke(path);
@@ -54,7 +57,8 @@ function stroke(context, { scale, ratio }, path, colour) {
 
 function paintLabels(context, at, { defects, highlighted }) {
   context.setTransform(1, 0, 0, 1, 0, 0);
-  if (defects.length <= MOST_LABELS) for (const defect of defects) if (defect !== highlighted) paintLabel(context, at, defect, CSS_RED, "#fff");
+  if (defects.length <= MOST_LABELS)
+    for (const defect of defects) if (defect !== highlighted) paintLabel(context, at, defect, CSS_RED, "#fff");
   if (!highlighted) return;
   const { left, top, width, height } = frameOf(highlighted.box, at);
   context.lineWidth = 2 * at.ratio;
@@ -65,7 +69,12 @@ function paintLabels(context, at, { defects, highlighted }) {
 
 function frameOf({ x, y, width, height }, { scale, x: x0, y: y0, ratio }) {
   const room = 5 * ratio;
-  return { left: (x - x0) * scale - room, top: (y - y0) * scale - room, width: width * scale + 2 * room, height: height * scale + 2 * room };
+  return {
+    left: (x - x0) * scale - room,
+    top: (y - y0) * scale - room,
+    width: width * scale + 2 * room,
+    height: height * scale + 2 * room,
+  };
 }
 
 function paintLabel(context, at, { type, score, box }, ground, ink) {

@@ -8,13 +8,21 @@ const $ = (id) => document.getElementById(id);
 // answer: the item's own, or the one at another operating point
 export function writePanel(item, answer) {
   const { problem } = item;
-  $("verdict").replaceChildren(...badgesOf({ ...item, answer }), ...(answer?.type ? [" ", badge("type", answer.type)] : []));
+  $("verdict").replaceChildren(
+    ...badgesOf({ ...item, answer }),
+    ...(answer?.type ? [" ", badge("type", answer.type)] : []),
+  );
   $("answer").hidden = !answer;
   $("again").hidden = !problem;
   $("detail").hidden = !problem;
-  $("detail").textContent = problem ? [`${problem.title}. ${problem.detail}`, problem.requestId && `Request ${problem.requestId}`].filter(Boolean).join(". ") : "";
+  $("detail").textContent = problem
+    ? [`${problem.title}. ${problem.detail}`, problem.requestId && `Request ${problem.requestId}`]
+        .filter(Boolean)
+        .join(". ")
+    : "";
   $("warnings").replaceChildren(...(answer?.warnings ?? []).map(({ detail }) => element("li", detail)));
-  if (answer) $("facts").replaceChildren(...Object.entries(factsOf(item, answer)).map(([name, text]) => factOf(name, text)));
+  if (answer)
+    $("facts").replaceChildren(...Object.entries(factsOf(item, answer)).map(([name, text]) => factOf(name, text)));
 }
 
 function factsOf({ truth }, answer) {
@@ -25,7 +33,9 @@ function factsOf({ truth }, answer) {
     Threshold: digits(answer.threshold).toFixed(4),
     "Image size": `${width} × ${height} px`,
     ...(truth && { "True type": truth.type ?? "none" }),
-    ...(novelty != null && { Novelty: novelty.toPrecision(3) + (model.novelty_limit ? ` (unfamiliar above ${model.novelty_limit})` : "") }),
+    ...(novelty != null && {
+      Novelty: novelty.toPrecision(3) + (model.novelty_limit ? ` (unfamiliar above ${model.novelty_limit})` : ""),
+    }),
     Model: modelWords(model),
   };
 }
@@ -44,7 +54,11 @@ export function writeDefects(defects, { onJump, onHighlight }) {
     ...defects.map((defect) => {
       const button = element("button", "");
       button.type = "button";
-      button.append(element("span", defect.type), element("span", score(defect.score)), element("span", pixels(defect.area)));
+      button.append(
+        element("span", defect.type),
+        element("span", score(defect.score)),
+        element("span", pixels(defect.area)),
+      );
       button.ariaLabel = `${defect.type}, score ${score(defect.score)}, ${pixels(defect.area)}: show it`;
       button.addEventListener("click", () => onJump(defect));
       for (const type of ["pointerenter", "focus"]) button.addEventListener(type, () => onHighlight(defect));

@@ -41,7 +41,8 @@ export function drawThumb({ row, answer }, picture) {
   canvas.height = Math.max(1, Math.round(height * scale));
   const context = canvas.getContext("2d");
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  if (answer.defect_pixels) context.drawImage(fillOf(maskOfRle(answer.rle), width, height, RED), 0, 0, canvas.width, canvas.height);
+  if (answer.defect_pixels)
+    context.drawImage(fillOf(maskOfRle(answer.rle), width, height, RED), 0, 0, canvas.width, canvas.height);
 }
 
 export function rowOfTile(name, { verdict, score: mean, alarm, failed, count }) {

@@ -29,6 +29,8 @@ function cardOf(sample, take) {
 }
 
 async function fetchSample({ name, type }) {
-  const [photo, mask] = await Promise.all(["jpg", "png"].map((kind) => fetch(`${FOLDER}/${name}.${kind}`).then((it) => it.blob())));
+  const [photo, mask] = await Promise.all(
+    ["jpg", "png"].map((kind) => fetch(`${FOLDER}/${name}.${kind}`).then((it) => it.blob())),
+  );
   return { file: new File([photo], `${name}.jpg`, { type: "image/jpeg" }), folder: "samples", truth: { type, mask } };
 }

@@ -31,7 +31,10 @@ async function ask(file, accept, query) {
   body.append("image", file, file.name);
   const address = `analyze?${new URLSearchParams(query)}`;
   const response = await fetch(address, { method: "POST", body, headers: { Accept: accept } }).catch(() => {
-    throw new Problem(0, { title: "No answer", detail: "The service could not be reached, or the file could not be read" });
+    throw new Problem(0, {
+      title: "No answer",
+      detail: "The service could not be reached, or the file could not be read",
+    });
   });
   if (response.ok) return response;
   const retryAfter = Number(response.headers.get("Retry-After")) || null;

@@ -19,7 +19,8 @@ export class Stage {
     canvas.addEventListener("dblclick", (event) => this.zoom(STEP * STEP, ...this.#place(event)));
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const type of ["pointerup", "pointercancel"]) canvas.addEventListener(type, (event) => this.#pointers.delete(event.pointerId));
+    for (const type of ["pointerup", "pointercancel"])
+      canvas.addEventListener(type, (event) => this.#pointers.delete(event.pointerId));
   }
 
   // The scale at which the whole picture is seen.
@@ -67,7 +68,8 @@ export class Stage {
 
   // Put a point of the picture into the middle; a picture that fits stays whole.
   #look(scale, x, y) {
-    const centred = (at, length, room) => (length <= room ? length / 2 : Math.min(Math.max(at, room / 2), length - room / 2));
+    const centred = (at, length, room) =>
+      length <= room ? length / 2 : Math.min(Math.max(at, room / 2), length - room / 2);
     const [across, down] = [this.canvas.width / scale, this.canvas.height / scale];
     this.scale = scale;
     this.x = centred(x, this.width, across) - across / 2;
@@ -101,7 +103,12 @@ export class Stage {
   }
 
   #key(event) {
-    const act = { "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP), 0: () => this.fit() }[event.key];
+    const act = {
+      "+": () => this.zoom(STEP),
+      "=": () => this.zoom(STEP),
+      "-": () => this.zoom(1 / STEP),
+      0: () => this.fit(),
+    }[event.key];
     const arrow = this.zoomed && ARROWS[event.key];
     if (event.ctrlKey || event.metaKey || !(act || arrow)) return;
     event.preventDefault();

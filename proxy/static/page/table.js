@@ -42,7 +42,11 @@ export class Table {
   rows() {
     if (!this.grouped) return [...this.#shown];
     const tiles = this.#tiles(this.#items); // the verdict counts all images of a tile, shown or not
-    return this.#shown.map((item) => ({ ...item, tile: this.#tileOf(item), judged: tiles.get(this.#tileOf(item)).judged }));
+    return this.#shown.map((item) => ({
+      ...item,
+      tile: this.#tileOf(item),
+      judged: tiles.get(this.#tileOf(item)).judged,
+    }));
   }
 
   add(items) {
@@ -73,7 +77,9 @@ export class Table {
 
   arrange() {
     $("pattern-label").hidden = $("group").value !== "pattern";
-    const groups = this.grouped ? this.#tileGroups() : [{ rows: this.#sorted(this.#items.filter((item) => this.#passes(item))) }];
+    const groups = this.grouped
+      ? this.#tileGroups()
+      : [{ rows: this.#sorted(this.#items.filter((item) => this.#passes(item))) }];
     this.#shown = groups.flatMap(({ rows }) => rows);
     for (const body of $("table").querySelectorAll("tbody")) body.remove();
     $("table").append(...groups.map(bodyOf));
@@ -81,12 +87,15 @@ export class Table {
   }
 
   #later() {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      const began = performance.now();
-      this.arrange();
-      this.#cost_ms = performance.now() - began;
-    }, Math.max(TOGETHER_MS, SHARE * this.#cost_ms));
+    this.#timer ??= setTimeout(
+      () => {
+        this.#timer = null;
+        const began = performance.now();
+        this.arrange();
+        this.#cost_ms = performance.now() - began;
+      },
+      Math.max(TOGETHER_MS, SHARE * this.#cost_ms),
+    );
   }
 
   #sortBy(key) {
@@ -122,8 +131,14 @@ export class Table {
   }
 
   #tileGroups() {
-    const groups = [...this.#tiles(this.#items).values()].map((tile) => ({ ...tile, rows: tile.items.filter((item) => this.#passes(item)) }));
-    const sorted = this.#sorted(groups.filter(({ rows }) => rows.length), ({ name, judged }) => ({ name, ...judged }));
+    const groups = [...this.#tiles(this.#items).values()].map((tile) => ({
+      ...tile,
+      rows: tile.items.filter((item) => this.#passes(item)),
+    }));
+    const sorted = this.#sorted(
+      groups.filter(({ rows }) => rows.length),
+      ({ name, judged }) => ({ name, ...judged }),
+    );
     return sorted.map((tile) => ({ ...tile, rows: this.#sorted(tile.rows) }));
   }
 
@@ -135,15 +150,21 @@ export class Table {
     const { value } = $("show");
     const verdict = verdictOf(item);
     const unfamiliar = item.answer?.familiar === false;
-    const words = [item.name, item.folder, item.answer?.type ?? "", this.grouped ? this.#tileOf(item) : ""].join(" ").toLowerCase();
-    return (value === "" || value === verdict || (value === "unfamiliar" && unfamiliar)) && words.includes($("search").value.trim().toLowerCase());
+    const words = [item.name, item.folder, item.answer?.type ?? "", this.grouped ? this.#tileOf(item) : ""]
+      .join(" ")
+      .toLowerCase();
+    return (
+      (value === "" || value === verdict || (value === "unfamiliar" && unfamiliar)) &&
+      words.includes($("search").value.trim().toLowerCase())
+    );
   }
 
   #tell(groups) {
     const images = plural(this.#items.length, "image");
     const hidden = this.#shown.length < this.#items.length ? `${this.#shown.length} of ${images} shown` : images;
     const defective = groups.filter(({ judged }) => judged?.verdict === "defect").length;
-    $("shown").textContent = hidden + (this.grouped ? `; ${plural(groups.length, "tile")}, ${defective} with a defect` : "");
+    $("shown").textContent =
+      hidden + (this.grouped ? `; ${plural(groups.length, "tile")}, ${defective} with a defect` : "");
   }
 }
 

@@ -23,7 +23,14 @@ export function judge(items, limits) {
   const score = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
   const alarm = limits.tile_alarm_score ?? answers[0].model.alarm_score;
   const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
-  return { ...found, score, alarm, area, type: commonest(answers), verdict: verdictAt(score, alarm, limits.tile_review_score) };
+  return {
+    ...found,
+    score,
+    alarm,
+    area,
+    type: commonest(answers),
+    verdict: verdictAt(score, alarm, limits.tile_review_score),
+  };
 }
 
 function verdictAt(score, alarm, review) {
@@ -33,7 +40,8 @@ function verdictAt(score, alarm, review) {
 
 function commonest(answers) {
   const sums = {};
-  for (const { types } of answers) for (const [type, count] of Object.entries(types)) sums[type] = (sums[type] ?? 0) + count;
+  for (const { types } of answers)
+    for (const [type, count] of Object.entries(types)) sums[type] = (sums[type] ?? 0) + count;
   const [type, count] = Object.entries(sums).reduce((best, each) => (each[1] > best[1] ? each : best), [null, 0]);
   return count ? type : null;
 }

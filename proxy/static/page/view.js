@@ -18,8 +18,15 @@ export class View {
 
   constructor() {
     this.stage = new Stage($("stage"), { paint: (context, at) => this.#paint(context, at), tell: tellZoom });
-    this.exploring = new Exploring({ onMask: (mask) => this.#remark(mask, []), onAnswer: (answer) => this.#write(answer) });
-    const zooms = { "zoom-in": () => this.stage.zoom(ZOOM), "zoom-out": () => this.stage.zoom(1 / ZOOM), "zoom-fit": () => this.stage.fit() };
+    this.exploring = new Exploring({
+      onMask: (mask) => this.#remark(mask, []),
+      onAnswer: (answer) => this.#write(answer),
+    });
+    const zooms = {
+      "zoom-in": () => this.stage.zoom(ZOOM),
+      "zoom-out": () => this.stage.zoom(1 / ZOOM),
+      "zoom-fit": () => this.stage.fit(),
+    };
     for (const [id, act] of Object.entries(zooms)) $(id).addEventListener("click", act);
     for (const id of ["opacity", "wipe", "truth"]) $(id).addEventListener("input", () => this.stage.redraw());
     $("contrast").addEventListener("input", () => this.#setContrast());
@@ -83,7 +90,9 @@ export class View {
   // Write an answer's words; the item's own, or one at another operating point.
   #write(answer) {
     writePanel(this.item, answer);
-    const words = answer ? `${answer.defective ? `Defect: ${answer.type}` : "No defect"}, ${answer.defect_pixels} pixels marked` : "";
+    const words = answer
+      ? `${answer.defective ? `Defect: ${answer.type}` : "No defect"}, ${answer.defect_pixels} pixels marked`
+      : "";
     $("stage").ariaLabel = `${this.item.name}. ${words}. The keys + and − zoom, the arrows move.`;
     writeDefects(answer?.defects ?? [], {
       onJump: (defect) => this.stage.jump(defect.box),
@@ -116,9 +125,24 @@ export async function layersOf({ file, answer, truth }) {
   const image = await readAnyPicture(file, answer);
   const { width, height } = image.source;
   const mask = answer ? maskOfRle(answer.rle) : new Uint8Array(width * height);
-  const known = truth && outlineOf((await readGrey(truth.mask)).map((grey) => (grey > 127 ? 1 : 0)), width, height);
+  const known =
+    truth &&
+    outlineOf(
+      (await readGrey(truth.mask)).map((grey) => (grey > 127 ? 1 : 0)),
+      width,
+      height,
+    );
   const marks = marksOf(mask, width, height);
-  return { width, height, image, picture: image.shown, truth: known, ...marks, defects: answer?.defects ?? [], highlighted: null };
+  return {
+    width,
+    height,
+    image,
+    picture: image.shown,
+    truth: known,
+    ...marks,
+    defects: answer?.defects ?? [],
+    highlighted: null,
+  };
 }
 
 function marksOf(mask, width, height) {

@@ -1,6 +1,13 @@
 // How values are written, in one place.
 
-export const VERDICTS = { defect: "Defect", review: "Review", ok: "OK", failed: "Failed", running: "Analysing…", waiting: "Waiting" };
+export const VERDICTS = {
+  defect: "Defect",
+  review: "Review",
+  ok: "OK",
+  failed: "Failed",
+  running: "Analysing…",
+  waiting: "Waiting",
+};
 
 // An item's verdict while it has none is its state.
 export function verdictOf(item) {
