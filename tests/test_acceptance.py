@@ -55,7 +55,9 @@ def test_quality_counts_both_parts_at_the_point_that_validation_chose(graphs):
 
 def test_figures_tell_each_part_and_the_operating_point(graphs):
     figures = measure_quality(graphs / "plain.onnx", parts(grey=200), 0.0).figures()
-    assert {"operating_point", "validation", "test"} == figures.keys()
+    chosen = {"operating_point", "tile_alarm_score", "novelty_limit", "unfamiliar"}
+    assert chosen | {"validation", "test"} == figures.keys()
+    assert {"validation": 0, "test": 0} == figures["unfamiliar"]  # dark, too
     assert 1.0 == figures["test"]["auroc"]
     assert 0 == figures["test"]["free"]["any_pixel"]
     assert figures["validation"]["dice_pooled"] != figures["test"]["dice_pooled"]

@@ -33,6 +33,7 @@ from training.dataset import doubtful
 from training.dataset.doubtful import doubtful_images
 from training.dataset.published import write_dataset
 from training.errors import ArchiveError, DatasetError, EvaluationError, StudyError
+from training.evaluation import other_images
 from training.evaluation.figures import measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.perturbations import PERTURBATIONS
@@ -65,6 +66,7 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         without_model_hub(patch, folder)
+        patch.setattr(other_images, "EACH", 2)
         patch.setattr(baseline, "RECIPE", replace(Recipe(), epochs=1))
         patch.setenv("MTD_ARCHIVE", str(write_zip(folder / "tiles.zip", members)))
         write_knobs(folder / "params.yaml", **KNOBS)
@@ -114,6 +116,15 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
 def test_a_run_keeps_all_that_it_comes_from(project):
     found = json.loads((project / "studies/tables/honest-2/run.json").read_text())
     assert {"train", "seed", "split", *CIRCUMSTANCES} <= found.keys()
+
+
+def test_each_run_of_our_recipe_keeps_what_the_novelty_catches(project):
+    figures = {name: json.loads((project / f"studies/tables/honest-{name}/novelty.json").read_text()) for name in "012"}
+    report.main()
+    told = json.loads((project / "studies/tables/metrics.json").read_text())["honest"]["novelty"]
+    assert figures == {name.removeprefix("honest-"): found for name, found in told["folds"].items()}
+    assert len(list(SAMPLE_TILES.rglob("*.jpg"))) == told["all"]["test"]["images"]
+    assert 6 == told["all"]["others"]["noise"]["images"]
 
 
 def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):

@@ -12,13 +12,14 @@ from training_data import ROOT, params_with, sample_names, write_knobs, write_pr
 
 from tiles import DEFECT_TYPES
 from training.errors import DatasetError, EvaluationError, TrainingError
+from training.evaluation import other_images
 from training.evaluation.figures import Outcomes
 from training.evaluation.perturbations import PERTURBATIONS
 from training.network.segmenter import build_network
 from training.network.weights import save_model
 from training.reports.card import figure_rows, misses, multiply_adds
 from training.reports.figure_words import flat
-from training.stages import evaluate, model_card, robustness
+from training.stages import evaluate, model_card, novelty, robustness
 
 PARTS = {
     "train": [sample_names(name)[0] for name in ("Crack", "Free")],
@@ -36,6 +37,7 @@ PARITY = {
     "differing_mask_pixels": 3.25e-08,
     "differing_type_pixels": 0.0,
     "grey_levels": 1,
+    "novelty": 2e-06,
     "dice_torch": 0.812345,
     "dice_onnxruntime": 0.812346,
     "dice_difference": 1e-06,
@@ -46,6 +48,9 @@ PRECISIONS = {
         name: {
             "bytes": size,
             "operating_point": {"threshold": 80, "alarm_score": alarm_score},
+            "tile_alarm_score": 0.25,
+            "novelty_limit": 2.75,
+            "unfamiliar": {"validation": 1, "test": 3},
             "test": {
                 "dice_pooled": dice,
                 "dice_by_type": {"Crack": dice},
@@ -82,6 +87,7 @@ def write_inputs(folder):
     save_model(build_network(params.train), configuration)
     evaluate.main()
     robustness.main()
+    novelty.main()
     (folder / "export").mkdir()
     (folder / "export/parity.json").write_text(json.dumps(PARITY))
     (folder / "export/precisions.json").write_text(json.dumps(PRECISIONS))
@@ -92,7 +98,8 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (evaluate, robustness, model_card):
+        patch.setattr(other_images, "EACH", 2)
+        for stage in (evaluate, robustness, novelty, model_card):
             patch.setattr(stage, "check_packages", dict)  # tested by itself
         write_inputs(folder)
         model_card.main()

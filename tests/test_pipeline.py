@@ -25,6 +25,7 @@ STAGES = (
     "train",
     "evaluate",
     "robustness",
+    "novelty",
     "export",
     "quantize",
     "model_card",

@@ -18,6 +18,8 @@ from training.graphs.signature import parse_config
 PARAMETERS = {"model.threshold": "88", "model.types": "Blowhole,Break,Crack,Fray,Uneven"}
 QUALITY = {
     "operating_point": {"threshold": 88, "alarm_score": 0.52},
+    "tile_alarm_score": 0.31,
+    "novelty_limit": 2.5,
     "test": {
         "dice_pooled": 0.88812,
         "dice_type_mean": 0.7,
@@ -63,6 +65,8 @@ def test_the_parameters_tell_precision_operating_point_origin_and_figures():
         "model.precision": "int8",
         "model.threshold": "88",
         "model.alarm_score": "0.52",
+        "model.tile_alarm_score": "0.31",
+        "model.novelty_limit": "2.5",
         "model.commit": "c0ffee",
         "model.commit_dirty": "false",
         "model.data_digest": "d1ge57",

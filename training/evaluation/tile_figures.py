@@ -47,8 +47,8 @@ def judge_tiles(outcomes: Outcomes, alarm_score: float) -> TileOutcomes:
         if defective or (images.defect_type == FREE).all():
             score = tile_score(images.score.tolist())
             rows.append((score, defective, score >= alarm_score))
-    scores, defects, alarms = zip(*rows, strict=True)
-    return TileOutcomes(np.array(scores), np.array(defects), np.array(alarms))
+    table = np.array(rows, float).reshape(-1, 3)  # also if no tile counts
+    return TileOutcomes(table[:, 0], table[:, 1] > 0, table[:, 2] > 0)
 
 
 def join_tiles(parts: Sequence[TileOutcomes]) -> TileOutcomes:
@@ -73,7 +73,12 @@ def measure_tiles(tiles: TileOutcomes) -> dict[str, Any]:
 
 
 def tile_intervals(tiles: TileOutcomes, *, samples: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Return the 95 % interval of each figure, over sets of tiles drawn with replacement, each as large as this one."""
+    """Return the 95 % interval of each figure, over sets of tiles drawn with replacement, each as large as this one.
+
+    Empty if there is no tile.
+    """
+    if not len(tiles):
+        return {}
     draws = np.random.default_rng(seed).integers(len(tiles), size=(samples, len(tiles)))
     found = [measure_tiles(tiles.take(draw)) for draw in draws]
     return {name: interval([each[name] for each in found if name in each]) for name in measure_tiles(tiles)}

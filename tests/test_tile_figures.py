@@ -1,0 +1,94 @@
+"""One verdict per tile: the rule and its figures, on cases that are counted by hand."""
+
+import json
+from itertools import permutations
+
+import numpy as np
+import pytest
+from training_data import ROOT
+
+from tiles.operating_point import tile_score
+from training.evaluation.counts import LEVELS, Counts
+from training.evaluation.figures import Outcomes
+from training.evaluation.image_results import Result
+from training.evaluation.operating_point import choose_tile_alarm_score
+from training.evaluation.tile_figures import join_tiles, judge_tiles, measure_tiles, tile_intervals
+from training.graphs.signature import parse_config
+from training.reports.card import tile_rows
+
+IMAGES = [  # tile, type, pixels of the true defect, score
+    ("a", "Crack", 10, 0.9),
+    ("a", "Free", 0, 0.5),  # of a tile with a defect
+    ("b", "Free", 0, 0.2),
+    ("b", "Free", 0, 0.3),
+    ("c", "Uneven", 0, 1.0),  # filed under a type, but its mask is empty
+    ("d", "Blowhole", 5, 0.1),
+    ("e", "Free", 0, 0.8),
+]
+
+
+def outcomes() -> Outcomes:
+    tiles, types, pixels, scores = (np.array(column) for column in zip(*IMAGES, strict=True))
+    nothing = np.zeros(len(IMAGES), int)
+    return Outcomes(np.arange(len(IMAGES)), tiles, types, pixels, nothing, nothing, nothing, scores)
+
+
+def result(tile: str, defect_type: str, score: float) -> Result:
+    empty = np.zeros(LEVELS, int)
+    return Result(f"{tile}-{score}", tile, defect_type, Counts(empty, empty), empty, score)
+
+
+def test_a_tiles_score_is_the_mean_of_its_images_in_any_order():
+    assert {0.4333} == {tile_score(scores) for scores in permutations([0.1, 0.2, 1.0])}
+
+
+def test_a_tile_alarm_score_is_the_lowest_within_the_false_alarm_rate_of_tiles_without_a_defect():
+    scores = [result(f"t{n}", "Free", score) for n in range(10) for score in (n / 10, n / 10 + 0.02)]
+    defective = [result("x", "Crack", 1.0), result("x", "Free", 1.0)]  # a Free image of it counts nothing
+    assert 0.8101 == choose_tile_alarm_score([*scores, *defective], 0.1)
+    assert 0.9101 == choose_tile_alarm_score([*scores, *defective], 0.09)
+
+
+def test_tiles_with_a_defect_and_tiles_with_free_images_only_are_counted():
+    assert {
+        "defective_tiles": 2,
+        "found_tiles": 1,
+        "found_share": 0.5,
+        "sound_tiles": 2,
+        "false_alarms": 1,
+        "false_alarm_share": 0.5,
+        "auroc": 0.25,  # of a 0.7 and d 0.1 against b 0.25 and e 0.8
+    } == measure_tiles(judge_tiles(outcomes(), 0.7))
+
+
+def test_joined_folds_keep_their_own_alarms():
+    joined = join_tiles([judge_tiles(outcomes(), 0.0), judge_tiles(outcomes(), 1.0)])
+    figures = measure_tiles(joined)
+    assert (4, 2, 4, 2) == tuple(
+        figures[name] for name in ("defective_tiles", "found_tiles", "sound_tiles", "false_alarms")
+    )
+
+
+def test_an_interval_holds_its_figure_and_is_wide_with_few_tiles():
+    tiles = judge_tiles(outcomes(), 0.7)
+    low, high = tile_intervals(tiles, samples=200, seed=1)["found_share"]
+    assert (0, 1) == (low, high)
+
+
+def test_the_card_shows_shares_with_intervals_and_counts_without():
+    figures = json.loads((ROOT / "evaluation/metrics.json").read_text())["tiles"]["test"]
+    rows = dict(tile_rows(figures))
+    assert str(figures["sound_tiles"]) == rows["tiles without a defect"]
+    low, high = figures["interval"]["auroc"]["low"], figures["interval"]["auroc"]["high"]
+    assert f"{figures['auroc']:.3f} ({low:.3f}–{high:.3f})" == rows["defective or not, AUROC"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "config"), [("cpu", "config.pbtxt"), ("gpu", "configs/gpu.pbtxt"), ("gpu", "configs/tensorrt.pbtxt")]
+)
+def test_the_published_models_carry_the_tiles_alarm_score_of_their_precision(graph, config):
+    found = json.loads((ROOT / "export/precisions.json").read_text())
+    told = parse_config((ROOT / "model_repository/segmenter" / config).read_text()).parameters
+    expected = found[found["served"][graph]]
+    assert str(expected["tile_alarm_score"]) == told["model.tile_alarm_score"].string_value
+    assert str(expected["novelty_limit"]) == told["model.novelty_limit"].string_value
