@@ -20,7 +20,7 @@ from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
 from client.photographs import Photograph
 from client.pictures import draw_pictures
-from client.service import AsyncClient, is_same_model
+from client.service import AsyncClient
 
 MASKS, OVERLAYS = "masks", "overlays"
 
@@ -111,7 +111,7 @@ class Run:
         entry = self.journal.find(key)
         if entry is None or ("problem" in entry and self.again):
             return None
-        if "problem" in entry or self.model is None or is_same_model(self.model, entry["answer"]["model"]):
+        if "problem" in entry or self.model is None or self.model == entry["answer"]["model"]:
             return entry
         return None
 

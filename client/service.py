@@ -19,8 +19,6 @@ from client.request import URL, check_part, check_share, is_loopback, media_type
 TIMEOUT_S = 60.0  # of one request; the service answers within 30 s unless DEADLINE_S says otherwise
 WAIT_S = 120.0
 CONNECT_S = 10.0
-IDENTITY = ("name", "version", "sha256", "commit")
-TILE_LIMITS = ("tile_alarm_score", "tile_review_score")
 AT_ONCE_BYTES = 2**20  # of one write; aiohttp warns of longer ones
 
 
@@ -35,7 +33,6 @@ class AsyncClient:
     ) -> None:
         self._url = service_url(url)
         self._wait_s = wait_s
-        self._limits: dict[tuple[Any, ...], dict[str, Any]] = {}  # of each model that has answered
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
@@ -77,7 +74,7 @@ class AsyncClient:
         threshold: float | None = None,
         alarm_score: float | None = None,
     ) -> dict[str, Any]:
-        """Do what `analyze` does, and return the answer as it came, with the model's limits for tiles."""
+        """Do what `analyze` does, and return the answer as it came."""
         query = {"mask": "rle"}
         if part is not None:
             query["part"] = check_part(part)
@@ -91,7 +88,7 @@ class AsyncClient:
             except TryAgainError as told:
                 await patience.wait(told)
             else:
-                return await self._with_tile_limits(answer)
+                return answer
 
     async def served_model(self) -> dict[str, Any]:
         """Return how the service describes the model that it serves now.
@@ -105,29 +102,6 @@ class AsyncClient:
         if not isinstance(model := ready.get("model"), dict):
             raise WrongAnswerError(f"{self._url}/v1/health/ready names no model: check the URL")
         return model
-
-    async def _with_tile_limits(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Add what the description of the served model says and an answer about one image leaves out."""
-        model = answer.get("model")
-        if not isinstance(model, dict) or "tile_alarm_score" in model:
-            return answer
-        identity = tuple(model.get(name) for name in IDENTITY)
-        if identity not in self._limits:
-            try:
-                served = await self._description()
-            except ServiceAwayError:
-                return answer  # the next answer asks again
-            if served and not is_same_model(served, model):
-                return answer  # while a new model is rolled out, both answer
-            self._limits[identity] = {name: served[name] for name in TILE_LIMITS if name in served}
-        return answer | {"model": model | self._limits[identity]}
-
-    async def _description(self) -> dict[str, Any]:
-        """Return how the service describes its model; what has only the route /analyze describes none."""
-        try:
-            return await self.served_model()
-        except (RefusedError, WrongAnswerError):
-            return {}
 
     async def _send(self, method: str, path: str, query: Mapping[str, str], image: bytes | None) -> dict[str, Any]:
         """Send once.
@@ -162,12 +136,6 @@ class AsyncClient:
         if after_s is None:
             raise refused
         raise TryAgainError(ServiceAwayError(f"{self._url} had no time or no model for too long: {refused}"), after_s)
-
-
-def is_same_model(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two descriptions are of one model, by all that both say."""
-    shared = one.keys() & other.keys()
-    return bool(shared) and all(one[name] == other[name] for name in shared)
 
 
 def _parse(body: bytes) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from proxy.image_steps import (
 from proxy.middleware import FACTS, TELEMETRY, TIMES
 from proxy.negotiation import choose
 from proxy.parameters import IMAGE_RULES, Parameters, one_part, read_parameters
-from proxy.report import Report, describe_tile_model
+from proxy.report import Report, describe_model
 from proxy.upload import Upload, read_upload
 from proxy.upload_memory import Held
 
@@ -95,7 +95,7 @@ async def ready(request: web.Request) -> web.Response:
     """Answer 200 while the model can be asked, otherwise a problem document with the reason."""
     readiness = request.app[READINESS]
     model = readiness.model()
-    return _json({"status": "ready", "model": describe_tile_model(model, readiness.sha256(model))})
+    return _json({"status": "ready", "model": describe_model(model, readiness.sha256(model))})
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -1,6 +1,6 @@
 """An analysis together with what its request brought, and its figures by their names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -85,7 +85,13 @@ def describe_region(region: Region, names: Sequence[str]) -> dict[str, Any]:
 def describe_model(model: ServedModel, sha256: str | None) -> dict[str, Any]:
     """Return what a client should know of a model; limits and a title only where it has them."""
     point = model.operating_point
-    optional = {"review_score": model.review_score, "novelty_limit": model.novelty_limit, "title": model.title}
+    optional = {
+        "review_score": model.review_score,
+        "tile_alarm_score": model.tile_alarm_score,
+        "tile_review_score": model.tile_review_score,
+        "novelty_limit": model.novelty_limit,
+        "title": model.title,
+    }
     return {
         "name": model.name,
         "version": model.version,
@@ -95,16 +101,6 @@ def describe_model(model: ServedModel, sha256: str | None) -> dict[str, Any]:
         "data": model.data,
         "threshold": probability_of(point.threshold),
         "alarm_score": point.alarm_score,
-        **_present(optional),
+        **{name: value for name, value in optional.items() if value is not None},
         "types": model.defect_types,
     }
-
-
-def describe_tile_model(model: ServedModel, sha256: str | None) -> dict[str, Any]:
-    """Return the same with the limits for tiles."""
-    limits = {"tile_alarm_score": model.tile_alarm_score, "tile_review_score": model.tile_review_score}
-    return {**describe_model(model, sha256), **_present(limits)}
-
-
-def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in optional.items() if value is not None}

@@ -10,7 +10,7 @@ from proxy.answers import Representation
 from proxy.errors import ModelChangedError, NoImageAnsweredError, ProxyError
 from proxy.mask_formats import MASKS
 from proxy.problems import document_of
-from proxy.report import Report, describe_tile_model, figures
+from proxy.report import Report, describe_model, figures
 from proxy.served_model import ServedModel
 from tiles.operating_point import tile_score
 
@@ -96,6 +96,6 @@ def represent_tile(
         "images": [orjson.Fragment(each.body) for each in answers],
         "failed": len(answers) - len(images),
         "familiar": tile.familiar,
-        "model": describe_tile_model(model, sha256),
+        "model": describe_model(model, sha256),
     }
     return Representation(orjson.dumps(document), {}), tile

@@ -59,7 +59,6 @@ class ContractService:
         self.at_once = self.most_at_once = 0
         self.refusals = []  # (status, title, Retry-After or None), used up by the next POSTs
         self.model = dict(MODEL)
-        self.left_out = {"tile_alarm_score"}  # of the model, in answers about one image
         self.api_key = None
         self.on_post = lambda: None
         self._loop = asyncio.new_event_loop()
@@ -137,8 +136,7 @@ class ContractService:
             return problem(415, "Unsupported upload")
         except OSError:
             return problem(422, "Damaged image")
-        told = {name: value for name, value in self.model.items() if name not in self.left_out}
-        return web.json_response(answer(pixels, told, request.query))
+        return web.json_response(answer(pixels, dict(self.model), request.query))
 
 
 def problem(status, title, retry_after=None):

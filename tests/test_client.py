@@ -323,20 +323,6 @@ def test_a_tile_has_the_type_of_most_pixels_and_is_familiar_if_all_its_photograp
     assert judge_tile([one, dataclasses.replace(one, familiar=None)]).familiar is None
 
 
-def test_the_limits_for_tiles_come_from_the_served_model_and_are_asked_for_once(client, service):
-    found = [client.analyze(png(defective(seed) if seed else sound())) for seed in range(3)]
-
-    assert [0.5] * 3 == [analysis.model.tile_alarm_score for analysis in found]
-    assert ("defect", 0.5, 1) == (judge_tile(found).verdict, judge_tile(found).alarm_score, service.descriptions)
-
-
-def test_answers_that_have_the_limits_for_tiles_need_no_second_request(client, service):
-    service.left_out = set()
-
-    assert 0.5 == client.analyze(png(sound())).model.tile_alarm_score
-    assert 0 == service.descriptions
-
-
 def test_answers_of_two_models_are_not_judged_together():
     found = [*photographs([0.9]), *photographs([0.9], sha256="d" * 64)]
 

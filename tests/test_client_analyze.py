@@ -17,7 +17,6 @@ from client.analysis import read_analysis
 from client.errors import InputError
 from client.journal import Journal
 from client.pictures import CONTOUR, PAPER, draw_pictures
-from client.service import is_same_model
 from tests.conftest import ROOT, wait_until
 from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, sound
 from tiles import decode_image
@@ -204,14 +203,6 @@ def test_another_model_gets_all_images_again(analyze, service):
 
     assert 6 == len(service.posts)
     assert {"d" * 64} == {row["model_sha256"] for row in rows.values()}
-
-
-def test_a_model_is_the_same_if_all_that_both_descriptions_say_is_equal():
-    short = {name: MODEL[name] for name in ("name", "version", "commit")}
-
-    assert is_same_model(short | {"more": 1}, MODEL)
-    assert not is_same_model(short | {"commit": "other"}, MODEL)
-    assert not is_same_model({}, MODEL)
 
 
 def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze, service, photos):

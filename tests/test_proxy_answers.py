@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from proxy.analysis import Wish, summarize, verdict_of
 from proxy.answers import in_header, represent_json, represent_png
-from proxy.report import Report, describe_model, describe_tile_model
+from proxy.report import Report, describe_model
 from proxy.segmenter import Segmentation
 from proxy.served_model import ServedModel
 from tiles import decode_mask, pad
@@ -207,11 +207,10 @@ def test_an_answer_tells_which_model_gave_it():
     model = dataclasses.replace(MODEL, operating_point=OperatingPoint(64, 0.5), **told)
     expected = {
         "name": "segmenter", "version": "1", "sha256": "5" * 64, "commit": "c0ffee", "dirty": True, "data": "da7a",
-        "threshold": 0.2509, "alarm_score": 0.5, "review_score": 0.4, "novelty_limit": 10.0, "title": "Castings",
-        "types": ("Crack", "Fray"),
+        "threshold": 0.2509, "alarm_score": 0.5, "review_score": 0.4, "tile_alarm_score": 0.5,
+        "novelty_limit": 10.0, "title": "Castings", "types": ("Crack", "Fray"),
     }  # fmt: skip
     assert expected == describe_model(model, "5" * 64)
-    assert {**expected, "tile_alarm_score": 0.5} == describe_tile_model(model, "5" * 64)
     unknown = describe_model(MODEL, None)
     assert [None, None, None, False] == [unknown[key] for key in ("sha256", "commit", "data", "dirty")]
 
