@@ -116,10 +116,10 @@ def test_the_readmes_request_gets_the_answer_that_it_shows(address: str) -> None
     pred = answer.pop("pred")
 
     figures, mask = shown.split(',\n "pred": ')
-    told = json.loads(figures.replace(", …}", "}") + "}")
+    told = json.loads(figures.replace(", …", "") + "}")
     for shortened in ("types", "model"):
         assert told.pop(shortened).items() <= answer.pop(shortened).items()
-    assert told == answer
+    assert told.items() <= answer.items()
     assert "[[0, 0, 0, …], …]}" == mask.strip()
     assert [0, 0, 0] == pred[0][:3]
     assert (answer["height"], answer["width"]) == (len(pred), len(pred[0]))
