@@ -9,9 +9,10 @@
 
 `readiness` watches whether Triton serves a model that fits; `contract` and `served_model` say which ones fit;
 `batch_queue` is the batcher's policy without I/O; `middleware` and `problems` turn every failure into one form of
-document; `settings`, `errors`, `telemetry` and `logs` serve them all; `draining` and `exhaustion` see to the end and
-to used-up descriptors. One process fills about one core: several processes run behind a load balancer and share
-nothing. Only `segmenter` speaks to tritonclient. Nothing here knows torch, onnx or training.
+document; `document` serves the API's description and `page` the web page; `settings`, `errors`, `telemetry` and
+`logs` serve them all; `draining` and `exhaustion` see to the end and to used-up descriptors. One process fills about
+one core: several processes run behind a load balancer and share nothing. Only `segmenter` speaks to tritonclient.
+Nothing here knows torch, onnx or training.
 """
 
 import os

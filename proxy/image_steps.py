@@ -132,9 +132,16 @@ async def encode(
     with request[TIMES].stage("encode"):
         small = image.canvas.size <= SMALL_PIXELS
         found = report() if small else await beside(report)
-        few = (labels := found.analysis.labels) is None or labels.regions <= FEW_REGIONS
-        written = write(found) if small and quick and few else await beside(partial(write, found))
+        if small and quick and _has_few_regions(found):
+            written = write(found)
+        else:
+            written = await beside(partial(write, found))
     return _counted(request, found), written
+
+
+def _has_few_regions(report: Report) -> bool:
+    labels = report.analysis.labels
+    return labels is None or labels.regions <= FEW_REGIONS
 
 
 def _counted(request: web.Request, report: Report) -> Report:

@@ -166,6 +166,14 @@ def test_a_photograph_of_4_megapixels_is_never_too_much_work(tmp_path, mode, opt
     assert decode(data, max_pixels=MAX_PIXELS, budget_s=THREAD_S / 2).canvas.size == MAX_PIXELS
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_a_tiff_file_of_4_megapixels_is_never_too_much_work(tmp_path, compression):
+    grey = np.random.default_rng(0).normal(128, 20, (2048, 2048)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "large.tif", compression=compression)
+    data = (tmp_path / "large.tif").read_bytes()
+    assert decode(data, max_pixels=MAX_PIXELS, budget_s=THREAD_S / 2).canvas.size == MAX_PIXELS
+
+
 def test_metadata_of_any_size_cost_no_answer():
     grey = np.arange(64 * 96, dtype=np.uint8).reshape(64, 96)
     file = io.BytesIO()

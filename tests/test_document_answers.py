@@ -78,6 +78,7 @@ def test_no_answer_is_outside_the_document(address, tmp_path, version, seed):
         assert good["/analyze/tile", "application/json", mask, None], mask
     for view in (None, *VIEWS):
         assert good["/analyze", "image/png", None, view], view
+    assert any(call["defects"] and call["warnings"] for call in sent)
     assert {200, 400, 405, 406, 415, 422} <= {call["status"] for call in sent}
 
 

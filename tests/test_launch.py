@@ -344,7 +344,7 @@ def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
     sample = write_samples(tmp_path) / "MT_Free/Imgs/one.jpg"
     sample.write_bytes(b"no image")
 
-    with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are neither"):
+    with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are no image"):
         analyse(sample, "http://127.0.0.1:9")
 
 
