@@ -52,7 +52,7 @@ export class Table {
   add(items) {
     for (const item of items) item.row = rowFor(item, () => this.onSelect(item));
     this.#items.push(...items);
-    this.#later();
+    this.arrange();
   }
 
   changed(item) {
