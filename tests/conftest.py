@@ -19,7 +19,6 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
-from tests.novel_model import with_novelty
 from tests.ports import free_port
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
@@ -148,10 +147,9 @@ def triton(start_triton: StartTriton, served_repository: Path) -> Triton:
 
 
 @pytest.fixture(scope="session")
-def served_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model repository, with a graph that has all outputs that the proxy needs."""
-    repository = Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository"))
-    return with_novelty(repository, tmp_path_factory.mktemp("served") / "model_repository")
+def served_repository() -> Path:
+    """The repository's own model, or the one that MODEL_REPOSITORY names."""
+    return Path(os.environ.get("MODEL_REPOSITORY", ROOT / "model_repository"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
