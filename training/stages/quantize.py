@@ -38,7 +38,12 @@ def main() -> None:
         served = choose_served(found, params)
         admission = admit(graphs, served, found, parts[name_of_test_part(params)], params.quantize)
         parameters = {
-            name: label(graph, model_parameters(configuration, params.data_load.types, name, found[name]) | admission)
+            name: label(
+                graph,
+                model_parameters(configuration, params.data_load.types, name, found[name])
+                | {"model.title": params.quantize.title}
+                | admission,
+            )
             for name, graph in graphs.items()
         }
         publish(
