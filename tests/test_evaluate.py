@@ -60,7 +60,13 @@ def table(path):
 def test_a_report_holds_the_figures_and_a_row_for_each_image(report, sample_predictions):
     figures = measure(outcomes_at([result_of(prediction) for prediction in sample_predictions], POINT))
     expected = {"operating_point": {"threshold": 128, "alarm_score": 0.0}, "test": figures}
-    assert expected == json.loads((report / "metrics.json").read_text())
+    found = json.loads((report / "metrics.json").read_text())
+    tiles = found.pop("tiles")
+    assert expected == found
+    assert (0.5, 4, 4, 1, 0) == (
+        tiles["alarm_score"],
+        *(tiles["test"][name] for name in ("defective_tiles", "found_tiles", "sound_tiles", "false_alarms")),
+    )
     rows = table(report / "images.csv")
     assert 5 == len(rows)
     assert ("exp1_num_262480", "Blowhole", "1.0") == tuple(rows[0][key] for key in ("image", "found_type", "dice"))
@@ -151,7 +157,8 @@ def test_the_stage_measures_the_test_part_and_a_random_split_calls_it_leaky(tmp_
     save_model(build_network(params.train), {"train": params.train.model_dump()})
     evaluate.main()
     figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())
-    assert {"operating_point", key} == figures.keys()
+    assert {"operating_point", key, "tiles"} == figures.keys()
+    assert {"alarm_score", key} == figures["tiles"].keys()
     assert (6, 5, 1) == (figures[key]["images"], figures[key]["defective_images"], figures[key]["free"]["images"])
     assert figures["operating_point"]["threshold"] in THRESHOLDS
     point = OperatingPoint(**figures["operating_point"])

@@ -94,8 +94,13 @@ def test_fp16_halves_the_weights_and_answers_nearly_the_same_bytes(source, tmp_p
     assert 2 >= np.abs(probability(source) - probability(tmp_path / "fp16.onnx")).max()
 
 
-def test_the_signature_stays_uint8(source, tmp_path):
+def test_what_measures_the_novelty_stays_in_float32(source, tmp_path):
+    for model in (to_fp16(source, tmp_path / "fp16.onnx"), int8(source, tmp_path)[0]):
+        assert TensorProto.FLOAT == weights(model)["summed"].data_type
+
+
+def test_the_signature_stays(source, tmp_path):
+    expected = dict.fromkeys(("image", "probability", "type"), TensorProto.UINT8) | {"novelty": TensorProto.FLOAT}
     for model in (to_fp16(source, tmp_path / "fp16.onnx"), int8(source, tmp_path)[0]):
         tensors = (*model.graph.input, *model.graph.output)
-        assert {"image", "probability", "type"} == {tensor.name for tensor in tensors}
-        assert {TensorProto.UINT8} == {tensor.type.tensor_type.elem_type for tensor in tensors}
+        assert expected == {tensor.name: tensor.type.tensor_type.elem_type for tensor in tensors}
