@@ -8,7 +8,7 @@ const THUMB = 44; // CSS pixels
 
 export function rowFor(item, onSelect) {
   const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
-  row.querySelector("th button").textContent = item.name;
+  row.querySelector("th button").append(...breakable(item.name));
   row.addEventListener("click", onSelect);
   fillRow({ ...item, row });
   return row;
@@ -71,4 +71,9 @@ export function badgesOf(item) {
   const verdict = verdictOf(item);
   const unfamiliar = item.answer?.familiar === false ? [" ", badge("unfamiliar", "Unfamiliar")] : [];
   return [badge(verdict, VERDICTS[verdict]), ...unfamiliar];
+}
+
+// A long name breaks after a part of it, not within one.
+function breakable(name) {
+  return name.split(/(?<=[_-])/).flatMap((part) => [part, document.createElement("wbr")]);
 }
