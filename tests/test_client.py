@@ -197,11 +197,12 @@ async def test_a_client_works_where_an_event_loop_runs_as_in_a_notebook(service)
 
 
 async def test_a_program_with_asyncio_sends_several_images_at_once(service):
+    service.wait_for = 2
+
     async with AsyncClient(service.url) as client:
         analyses = await asyncio.gather(*(client.analyze(png(sound(seed))) for seed in range(8)))
 
     assert 8 == len(analyses)
-    assert 1 < service.most_at_once
 
 
 def test_the_api_key_is_sent(service):
