@@ -18,7 +18,7 @@ SIGNATURE = ["batch", 1, "height", "width"]
 
 def graph_with(**changes):
     """A graph of the published signature, with some tensors changed: image={"shape": […]}, type=None."""
-    tensors = {name: {"name": name, "dtype": TensorProto.UINT8, "shape": SIGNATURE} for name in TENSORS} | PROOF
+    tensors = {name: {"name": name, "dtype": TensorProto.UINT8, "shape": SIGNATURE} for name in TENSORS} | REST
     values = {}
     for name, tensor in tensors.items():
         change = changes.get(name, {})
@@ -33,7 +33,8 @@ def graph_with(**changes):
 
 
 TENSORS = ("image", "probability", "type")
-PROOF = {
+REST = {
+    "novelty": {"name": "novelty", "dtype": TensorProto.FLOAT, "shape": ["batch", 1]},
     "fingerprint": {"name": "fingerprint", "dtype": TensorProto.INT32, "shape": ["batch", "runs", 2]},
     "model": {"name": "model", "dtype": TensorProto.UINT8, "shape": ["batch", 1024]},
 }
@@ -102,7 +103,7 @@ def test_the_rendered_template_says_what_the_model_is():
     assert ("segmenter", "onnxruntime", 8) == (config.name, config.backend, config.max_batch_size)
     assert PARAMETERS == {name: value.string_value for name, value in config.parameters.items()}
     assert ["image"] == [tensor.name for tensor in config.input]
-    assert ["probability", "type", "fingerprint", "model"] == [tensor.name for tensor in config.output]
+    assert ["probability", "type", "novelty", "fingerprint", "model"] == [tensor.name for tensor in config.output]
     assert not config.HasField("dynamic_batching")
 
 
