@@ -24,6 +24,7 @@ from tests.ports import free_port
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")  # of the scratch projects, too, which know no .dvc/config of ours
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the servers that we start would be deaf to it, too
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell is deaf to it
 settings.register_profile("unhurried", deadline=None)  # a busy machine fails no property
 settings.load_profile("unhurried")
 

@@ -17,7 +17,6 @@ def main():
         print("writing aside", flush=True)
         time.sleep(60)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 sys.exit(exit_status(main))
 """
 
