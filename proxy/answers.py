@@ -50,7 +50,7 @@ def summary(report: Report) -> dict[str, str]:
         "Verdict": analysis.verdict,
         "Defective": _yes(analysis.defective),
         "Defect-Pixels": str(analysis.defect_pixels),
-        "Defects": str(len(analysis.regions)),
+        "Defects": str(analysis.labels.regions if analysis.labels else 0),  # not measured for their number alone
         "Score": str(analysis.score),
         "Alarm-Score": str(analysis.point.alarm_score),
         "Threshold": str(analysis.threshold),
