@@ -78,7 +78,8 @@ def read_parameters(query: MultiMapping[str], rules: Mapping[str, Rule]) -> Para
     found: dict[str, Any] = {}
     for name, text in query.items():
         if name not in rules:
-            raise WrongParameterError(f"there is no parameter {name!r:.80} here: {', '.join(rules)} are known")
+            hint = "; it needs the header Accept: image/png" if rules is IMAGE_RULES[JSON] and name == "view" else ""
+            raise WrongParameterError(f"there is no parameter {name!r:.80} here: {', '.join(rules)} are known{hint}")
         if name in found:
             raise WrongParameterError(f"the parameter {name!r} is given twice: give it once")
         found[name] = read_parameter(name, text, rules[name])

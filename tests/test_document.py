@@ -69,6 +69,20 @@ def test_it_is_a_correct_openapi_document_of_version_3_1():
     schemathesis.openapi.from_dict(PAGE).validate()
 
 
+def keys_without_a_value(node, place=""):
+    """The keys outside of examples that have none."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if value is None:
+            yield f"{place}/{name}"
+        elif name not in ("example", "examples"):
+            yield from keys_without_a_value(value, f"{place}/{name}")
+
+
+def test_no_description_is_cut_off_at_a_comma():
+    """Unquoted, the rest of it would be a key of its own."""
+    assert [] == list(keys_without_a_value(PAGE))
+
+
 def test_every_route_is_in_the_document_and_every_route_of_the_document_is_there():
     there = {(route.method.lower(), route.path) for route in routes() if not FILES.match(route.path)}
     assert {(method, path) for method, path, _ in operations()} == there
