@@ -159,12 +159,17 @@ async def test_a_service_that_is_away_is_asked_again_and_the_images_wait(browser
 async def test_a_page_that_is_opened_while_triton_is_away_works_when_it_is_back(browser, tmp_path):
     async with page_over_fake(browser) as (page, _, fake):
         fake.away = True
+        await until(lambda: is_refused(page))
         await page.reload()
         await page.locator("#away", has_text="could not be reached").wait_for()
         await choose(page, photograph(tmp_path / "bad.png", DARK))
         fake.away = False
         await analysed(page, 1)
         assert not await page.is_visible("#away")
+
+
+async def is_refused(page):
+    return 503 == (await page.request.get(f"{page.url}health/ready")).status
 
 
 async def test_try_again_now_does_not_wait_for_the_next_turn(browser, tmp_path):
