@@ -70,7 +70,7 @@ class FakeTriton:
                 {"name": "fingerprint", "data_type": "TYPE_INT32", "dims": [-1, SUMS]},
                 {"name": "model", "data_type": "TYPE_UINT8", "dims": [LABEL_BYTES]},
             ],
-            "instance_group": [{"kind": "KIND_CPU", "count": self._instances, "gpus": []}],
+            "instance_group": [{"kind": "KIND_GPU", "count": self._instances, "gpus": [0]}],
             "parameters": {key: {"string_value": value} for key, value in parameters.items()},
         }
 

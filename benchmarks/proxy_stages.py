@@ -43,8 +43,8 @@ Step = Callable[[int], object]  # called with a sample's number; what it returns
 async def measure(triton: str) -> dict[str, float]:
     """Return {step: microseconds}; `triton` is the host:port of a fake one that answers at once."""
     segmenter = Segmenter(url=triton, model_name="segmenter", timeout_s=TIMEOUT_S)
-    batcher = Batcher(_at_once, queue_limit=1, max_batch_pixels=MAX_PIXELS, telemetry=Telemetry())
-    batcher.resize(max_in_flight=1, max_batch_size=1)
+    batcher = Batcher(_at_once, queue_limit=1, queue_pixels=MAX_PIXELS, telemetry=Telemetry())
+    batcher.resize(max_in_flight=1, max_batch_size=1, max_batch_pixels=MAX_PIXELS)
     try:
         return await _time(await _steps(segmenter, batcher), len(image_files()))
     finally:

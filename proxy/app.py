@@ -40,6 +40,11 @@ SERVER_OPTIONS: dict[str, Any] = {
     "auto_decompress": False,  # a compressed body is refused, so nothing may inflate it
     "access_log": None,  # the middleware logs
 }
+# The waiting images may have the pixels of this many of MAX_PIXELS: with the default settings a full queue of images that
+# are twice as large as the largest published one.
+WAITING_IMAGES = 8
+# Beyond this, a core's caches no longer hold a batch: decision 4 has the times.
+CPU_BATCH_PIXELS = 327_680
 log = structlog.get_logger(__name__)
 
 
@@ -104,7 +109,7 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
     batcher = Batcher(
         readiness.infer,
         queue_limit=settings.queue_limit,
-        max_batch_pixels=settings.max_pixels,  # Triton must be able to take one image of this size anyway
+        queue_pixels=WAITING_IMAGES * settings.max_pixels,
         telemetry=telemetry,
     )
     app[image_steps.READINESS], app[image_steps.BATCHER] = readiness, batcher
@@ -123,7 +128,12 @@ def _fit(app: web.Application, contract: Contract) -> None:
     # One more than the model has instances: an instance that gets free finds its next batch there, without a wait.
     max_in_flight = app[image_steps.SETTINGS].in_flight_batches or contract.instances + 1
     app[image_steps.ADMISSION].always = max_in_flight
-    app[image_steps.BATCHER].resize(max_in_flight=max_in_flight, max_batch_size=contract.max_batch_size)
+    max_pixels = app[image_steps.SETTINGS].max_pixels  # Triton must be able to take one image of this size anyway
+    app[image_steps.BATCHER].resize(
+        max_in_flight=max_in_flight,
+        max_batch_size=contract.max_batch_size,
+        max_batch_pixels=min(max_pixels, CPU_BATCH_PIXELS) if contract.on_cpus else max_pixels,
+    )
 
 
 def connection_limits(settings: Settings) -> Limits:

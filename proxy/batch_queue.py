@@ -6,7 +6,8 @@ batch. No image is held back to make a batch larger: on a busy server batches fo
 delay would only cost time.
 
 Both the batches and the queue have two limits, a number of images and a number of pixels. Otherwise large images could
-take many times the memory of small ones.
+take many times the memory of small ones, and on CPUs a batch too large for their caches would take longer than two
+smaller ones.
 """
 
 import math
@@ -14,10 +15,6 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from proxy.errors import QueueFullError
-
-# The waiting images may have this many times the pixels of the largest batch: with the default settings 8 images of
-# MAX_PIXELS, or a full queue of images that are twice as large as the largest published one.
-WAITING_BATCHES = 8
 
 
 class Waiting(Protocol):
@@ -40,19 +37,28 @@ class BatchQueue(Generic[T]):
 
     Attributes:
         limit: images that may wait.
+        limit_pixels: pixels that the waiting images may have. An empty queue takes an image of any size.
         max_batch_size: images that a batch may have.
-        max_batch_pixels: pixels that a batch may have. A larger image goes alone. The waiting images may have
-            WAITING_BATCHES times as many, and an empty queue takes an image of any size.
+        max_batch_pixels: pixels that a batch may have. A larger image goes alone.
         max_in_flight: batches that may be in flight.
         in_flight: batches that are in flight.
         pixels: sum over the waiting images' canvases.
     """
 
-    def __init__(self, *, limit: int, max_batch_pixels: int, max_in_flight: int = 1, max_batch_size: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int,
+        limit_pixels: int,
+        max_in_flight: int = 1,
+        max_batch_size: int = 1,
+        max_batch_pixels: int = 1,
+    ) -> None:
         self.limit = limit
-        self.max_batch_pixels = max_batch_pixels
+        self.limit_pixels = limit_pixels
         self.max_in_flight = max_in_flight
         self.max_batch_size = max_batch_size
+        self.max_batch_pixels = max_batch_pixels
         self.in_flight = 0
         self.pixels = 0
         self._waiting: dict[T, None] = {}  # a set that keeps its order
@@ -75,7 +81,7 @@ class BatchQueue(Generic[T]):
         """
         self.refuse_if_full()
         pixels = math.prod(image.shape)
-        if self._waiting and self.pixels + pixels > WAITING_BATCHES * self.max_batch_pixels:
+        if self._waiting and self.pixels + pixels > self.limit_pixels:
             raise QueueFullError(
                 f"images of {self.pixels} pixels are waiting already, and this one has {pixels}: "
                 "try again in a moment, or send a smaller one"

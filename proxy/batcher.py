@@ -42,17 +42,18 @@ class _WaitingImage:
 class Batcher:
     """Joins single images into batches. Make it inside a running event loop; all times are on that loop's clock."""
 
-    def __init__(self, infer: Infer, *, queue_limit: int, max_batch_pixels: int, telemetry: Telemetry) -> None:
+    def __init__(self, infer: Infer, *, queue_limit: int, queue_pixels: int, telemetry: Telemetry) -> None:
         self._infer = infer
-        self._queue: BatchQueue[_WaitingImage] = BatchQueue(limit=queue_limit, max_batch_pixels=max_batch_pixels)
+        self._queue: BatchQueue[_WaitingImage] = BatchQueue(limit=queue_limit, limit_pixels=queue_pixels)
         self._telemetry = telemetry
         self._clock = asyncio.get_running_loop().time
         self._running: set[asyncio.Future[Segmentation]] = set()
 
-    def resize(self, *, max_in_flight: int, max_batch_size: int) -> None:
-        """Change how many batches may be in flight and how many images a batch may have, from the next batch on."""
+    def resize(self, *, max_in_flight: int, max_batch_size: int, max_batch_pixels: int) -> None:
+        """Change how many batches may be in flight, and how many images and pixels one may have, from the next on."""
         self._queue.max_in_flight = max_in_flight
         self._queue.max_batch_size = max_batch_size
+        self._queue.max_batch_pixels = max_batch_pixels
         self._dispatch()
 
     def refuse_if_full(self) -> None:

@@ -42,6 +42,7 @@ class Contract:
         sha256: of the graph's file, where Triton says so.
         max_batch_size: images that one batch may hold, 1 or more.
         instances: batches that Triton runs at the same time, 1 or more.
+        on_cpus: whether all of them run on CPUs.
         golden: what the model answers to the golden image, as `tiles.golden` writes it.
     """
 
@@ -49,6 +50,7 @@ class Contract:
     sha256: str | None
     max_batch_size: int
     instances: int
+    on_cpus: bool
     golden: str
 
 
@@ -70,6 +72,7 @@ def read_contract(metadata: object, config: object) -> Contract:
         sha256=digits("model.sha256", 64, parameters) if parameters.get("model.sha256") else None,
         max_batch_size=max_batch_size,
         instances=max(1, sum(map(_instances, groups))),
+        on_cpus=all(_field(group, "kind", "") == "KIND_CPU" for group in groups),
         golden=digits("model.golden", GOLDEN_DIGITS, parameters),
     )
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.batch_queue import WAITING_BATCHES, BatchQueue
+from proxy.batch_queue import BatchQueue
 from proxy.batcher import Answer, Batcher
 from proxy.errors import DeadlinePassedError, QueueFullError, SegmenterSlowError
 from proxy.segmenter import Segmentation
@@ -26,9 +26,13 @@ class Image:
     deadline: float = NEVER
 
 
-def queue_of(*images, max_in_flight=1, max_batch_size=8, max_batch_pixels=8192, limit=100, in_flight=0):
+def queue_of(*images, max_in_flight=1, max_batch_size=8, max_batch_pixels=8192, limit=100, limit_pixels=65_536, in_flight=0):
     queue = BatchQueue(
-        limit=limit, max_batch_pixels=max_batch_pixels, max_in_flight=max_in_flight, max_batch_size=max_batch_size
+        limit=limit,
+        limit_pixels=limit_pixels,
+        max_in_flight=max_in_flight,
+        max_batch_size=max_batch_size,
+        max_batch_pixels=max_batch_pixels,
     )
     queue.in_flight = in_flight
     for image in images:
@@ -80,7 +84,8 @@ def test_an_image_larger_than_a_whole_batch_goes_alone():
 
 
 def test_images_of_too_many_pixels_in_sum_may_not_wait_and_a_smaller_one_still_may():
-    queue = queue_of(*map(Image, "abcdefg"), max_batch_pixels=32 * 32, in_flight=1)
+    queue = queue_of(*map(Image, "abcdefg"), limit_pixels=8 * 32 * 32, in_flight=1)
+    queue.max_batch_pixels = 32 * 32
     with pytest.raises(QueueFullError, match="images of 7168 pixels are waiting already, and this one has 2048"):
         queue.join(Image("H", LARGE))
     queue.join(Image("i"))
@@ -93,7 +98,7 @@ def test_images_of_too_many_pixels_in_sum_may_not_wait_and_a_smaller_one_still_m
 
 
 def test_an_empty_queue_takes_any_image():
-    queue = queue_of(Image("a", LARGE), max_batch_pixels=1)
+    queue = queue_of(Image("a", LARGE), limit_pixels=1)
     assert "a" == names(queue.next_batch(now=0))
 
 
@@ -139,12 +144,17 @@ steps = st.lists(st.tuples(st.sampled_from(["join", "leave", "done", "wait"]), s
     max_batch_size=st.integers(1, 4),
     max_batch_pixels=st.integers(1, 12).map(lambda images: images * 32 * 32),
     limit=st.integers(1, 20),
+    limit_pixels=st.integers(8, 96).map(lambda images: images * 32 * 32),
 )
 def test_whatever_happens_no_place_is_idle_while_an_image_waits_and_no_image_is_sent_twice(
-    steps, max_in_flight, max_batch_size, max_batch_pixels, limit
+    steps, max_in_flight, max_batch_size, max_batch_pixels, limit, limit_pixels
 ):
     queue = queue_of(
-        max_in_flight=max_in_flight, max_batch_size=max_batch_size, max_batch_pixels=max_batch_pixels, limit=limit
+        max_in_flight=max_in_flight,
+        max_batch_size=max_batch_size,
+        max_batch_pixels=max_batch_pixels,
+        limit=limit,
+        limit_pixels=limit_pixels,
     )
     now, waiting, sent = 0, [], []
     for number, (step, value) in enumerate(steps):
@@ -154,7 +164,7 @@ def test_whatever_happens_no_place_is_idle_while_an_image_waits_and_no_image_is_
                 queue.join(image)
                 waiting.append(image)
             except QueueFullError:
-                assert limit == len(waiting) or pixels([*waiting, image]) > WAITING_BATCHES * max_batch_pixels
+                assert limit == len(waiting) or pixels([*waiting, image]) > limit_pixels
         elif step == "leave" and waiting:
             queue.leave(waiting.pop(value % len(waiting)))
         elif step == "done" and queue.in_flight:
@@ -175,7 +185,7 @@ def test_whatever_happens_no_place_is_idle_while_an_image_waits_and_no_image_is_
         assert queue.in_flight == max_in_flight or not waiting
         assert (len(waiting), pixels(waiting)) == (len(queue), queue.pixels)
         assert len(waiting) <= limit
-        assert pixels(waiting) <= WAITING_BATCHES * max_batch_pixels or len(waiting) == 1
+        assert pixels(waiting) <= limit_pixels or len(waiting) == 1
     assert len(sent) == len(set(sent))
 
 
@@ -210,8 +220,8 @@ class Desk:
     def __init__(self, **settings):
         self.segmenter = HeldSegmenter()
         self.telemetry = Telemetry()
-        self.batcher = Batcher(self.segmenter.infer, queue_limit=100, max_batch_pixels=8192, telemetry=self.telemetry)
-        self.batcher.resize(**{"max_in_flight": 1, "max_batch_size": 8} | settings)
+        self.batcher = Batcher(self.segmenter.infer, queue_limit=100, queue_pixels=65_536, telemetry=self.telemetry)
+        self.batcher.resize(**{"max_in_flight": 1, "max_batch_size": 8, "max_batch_pixels": 8192} | settings)
 
     async def submit(self, grey, wait_s=60):
         deadline = asyncio.get_running_loop().time() + wait_s

@@ -192,6 +192,7 @@ def test_with_dockers_64_mib_of_shared_memory_no_request_fails(serving_python: P
     port = free_port()
     ports = {"PORT": port, "TRITON_HTTP_PORT": free_port(), "TRITON_METRICS_PORT": free_port()}
     environment = {"PATH": "/usr/bin:/bin", **{name: str(number) for name, number in ports.items()}}
+    environment["MAX_WAIT_S"] = "60"  # none is refused because the service is busy
     confine = f'mount -t tmpfs -o size=64m tmpfs {SHARED_MEMORY} && exec "$0" -m launch'
     words = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", confine, str(serving_python)]
     images = [encoded(2048, 2048), *[encoded(640, 384), encoded(160, 320)] * 2, encoded(1024, 1024)]

@@ -181,6 +181,22 @@ async def test_a_client_that_leaves_gives_its_place_in_the_queue_back():
         assert 1 == await proxy.metric("proxy_batch_images_sum")
 
 
+@pytest.mark.parametrize(("kind", "batches"), [("KIND_CPU", 3), ("KIND_GPU", 1)])
+async def test_a_batch_for_cpus_is_small_and_one_for_gpus_as_large_as_the_model_takes(kind, batches):
+    """Five images of 384 x 416 wait behind one: on CPUs a batch has at most 327,680 pixels, two of them."""
+    async with FakeTriton() as fake:
+        fake.config["instance_group"][0]["kind"] = kind
+        async with running_proxy(fake.url, in_flight_batches=1) as proxy:
+            fake.open.clear()
+            asked = [asyncio.create_task(post_alone(proxy, texture(384, 416)))]
+            await fake.asked.acquire()
+            asked += [asyncio.create_task(post_alone(proxy, texture(384, 416, seed))) for seed in range(5)]
+            await until(lambda: equals(proxy, 5, "proxy_waiting_images"))
+            fake.open.set()
+            assert 6 * [200] == await asyncio.gather(*asked)
+            assert batches == await proxy.metric("proxy_batch_images_count") - 1
+
+
 async def equals(proxy, expected, name, **labels):
     return expected == await proxy.metric(name, **labels)
 

@@ -166,6 +166,18 @@ def test_a_model_that_fits_tells_what_the_proxy_uses():
     assert ("Blowhole", "Break", "Crack", "Fray", "Uneven") == model.defect_types
 
 
+@pytest.mark.parametrize(
+    ("groups", "on_cpus"),
+    [
+        ([{"kind": "KIND_CPU", "count": 2}], True),
+        ([{"kind": "KIND_CPU"}, {"kind": "KIND_GPU", "gpus": [0]}], False),
+        ([{"kind": "KIND_AUTO"}], False),
+    ],
+)
+def test_a_model_tells_whether_it_runs_on_cpus_alone(groups, on_cpus):
+    assert on_cpus == read_contract({"versions": ["1"]}, described(instance_group=groups)).on_cpus
+
+
 @pytest.mark.parametrize(("told", "dirty"), [("true", True), ("false", False), (None, False)])
 def test_a_model_tells_whether_it_was_trained_with_uncommitted_changes(told, dirty):
     more = {} if told is None else {"parameters__model_dot_commit_dirty": {"string_value": told}}
