@@ -40,8 +40,8 @@ SERVER_OPTIONS: dict[str, Any] = {
     "auto_decompress": False,  # a compressed body is refused, so nothing may inflate it
     "access_log": None,  # the middleware logs
 }
-# The waiting images may have the pixels of this many of MAX_PIXELS: with the default settings a full queue of images that
-# are twice as large as the largest published one.
+# The waiting images may have the pixels of this many of MAX_PIXELS: with the default settings a full queue of images
+# that are twice as large as the largest published one.
 WAITING_IMAGES = 8
 # Beyond this, a core's caches no longer hold a batch: decision 4 has the times.
 CPU_BATCH_PIXELS = 327_680
