@@ -1,15 +1,18 @@
 """multipart/form-data → its fields, one after the other, each with its transfer encoding undone.
 
-aiohttp splits the form; what it raises is translated here.
+The library multipart splits the form; what it raises is translated here.
 """
 
 import binascii
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from urllib.parse import unquote
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from proxy.errors import MalformedUploadError, UnsupportedUploadError, WrongFieldError
 from proxy.parameters import PART as PART_RULE
@@ -17,10 +20,12 @@ from proxy.parameters import PART_CHARACTERS, read_parameter
 
 FORM_TYPE = "multipart/form-data"
 IMAGE, PART = "image", "part"  # the fields that are known
-CHUNK_BYTES = 65536  # as much as aiohttp's own buffer
+MAX_HEADERS = 16  # of a field
 PART_BYTES = 4 * PART_CHARACTERS  # in UTF-8
 PLAIN = ("", "7bit", "8bit", "binary")  # transfer encodings that change nothing
 NO_CODING = ("", "identity")
+LINE_BREAKS = b" \t\r\n"  # what base64 may have between its characters
+EXTENDED_NAME = re.compile(r";\s*filename\*=utf-8'[^']*'([^;\s]+)", re.IGNORECASE)  # RFC 5987
 BROKEN_HTTP: tuple[type[Exception], ...] = (web.RequestPayloadError, HttpProcessingError)
 
 
@@ -37,15 +42,17 @@ async def fields(request: web.Request) -> AsyncIterator[Field]:
 
     Raises: MalformedUploadError, UnsupportedUploadError, WrongFieldError.
     """
-    with malformed(ValueError):  # no boundary, or one that is too long
-        form = await request.multipart()
-    while (part := await _next_part(form)) is not None:
-        if not isinstance(part, BodyPartReader) or part.name not in (IMAGE, PART):
-            name = part.name if isinstance(part, BodyPartReader) else None
+    events = _events(request)
+    async for segment in events:
+        if not isinstance(segment, MultipartSegment) or segment.name not in (IMAGE, PART):
+            name = segment.name if isinstance(segment, MultipartSegment) else None
             raise WrongFieldError(
                 f"the form has a field {name!r:.80}: send the file in the field {IMAGE!r}, and perhaps {PART!r}"
             )
-        yield Field(part.name, part.filename, _chunks(part))
+        chunks = _chunks(segment, events)
+        yield Field(segment.name, _filename(segment), chunks)
+        async for _ in chunks:
+            pass
 
 
 async def read_part(field: Field) -> str:
@@ -66,7 +73,7 @@ async def read_part(field: Field) -> str:
 def malformed(*raised: type[Exception]) -> Iterator[None]:
     """Translate what aiohttp raises for a body that breaks the rules of HTTP, and `raised`, those of multipart.
 
-    The block holds one call of aiohttp and nothing else, so that no mistake of ours is called the client's.
+    The block holds one call of a library and nothing else, so that no mistake of ours is called the client's.
     """
     try:
         yield
@@ -75,28 +82,59 @@ def malformed(*raised: type[Exception]) -> Iterator[None]:
         raise MalformedUploadError(f"the body is malformed ({error!s:.200}): send the whole image again") from None
 
 
-async def _next_part(form: MultipartReader) -> MultipartReader | BodyPartReader | None:
-    # The last two: a form that begins with a field `_charset_`, where aiohttp reads 32 bytes and may miss the boundary.
-    with malformed(ValueError, RuntimeError, AssertionError):
-        return await form.next()
+async def _events(request: web.Request) -> AsyncIterator[MultipartSegment | bytes | None]:
+    """Give, for each field, its head, then its bytes as they come, then None."""
+    _, options = parse_options_header(request.headers.get("Content-Type", ""))
+    with malformed(MultipartError):
+        # Latin-1 takes any bytes; `_filename` reads them
+        parser = PushMultipartParser(
+            options.get("boundary", ""), max_header_count=MAX_HEADERS, header_charset="latin-1"
+        )
+    while True:
+        with malformed():
+            chunk = await request.content.readany()
+        with malformed(MultipartError):  # without a chunk the form breaks off, unless it was complete
+            events = list(parser.parse(chunk))
+        for event in events:
+            yield event
+        if parser.closed:
+            return
 
 
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    if part.headers.get("Content-Encoding", "").strip().lower() not in NO_CODING:
+async def _chunks(
+    segment: MultipartSegment, events: AsyncIterator[MultipartSegment | bytes | None]
+) -> AsyncIterator[bytes]:
+    """Give the bytes of a field up to its end."""
+    if segment.header("Content-Encoding", "").strip().lower() not in NO_CODING:
         raise UnsupportedUploadError("the form's field has a Content-Encoding: send the file without compression")
-    encoding = part.headers.get("Content-Transfer-Encoding", "").strip().lower()
+    encoding = segment.header("Content-Transfer-Encoding", "").strip().lower()
     if encoding not in (*PLAIN, "base64"):
         raise UnsupportedUploadError(
             f"the form's field has the Content-Transfer-Encoding {encoding!r:.80}: send the bytes as they are "
             "or in base64"
         )
-    while True:
-        with malformed(ValueError):  # the body ends before the boundary
-            chunk = await part.read_chunk(CHUNK_BYTES)
-        if not chunk:
-            return
-        if encoding == "base64":  # aiohttp ends a chunk with a whole group of four
-            with malformed(binascii.Error):
-                chunk = binascii.a2b_base64(chunk)
+    rest = b""  # of base64: fewer than four characters
+    async for event in events:
+        if not isinstance(event, bytes):
+            break
+        if encoding != "base64":
+            yield event
+            continue
+        rest += event.translate(None, LINE_BREAKS)
+        whole = len(rest) // 4 * 4
+        with malformed(binascii.Error):
+            chunk = binascii.a2b_base64(rest[:whole])
+        rest = rest[whole:]
         if chunk:
             yield chunk
+    if rest:
+        raise MalformedUploadError("the field breaks off in the middle of its base64: send the whole image again")
+
+
+def _filename(segment: MultipartSegment) -> str | None:
+    """Return the file's name: as browsers write it, in UTF-8, or percent-encoded in `filename*`."""
+    if segment.filename is not None:
+        name: str = segment.filename
+        return name.encode("latin-1").decode(errors="surrogateescape")
+    extended = EXTENDED_NAME.search(segment.header("Content-Disposition"))
+    return unquote(extended[1]) if extended else None

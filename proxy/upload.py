@@ -128,7 +128,7 @@ async def read_upload(
     Raises: EmptyUploadError, MalformedUploadError, QueueFullError, UploadTooLargeError, UploadTooSlowError,
     UnsupportedUploadError, WrongFieldError, WrongParameterError.
     """
-    is_form = request.content_type == FORM_TYPE
+    is_form = media_type(request) == FORM_TYPE
     refuse_by_headers(request, (FORM_TYPE, *IMAGE_TYPES), max_bytes, _form_bytes(max_bytes) if is_form else 0)
     await invite(request)
     async with at_pace(pace) as progress:
@@ -136,6 +136,11 @@ async def read_upload(
         if is_form:
             return await _read_form(request, file)
         return Upload(await file.join(_chunks_of_body(request.content)), None)
+
+
+def media_type(request: web.Request) -> str:
+    """Return what the body is said to be; aiohttp's own way parses the whole header by `email`, which takes 0.2 ms."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _form_bytes(max_bytes: int) -> int:
@@ -158,7 +163,7 @@ def refuse_by_headers(request: web.Request, types: tuple[str, ...], max_bytes: i
     if not request.can_read_body:
         raise EmptyUploadError(f"the request has no body: send a form with the field {IMAGE!r}, or a JPEG or PNG image")
     known = (*types, *OTHER_NAMES) if len(types) > 1 else types
-    if request.content_type not in known:
+    if media_type(request) not in known:
         found = request.headers.get("Content-Type", "missing")
         raise UnsupportedUploadError(f"Content-Type is {found:.80}: send {' or '.join(types)}")
     if request.headers.get("Content-Encoding", "").strip().lower() not in NO_CODING:

@@ -60,6 +60,20 @@ async def test_a_file_in_base64_is_answered_as_its_bytes_are(proxy, lines, size)
     assert await answer_of(proxy.post(body)) == await answer_of(proxy.post(field, content_type=MULTIPART))
 
 
+@pytest.mark.parametrize("transfer", [None, b"Content-Transfer-Encoding: base64"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_a_form_is_read_alike_in_whatever_pieces_it_comes(proxy, transfer, size):
+    image = bytes(range(256)) * 40 + b"\r\n--" * 9 + b"\r\n--A\r\n"  # looks like a boundary, and is none
+    body = png(np.frombuffer(image[:10_000], np.uint8).reshape(100, 100)[:40])
+    form = b"a preamble\r\n" + part(base64.encodebytes(body), transfer) if transfer else part(body) + b"an epilogue"
+
+    async def pieces():
+        for start in range(0, len(form), size):
+            yield form[start : start + size]
+
+    assert await answer_of(proxy.post(body)) == await answer_of(proxy.post(pieces(), content_type=MULTIPART))
+
+
 async def test_an_encoding_that_is_not_undone_is_named(proxy):
     field = part(BODY, b"Content-Transfer-Encoding: quoted-printable")
     async with proxy.post(field, content_type=MULTIPART) as response:

@@ -149,6 +149,25 @@ async def test_a_form_without_an_image_with_too_many_or_none_at_all_is_refused(p
         await problem(response, 415, "Unsupported upload")
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b'filename="t.png"', "t.png"),
+        ('filename="größe 1.png"'.encode(), "größe 1.png"),
+        (b'filename="a %22b%22.png"', 'a "b".png'),  # as browsers write quotes
+        (b"filename=t.png", "t.png"),
+        (b"filename*=utf-8''gr%C3%B6%C3%9Fe.png", "größe.png"),  # as `requests` wrote it for long
+        (b'filename="gr\xf6\xdfe.png"', "gr\\udcf6\\udcdfe.png"),  # Latin-1
+        (b"x=y", None),
+    ],
+)
+async def test_a_files_name_is_read_however_it_is_written(proxy, written, read):
+    head = b'--B\r\nContent-Disposition: form-data; name="image"; ' + written + b"\r\n\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+    request = proxy.request("POST", "/analyze/tile", data=head + SOUND + b"\r\n--B--", headers=headers)
+    assert [read] == [each["file"] for each in (await answer_of(request))["images"]]
+
+
 async def test_an_unfamiliar_image_makes_its_tile_unfamiliar(fake, proxy):
     fake.novelty = 11.0
     answer = await answer_of(post(proxy, [SOUND, SOUND], "?mask=none"))
