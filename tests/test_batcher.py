@@ -26,7 +26,9 @@ class Image:
     deadline: float = NEVER
 
 
-def queue_of(*images, max_in_flight=1, max_batch_size=8, max_batch_pixels=8192, limit=100, limit_pixels=65_536, in_flight=0):
+def queue_of(
+    *images, max_in_flight=1, max_batch_size=8, max_batch_pixels=8192, limit=100, limit_pixels=65_536, in_flight=0
+):
     queue = BatchQueue(
         limit=limit,
         limit_pixels=limit_pixels,
@@ -147,7 +149,7 @@ steps = st.lists(st.tuples(st.sampled_from(["join", "leave", "done", "wait"]), s
     limit_pixels=st.integers(8, 96).map(lambda images: images * 32 * 32),
 )
 def test_whatever_happens_no_place_is_idle_while_an_image_waits_and_no_image_is_sent_twice(
-    steps, max_in_flight, max_batch_size, max_batch_pixels, limit, limit_pixels
+    steps, max_in_flight, max_batch_size, *, max_batch_pixels, limit, limit_pixels
 ):
     queue = queue_of(
         max_in_flight=max_in_flight,
