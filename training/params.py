@@ -110,6 +110,8 @@ class NetworkParams(_Section):
     encoder_weights: Literal["imagenet"] | None
     decoder_channels: Annotated[list[Positive], Field(min_length=4, max_length=4)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
+    context: bool = False  # models that were stored before these two existed have neither
+    image_head: bool = False
 
 
 class TrainParams(NetworkParams):
