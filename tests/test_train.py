@@ -188,8 +188,8 @@ def test_an_interrupted_run_continues_to_the_very_weights_of_an_uninterrupted_on
     assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
 
 
-def test_an_interrupted_run_with_heads_continues_likewise(tmp_path):
-    params = params_with(**KNOBS, **WHOLE_IMAGE)
+def test_an_interrupted_run_with_heads_and_mirrors_continues_likewise(tmp_path):
+    params = params_with(**KNOBS, **WHOLE_IMAGE, train__mirror_weight=0.5)
     weights = train_in(tmp_path / "whole", Ledger(), params)
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path / "resumed", Ledger(last_epoch=2), params)
@@ -198,6 +198,30 @@ def test_an_interrupted_run_with_heads_continues_likewise(tmp_path):
     assert_equal(whole, resumed)
     assert whole["heads/0.weight"].any()
     assert not [name for name in weights if name.startswith("heads")], "the heads are not for serving"
+
+
+class OneBatch:
+    """A sampler that knows one batch of two crops."""
+
+    def batches(self, _, **share):
+        del share
+        yield torch.full((2, 1, 64, 64), 99.0), torch.zeros(2, 64, 64, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, [0, 0, 0]), (0.5, [0, 1, 1])])
+def test_one_of_two_crops_is_mirrored_after_a_third_of_the_epochs(weight, expected, monkeypatch):
+    mirrored = []
+
+    def target(_, image):
+        mirrored[-1] += len(image)
+        return torch.zeros(len(image), 64, 64)
+
+    monkeypatch.setattr("training.fitting.trainer.mean_over_mirrors", target)
+    trainer = new_trainer(params_with(**KNOBS, train__mirror_weight=weight))
+    for epoch in range(3):
+        mirrored.append(0)
+        trainer.train_epoch(epoch, OneBatch())
+    assert expected == mirrored
 
 
 def test_a_finished_run_is_not_trained_again(uninterrupted, monkeypatch):

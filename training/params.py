@@ -131,6 +131,7 @@ class TrainParams(NetworkParams):
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     type_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
+    mirror_weight: Annotated[float, Field(ge=0)]
     validate_every: Positive
     gamma: Range
     gain: Range

@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
 from training.fitting.crops import CropSampler
+from training.fitting.mirrors import MIRRORS_START, first_half, mean_over_mirrors, mirror_loss_with_logits
 from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
@@ -111,6 +112,10 @@ class Trainer:
         """Whether this process is the one that validates, saves and reports."""
         return bool(self.accelerator.is_main_process)
 
+    @property
+    def _steps(self) -> int:
+        return self.params.epochs * self.steps_per_epoch
+
     def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
         """Train one epoch and return its mean loss.
 
@@ -133,10 +138,10 @@ class Trainer:
 
     def _step(self, step: int, image: Tensor, label: Tensor) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
+            group["lr"] = learning_rate(step, self._steps, group["peak"])
         # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64
         grey = normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last)
-        loss = self._loss(grey, label.to(self.device))
+        loss = self._loss(step, grey, label.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.supervised.parameters(), MAX_GRADIENT_NORM)
@@ -146,12 +151,16 @@ class Trainer:
             self.average.update_parameters(self.network)
         return value
 
-    def _loss(self, grey: Tensor, label: Tensor) -> Tensor:
+    def _loss(self, step: int, grey: Tensor, label: Tensor) -> Tensor:
         weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
         with autocast(self.device):
             logits, coarse = self.shared_network(grey)  # logits (N, classes, S, S)
         loss = segmentation_loss_with_logits(logits, label, **weights)
         loss = loss + supervision_loss_with_logits(coarse, (label != 0).float())
+        if self.params.mirror_weight and step >= MIRRORS_START * self._steps:
+            with autocast(self.device):
+                target = mean_over_mirrors(self.average_network, first_half(grey))
+            loss = loss + self.params.mirror_weight * mirror_loss_with_logits(first_half(logits), target)
         return loss
 
     def validate(self, samples: list[Sample]) -> dict[str, float]:
