@@ -200,13 +200,20 @@ def test_a_model_loads_although_training_parameters_were_added_and_removed_since
 
 
 @pytest.mark.usefixtures("saved")
-@pytest.mark.parametrize("missing", NetworkParams.model_fields)
+@pytest.mark.parametrize("missing", [name for name, field in NetworkParams.model_fields.items() if field.is_required()])
 def test_a_configuration_without_a_parameter_of_the_network_is_refused_with_the_mend(missing):
     stored = TRAIN.model_dump()
     del stored[missing]
     CONFIGURATION_FILE.write_text(json.dumps({"train": stored}))
     with pytest.raises(TrainingError, match=rf"(?s)does not fit .*run `dvc repro train` .*{missing}"):
         load_model()
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_model_of_a_version_without_context_and_image_head_loads(network):
+    stored = {name: value for name, value in TRAIN.model_dump().items() if name not in ("context", "image_head")}
+    CONFIGURATION_FILE.write_text(json.dumps({"train": stored}))
+    assert_equal(network.state_dict(), load_model()[0].state_dict())
 
 
 @pytest.mark.usefixtures("saved")

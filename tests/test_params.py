@@ -41,6 +41,8 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("train.learning_rate", 0.0),
         ("train.learning_rate", math.nan),
         ("train.ema_decay", 1.0),  # the average would never move
+        ("train.context", 1),
+        ("train.mirror_weight", -0.1),
         ("train.gamma", [1.6, 0.6]),
         ("train.gain", [0.0, 1.0]),
         ("train.scale", [1.0]),

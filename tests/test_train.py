@@ -17,7 +17,7 @@ from dvclive.live import Live
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_knobs, write_project
+from training_data import CIRCUMSTANCES, ROOT, WHOLE_IMAGE, params_with, unhurried, write_knobs, write_project
 
 from training.dataset.index import read_digest
 from training.dataset.samples import load_part
@@ -88,16 +88,13 @@ def test_the_moving_average_follows_the_weights_closely_at_first_and_as_stated_l
     assert share == pytest.approx(average.item(), rel=1e-3)
 
 
-def test_the_pretrained_encoder_learns_at_its_own_rate():
-    rates = {
-        "encoder": PARAMS.train.encoder_rate * PARAMS.train.learning_rate,
-        "decoder": PARAMS.train.learning_rate,
-        "head": PARAMS.train.learning_rate,
-    }
-    trainer = new_trainer()
+@pytest.mark.parametrize("knobs", [{}, WHOLE_IMAGE], ids=["plain", "with the whole image"])
+def test_the_pretrained_encoder_learns_at_its_own_rate_and_all_else_at_the_common_one(knobs):
+    trainer = new_trainer(params_with(**KNOBS, **knobs))
     peaks = {id(p): group["peak"] for group in trainer.optimizer.param_groups for p in group["params"]}
-    for name, parameter in trainer.network.named_parameters():
-        assert rates[name.split(".")[0]] == peaks.pop(id(parameter))
+    rate, slower = PARAMS.train.learning_rate, PARAMS.train.encoder_rate * PARAMS.train.learning_rate
+    for name, parameter in trainer.supervised.named_parameters():
+        assert (slower if name.startswith("network.encoder") else rate) == peaks.pop(id(parameter)), name
     assert {} == peaks
 
 
@@ -189,6 +186,42 @@ def test_an_interrupted_run_continues_to_the_very_weights_of_an_uninterrupted_on
     resumed = Ledger()
     assert_equal(weights, train_in(tmp_path, resumed))
     assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
+
+
+def test_an_interrupted_run_with_heads_and_mirrors_continues_likewise(tmp_path):
+    params = params_with(**KNOBS, **WHOLE_IMAGE, train__mirror_weight=0.5)
+    weights = train_in(tmp_path / "whole", Ledger(), params)
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path / "resumed", Ledger(last_epoch=2), params)
+    assert_equal(weights, train_in(tmp_path / "resumed", Ledger(), params))
+    whole, resumed = (load_file(tmp_path / name / "state.safetensors") for name in ("whole", "resumed"))
+    assert_equal(whole, resumed)
+    assert whole["heads/0.weight"].any()
+    assert not [name for name in weights if name.startswith("heads")], "the heads are not for serving"
+
+
+class OneBatch:
+    """A sampler that knows one batch of two crops."""
+
+    def batches(self, _, **share):
+        del share
+        yield torch.full((2, 1, 64, 64), 99.0), torch.zeros(2, 64, 64, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, [0, 0, 0]), (0.5, [0, 1, 1])])
+def test_one_of_two_crops_is_mirrored_after_a_third_of_the_epochs(weight, expected, monkeypatch):
+    mirrored = []
+
+    def target(_, image):
+        mirrored[-1] += len(image)
+        return torch.zeros(len(image), 64, 64)
+
+    monkeypatch.setattr("training.fitting.trainer.mean_over_mirrors", target)
+    trainer = new_trainer(params_with(**KNOBS, train__mirror_weight=weight))
+    for epoch in range(3):
+        mirrored.append(0)
+        trainer.train_epoch(epoch, OneBatch())
+    assert expected == mirrored
 
 
 def test_a_finished_run_is_not_trained_again(uninterrupted, monkeypatch):

@@ -110,6 +110,8 @@ class NetworkParams(_Section):
     encoder_weights: Literal["imagenet"] | None
     decoder_channels: Annotated[list[Positive], Field(min_length=4, max_length=4)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
+    context: bool = False  # models that were stored before these two existed have neither
+    image_head: bool = False
 
 
 class TrainParams(NetworkParams):
@@ -129,6 +131,7 @@ class TrainParams(NetworkParams):
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     type_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
+    mirror_weight: Annotated[float, Field(ge=0)]
     validate_every: Positive
     gamma: Range
     gain: Range

@@ -16,10 +16,12 @@ from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
 from training.fitting.crops import CropSampler
+from training.fitting.mirrors import MIRRORS_START, first_half, mean_over_mirrors, mirror_loss_with_logits
 from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
 from training.network.served import ServedSegmenter, normalise
+from training.network.supervision import SupervisedSegmenter, supervision_loss_with_logits
 from training.params import TrainParams
 
 WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
@@ -77,13 +79,16 @@ class Trainer:
         self.average = AveragedModel(network, multi_avg_fn=moving_average(self.params.ema_decay), use_buffers=True)
         if self.device.type == "cpu":
             keep_depthwise_in_float32(self.network)
+        self.supervised = SupervisedSegmenter(network, self.params).to(self.device)
         optimizer = torch.optim.AdamW(self._parameter_groups(network), weight_decay=self.params.weight_decay)
-        self.shared_network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.shared_network, self.optimizer = self.accelerator.prepare(self.supervised, optimizer)
         self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
 
     def _parameter_groups(self, network: Segmenter) -> list[dict[str, Any]]:
         """Return the pretrained encoder, which learns more slowly, and the rest."""
-        rest = [*network.decoder.parameters(), *network.head.parameters()]
+        rest = [*network.decoder.parameters(), *network.head.parameters(), *self.supervised.heads.parameters()]
+        if network.image_head is not None:
+            rest += network.image_head.parameters()
         return [
             {
                 "params": list(network.encoder.parameters()),
@@ -95,7 +100,7 @@ class Trainer:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a run's state has besides the optimizer."""
-        return {"network": self.network, "average": self.average}
+        return {"network": self.network, "average": self.average, "heads": self.supervised.heads}
 
     @property
     def average_network(self) -> Segmenter:
@@ -106,6 +111,10 @@ class Trainer:
     def is_main(self) -> bool:
         """Whether this process is the one that validates, saves and reports."""
         return bool(self.accelerator.is_main_process)
+
+    @property
+    def _steps(self) -> int:
+        return self.params.epochs * self.steps_per_epoch
 
     def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
         """Train one epoch and return its mean loss.
@@ -129,20 +138,30 @@ class Trainer:
 
     def _step(self, step: int, image: Tensor, label: Tensor) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
-        # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64 → logits (N, classes, S, S)
-        with autocast(self.device):
-            logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
-        weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
-        loss = segmentation_loss_with_logits(logits, label.to(self.device), **weights)
+            group["lr"] = learning_rate(step, self._steps, group["peak"])
+        # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64
+        grey = normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last)
+        loss = self._loss(step, grey, label.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        self.accelerator.clip_grad_norm_(self.supervised.parameters(), MAX_GRADIENT_NORM)
         value = float(self.accelerator.reduce(loss.detach(), "mean"))  # over all processes, so that they stop together
         if math.isfinite(value):
             self.optimizer.step()
             self.average.update_parameters(self.network)
         return value
+
+    def _loss(self, step: int, grey: Tensor, label: Tensor) -> Tensor:
+        weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
+        with autocast(self.device):
+            logits, coarse = self.shared_network(grey)  # logits (N, classes, S, S)
+        loss = segmentation_loss_with_logits(logits, label, **weights)
+        loss = loss + supervision_loss_with_logits(coarse, (label != 0).float())
+        if self.params.mirror_weight and step >= MIRRORS_START * self._steps:
+            with autocast(self.device):
+                target = mean_over_mirrors(self.average_network, first_half(grey))
+            loss = loss + self.params.mirror_weight * mirror_loss_with_logits(first_half(logits), target)
+        return loss
 
     def validate(self, samples: list[Sample]) -> dict[str, float]:
         """Measure the moving average on whole images, at its best threshold there (an optimistic figure)."""

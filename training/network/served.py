@@ -35,6 +35,7 @@ class ServedSegmenter(nn.Module):
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
         self.convolution, self.spread = network.head
+        self.image_head = network.image_head
         self.classes = network.classes
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,7 +50,10 @@ class ServedSegmenter(nn.Module):
         highest = types.amax(dim=1)  # (N, 4, H / 2, W / 2)
         # logsumexp, written out: ONNX Runtime computes exp and log eight values at a time, ReduceLogSumExp one by one
         defect = highest + (types - highest.unsqueeze(1)).exp().sum(dim=1).log()
-        probability = torch.round(255 * torch.sigmoid(defect - background)).to(torch.uint8)
+        logit = defect - background
+        if self.image_head is not None:  # after the last convolution, where every precision keeps float32
+            logit = logit + self.image_head(features[-1])
+        probability = torch.round(255 * torch.sigmoid(logit)).to(torch.uint8)
         defect_type = (1 + types.argmax(dim=1)).to(torch.uint8)
         return self.spread(probability), self.spread(defect_type)  # (N, 4, H / 2, W / 2) → (N, 1, H, W)
 

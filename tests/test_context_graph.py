@@ -1,0 +1,92 @@
+"""A network with context and image head as a graph: it answers as torch does at any size, also in int8 and fp16."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+from training_data import ROOT, WHOLE_IMAGE, params_with, real_sample, sample_names, stirred, write_knobs
+
+from tiles import pad
+from training.graphs.onnx_export import export_graph
+from training.graphs.quantization import to_fp16, to_int8
+from training.graphs.session import open_session, run
+from training.network.novelty import Novelty
+from training.network.segmenter import build_network
+from training.network.served import ServedModel, normalise
+from training.network.weights import load_model, load_novelty, save_model, save_novelty
+
+pytestmark = pytest.mark.slow
+
+KNOBS = {"train__encoder_weights": None, **WHOLE_IMAGE}
+DESCRIBED = (
+    2 * (24 + 40) + 2
+)  # of the novelty: two moments of the encoder's planes at the strides 4 and 8, and the size
+SAMPLES = [real_sample(sample_names(name)[0]) for name in ("Blowhole", "Uneven", "Free")]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """The path of the graph of random weights, in a folder with the model."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", str(ROOT))
+        write_knobs(folder / "params.yaml", **KNOBS)
+        params = params_with(**KNOBS)
+        torch.manual_seed(0)
+        network = stirred(build_network(params.train))
+        with torch.inference_mode():  # fresh normalisations do nothing
+            for _ in range(3):
+                network.train()(normalise(torch.from_numpy(np.stack([pad(SAMPLES[0].image)] * 2))))
+        save_model(network, {"train": params.train.model_dump()})
+        save_novelty(Novelty(DESCRIBED, 64))
+        onnx.save(export_graph(folder / "fp32.onnx", timeout_s=900), folder / "fp32.onnx")
+        yield folder / "fp32.onnx"
+
+
+def answers(graph, canvas):
+    return open_session(graph).run(["probability", "type", "novelty"], {"image": canvas})
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 256, 224), (2, 1, 96, 352)])
+def test_it_answers_as_torch_does(graph, shape, monkeypatch):
+    monkeypatch.chdir(graph.parent)
+    canvas = np.resize(pad(SAMPLES[0].image), shape)
+    with torch.inference_mode():
+        probability, defect_type, novelty = (
+            output.numpy() for output in ServedModel(load_model()[0], load_novelty())(torch.from_numpy(canvas))
+        )
+    found = answers(graph, canvas)
+    assert 10 < np.ptp(probability), "the pixels must differ"
+    assert 1 >= np.abs(probability.astype(int) - found[0]).max()
+    assert 1e-4 >= (defect_type != found[1]).mean()
+    np.testing.assert_allclose(novelty, found[2], rtol=1e-3)
+
+
+def test_the_graph_is_that_of_a_network_with_both_parts(graph):
+    names = {tensor.name for tensor in onnx.load(graph).graph.initializer}
+    assert {"decoder.blocks.0.attention2.expand.weight", "image_head.layers.2.weight"} <= names
+    assert not [name for name in names if "heads" in name], "deep supervision is for training"
+
+
+def test_int8_answers_nearly_the_same_and_keeps_the_image_head_in_float32(graph, tmp_path):
+    model = to_int8(graph, tmp_path / "int8.onnx", SAMPLES, params_with().quantize)
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert TensorProto.FLOAT == kinds["image_head.layers.0.weight"] == kinds["image_head.layers.2.weight"]
+    assert TensorProto.INT8 == kinds["decoder.blocks.0.attention2.expand.weight_quantized"]
+    producers = {output: node.op_type for node in model.graph.node for output in node.output}
+    (judged,) = (node for node in model.graph.node if "image_head.layers.0.weight" in node.input)
+    assert "Concat" == producers[judged.input[0]], "nothing is rounded between the features and the image head"
+    assert 3 >= mean_difference(graph, tmp_path / "int8.onnx")
+
+
+def test_fp16_answers_nearly_the_same(graph, tmp_path):
+    to_fp16(graph, tmp_path / "fp16.onnx")
+    assert 0.3 >= mean_difference(graph, tmp_path / "fp16.onnx")
+
+
+def mean_difference(graph, other):
+    """The mean difference of the probabilities, 0–255."""
+    found = [[run(open_session(path), sample.image)[0].astype(int) for path in (graph, other)] for sample in SAMPLES]
+    return np.mean([np.abs(one - two).mean() for one, two in found])
