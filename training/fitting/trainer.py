@@ -1,5 +1,6 @@
 """One training run: the network, its moving average, the optimizer and their schedule."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from training.dataset.samples import Sample
 from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
-from training.fitting.crops import CropSampler
+from training.fitting.crop_workers import Batches
 from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
@@ -57,11 +58,15 @@ def moving_average(decay: float) -> Callable[..., None]:
 
 @dataclass
 class Trainer:
-    """One run: the network, its moving average and the optimizer, and the epochs behind it."""
+    """One run: the network, its moving average and the optimizer, and the epochs behind it.
+
+    mixed_precision: whether `autocast` may choose bfloat16.
+    """
 
     params: TrainParams
     seed: int
     classes: int = CLASSES
+    mixed_precision: bool = True
 
     def __post_init__(self) -> None:
         self.accelerator = Accelerator(mixed_precision="no")  # `autocast` chooses the precision
@@ -107,7 +112,7 @@ class Trainer:
         """Whether this process is the one that validates, saves and reports."""
         return bool(self.accelerator.is_main_process)
 
-    def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
+    def train_epoch(self, epoch: int, sampler: Batches) -> float:
         """Train one epoch and return its mean loss.
 
         Raises: TrainingError, when a loss is not finite.
@@ -131,10 +136,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
         # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64 → logits (N, classes, S, S)
-        with autocast(self.device):
-            logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
+        image, label = (tensor.to(self.device, non_blocking=True) for tensor in (image, label))
+        with autocast(self.device) if self.mixed_precision else contextlib.nullcontext():
+            logits = self.shared_network(normalise(image).contiguous(memory_format=torch.channels_last))
         weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
-        loss = segmentation_loss_with_logits(logits, label.to(self.device), **weights)
+        loss = segmentation_loss_with_logits(logits, label, **weights)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
