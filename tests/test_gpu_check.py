@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -9,10 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from pages import code, table_after, under
 from training_data import write_project
 
 from benchmarks.errors import ToolMissingError
 from benchmarks.gpu import packages, parts
+from benchmarks.gpu.__main__ import parser
 from benchmarks.gpu.parts import PARTS, run_parts
 from benchmarks.gpu.rows import NOT_MEASURED, rows
 from benchmarks.gpu.scope import Scope
@@ -23,6 +27,7 @@ MEMBERS = {
     "validation": ["Blowhole/exp1_num_262480", "Free/exp1_num_13526"],
     "test": ["Crack/exp1_num_3191", "Blowhole/exp1_num_322605", "Free/exp3_num_10448"],
 }
+GUIDE = (ROOT / "docs/gpu.md").read_text()
 RECORD = {"name": "gpu", "commit": "c0ffee", "dirty": False, "machine": {}, "packages": {}, "settings": {"gpu": "H100"}}
 
 
@@ -230,3 +235,17 @@ def test_a_part_that_was_left_out_is_not_measured():
     record = {"figures": {"batches": {"points": [{"batch": 8, "images_s": 4000.4}]}, "left_out": {"speed": "no"}}}
     told = [figure for _, figure in rows(record) if figure != NOT_MEASURED]
     assert ["8: 4000"] == told
+
+
+def test_the_guide_names_every_part_and_only_options_that_there_are():
+    assert [f"`{name}`" for name in PARTS] == [row[0] for row in table_after(GUIDE, "**Everything else**")]
+    arguments = re.findall(r"ARGS=(?:\"([^\"]+)\"|(--\S+?)`)", GUIDE)
+    assert 3 == len(arguments)
+    for quoted, bare in arguments:
+        parser().parse_args(shlex.split(quoted or bare))
+
+
+def test_the_guides_commands_for_several_gpus_are_the_tested_ones():
+    assert ["accelerate launch -m training.stages.train", "dvc commit train"] in [
+        block.splitlines() for block in code(under(GUIDE, "## Train"))
+    ]  # test_train.py
