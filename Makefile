@@ -15,7 +15,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-faults container-test lint lint-workflows audit sbom repro lock setup clean
-.PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-client bench-train bench-report
+.PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-client bench-train bench-report gpu-check
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -85,6 +85,10 @@ bench-client: $(SERVING)/installed $(BENCHMARKS)/installed ## the client's image
 
 bench-train: $(TRAINING)/training ## training's images a second, and the data loader's share
 	@$(TRAINING)/bin/python -m benchmarks.train $(ARGS)
+
+# Where the training environment was not made, with PYTHON: a borrowed machine has a torch of its own.
+gpu-check: ## what is only known on a GPU, in ten minutes: docs/gpu.md; ARGS=--small on the CPU
+	@$(or $(wildcard $(TRAINING)/bin/python),$(PYTHON)) -m benchmarks.gpu $(ARGS)
 
 bench-report: $(BENCHMARKS)/installed ## docs/performance.md and its plots, from the results that there are
 	@$(BENCHMARKS)/bin/python -m benchmarks.plots

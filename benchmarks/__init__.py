@@ -7,7 +7,8 @@
     peers/          bench-peers      the same graph served by others
     batching.py     bench-batching   the gain from joining images into batches
     client.py       bench-client     the client's command beside the closed loop
-    train.py        bench-train      training; the only module that imports torch
+    train.py        bench-train      training; it and gpu/ alone import torch, training_speed.py is theirs
+    gpu/            gpu-check        what is only known on a GPU: training, the fp16 graph, new image sizes
     plots.py, report.py  bench-report   results/*.json → docs/images/bench-*.svg, docs/performance.md
 
 What they share:

@@ -26,20 +26,28 @@ VERSIONS = (
 
 def write_record(name: str, *, figures: Mapping[str, Any], settings: Mapping[str, Any]) -> Path:
     """Write `benchmarks/results/<name>.json` and return its path. settings: what was chosen, such as seconds."""
-    record = {
+    path = RESULTS / f"{name}.json"
+    write_json(path, make_record(name, f"make bench-{name}", settings) | {"figures": figures})
+    say(f"written: {path}")
+    return path
+
+
+def make_record(name: str, target: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record without its figures. target: the command that measures again, without arguments."""
+    return {
         "name": name,
-        "command": _command(f"make bench-{name}"),
+        "command": _command(target),
         **describe_commit(".", *NOT_SOURCES),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "packages": _packages(),
         "settings": settings,
-        "figures": figures,
     }
-    path = RESULTS / f"{name}.json"
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record whole or not at all."""
     write_whole(path, json.dumps(record, indent=1, ensure_ascii=False, default=str) + "\n")
-    say(f"written: {path}")
-    return path
 
 
 def _command(target: str) -> str:

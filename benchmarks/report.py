@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tabulate import tabulate
 
 from benchmarks.errors import exit_status, say
+from benchmarks.gpu.rows import rows
 from benchmarks.record import read_record
 from benchmarks.replicas import CORES, FEWEST, TARGET_UTILISATION, core_seconds, replicas
 from benchmarks.samples import JSON, PNG
@@ -21,7 +22,7 @@ from host.files import write_whole
 
 PAGE = Path("docs/performance.md")
 TEMPLATE = Path(__file__).with_name("performance.md.j2")
-RECORDS = ("analyze", "proxy", "triton", "batching", "peers", "memory", "client", "train")
+RECORDS = ("analyze", "proxy", "triton", "batching", "peers", "memory", "client", "train", "gpu")
 
 Records = Mapping[str, Mapping[str, Any] | None]
 
@@ -47,6 +48,7 @@ def render(records: Records) -> str:
     templates.filters |= {"table": table, "ms": milliseconds, "rate": rate, "percent": percent}
     templates.filters |= {"median": statistics.median, "spread": spread}
     templates.globals |= {"zip": zip, "PNG": PNG, "JSON": JSON, "replicas": replicas, "core_seconds": core_seconds}
+    templates.globals |= {"gpu_rows": rows}
     constants = {"cores": CORES, "target": TARGET_UTILISATION, "fewest": FEWEST}
     template = templates.get_template(TEMPLATE.name)
     page = template.render(records={**dict.fromkeys(RECORDS), **records}, **constants)

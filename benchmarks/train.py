@@ -1,52 +1,29 @@
 """`make bench-train`: images per second of training and of evaluation's prediction; the data loader's share of a step.
 
 It runs the real trainer on the real crops with the published parameters, for fewer steps, in the training environment.
-Batches are made in the training process itself, so the time for a batch is time that the step waits.
+On a CPU the training process itself makes the crops, so the step waits for all of their time; on a GPU workers do.
 """
 
 import argparse
-import statistics
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.errors import BenchmarkError, exit_status, say
 from benchmarks.record import write_record
+from benchmarks.training_speed import WARM_UP_STEPS, training_speed
 from host.allocator import keep_all_freed_memory
 from training.dataset.samples import load_part
 from training.errors import PipelineError
 from training.evaluation.predict import predict
-from training.fitting.crops import CropSampler
-from training.fitting.trainer import Trainer
 from training.network.mixed_precision import pick_device
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.params import Params, load_params
 
-WARM_UP_STEPS = 2  # the first steps set up memory and kernels
 WARM_UP_IMAGES = 2
-
-
-class TimedSampler(CropSampler):
-    """A CropSampler that records how long each batch took to make, and how long it was used."""
-
-    loader_s: list[float]
-    step_s: list[float]
-
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what CropSampler does."""
-        self.loader_s, self.step_s = [], []
-        asked_s = time.perf_counter()
-        for batch in super().batches(epoch, process=process, processes=processes):
-            made_s = time.perf_counter()
-            yield batch
-            self.loader_s.append(made_s - asked_s)
-            asked_s = time.perf_counter()
-            self.step_s.append(asked_s - made_s)
 
 
 def main() -> None:
@@ -69,21 +46,9 @@ def main() -> None:
 
 
 def train(params: Params, steps: int) -> dict[str, Any]:
-    """Train for so many steps after WARM_UP_STEPS; the weights are random at first, which costs the same."""
-    counts = {"crops_per_epoch": (WARM_UP_STEPS + steps) * params.train.batch_size, "encoder_weights": None}
-    changed = params.train.model_copy(update=counts)
-    sampler = TimedSampler(load_part("train", params), changed, params.base.seed)
-    trainer = Trainer(changed, params.base.seed)
-    say(f"training {WARM_UP_STEPS} + {steps} steps of {changed.batch_size} crops")
-    trainer.train_epoch(0, sampler)
-    loader_s, step_s = (times[WARM_UP_STEPS:] for times in (sampler.loader_s, sampler.step_s))
-    spent_s = sum(loader_s) + sum(step_s)
-    figures = {
-        "images_s": round(steps * changed.batch_size / spent_s, 3),
-        "step_ms": round(1000 * statistics.median(map(sum, zip(loader_s, step_s, strict=True))), 1),
-        "loader_ms": round(1000 * statistics.median(loader_s), 1),
-        "loader_share": round(sum(loader_s) / spent_s, 4),
-    }
+    """Train for so many counted steps."""
+    say(f"training {WARM_UP_STEPS} + {steps} steps of {params.train.batch_size} crops")
+    figures = training_speed(params, steps)
     say(", ".join(f"{name}: {value}" for name, value in figures.items()))
     return figures
 

@@ -301,6 +301,10 @@ FIGURES = {
         "training": {"images_s": 6.5, "step_ms": 1540.0, "loader_ms": 61.6, "loader_share": 0.04},
         "prediction": {"images": 100, "images_s": 8.0},
     },
+    "gpu": {
+        "batches": {"canvas": [352, 288], "points": [{"batch": 1, "images_s": 400.4, "batch_ms": 2.5}]},
+        "left_out": {"fold": "OSError: no room"},
+    },
 }  # fmt: skip
 
 
@@ -313,7 +317,7 @@ def record_of(name: str) -> dict:
         "date": "2025-11-25T12:00:00+00:00",
         "machine": {"cpu": "A CPU", "usable_cores": 2, "memory_mib": 24105, "kernel": "Linux 6", "python": "3.11.7"},
         "packages": {},
-        "settings": {"flat_ms": {"a": 23.0, "b": 4.4}},
+        "settings": {"flat_ms": {"a": 23.0, "b": 4.4}, "gpu": "H100", "versions": {"torch": "2.11.0", "timm": "1.0"}},
         "figures": FIGURES[name],
     }
 
@@ -322,7 +326,9 @@ def test_a_page_without_records_says_what_to_run() -> None:
     page = report.render({})
 
     for name in report.RECORDS:
-        assert f"*Not measured yet: `make bench-{name}`.*" in page
+        target = "gpu-check" if name == "gpu" else f"bench-{name}"
+        assert f"*Not measured yet: `make {target}`.*" in page
+    assert "not measured" in page.partition("## On a GPU")[2]
 
 
 def test_a_formula_that_lacks_one_of_its_two_records_says_what_to_run() -> None:
@@ -354,6 +360,10 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
         "| their share of all time | 4.0 % |",
         "| seconds of a core per image | 0.0808 | 0.0025 |",
         "| 1,000 | 68 | 5 | 141 |",
+        "| images/s of the graph, by batch size | 1: 400 |",
+        "| training: crops/s; ms of a step | not measured |",
+        "GPU (name, driver, memory): H100. Packages: torch 2.11.0, timm 1.0.",
+        "Left out: fold, because OSError: no room.",
     ):
         assert line in page
     assert (

@@ -173,6 +173,16 @@ def test_on_a_gpu_triton_is_told_what_the_launcher_would_tell_it():
     assert told["model-repository"].startswith(volume["mountPath"])
 
 
+def test_on_a_gpu_tensorrts_engines_are_kept_in_a_volume_that_triton_may_write():
+    config = (ROOT / "training/graphs/tensorrt.pbtxt.template").read_text()
+    (folder,) = set(re.findall(r'key: "trt_\w+_cache_path" value: "([^"]+)"', config))
+    container = main_container(overlay("gpu"), "triton")
+    (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == folder)
+    assert not mount.get("readOnly")
+    (volume,) = (each for each in pod(overlay("gpu"), "triton")["volumes"] if each["name"] == mount["name"])
+    assert "2Gi" == volume["emptyDir"]["sizeLimit"]
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_probes_ask_paths_that_the_servers_have(name):
     routes = {resource.canonical for resource in make_app(Settings()).router.resources()}

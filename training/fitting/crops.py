@@ -26,6 +26,8 @@ LARGEST_CONTRAST = 0.25  # of the surroundings, standard deviation ÷ mean; at a
 PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast, so that the network also sees weaker ones
 PASTED_RIM = 8  # pixels, even; about as many pixels around a defect are moved with it
 
+Batch = tuple[Tensor, Tensor]  # image and label of each crop: CropSampler.batches
+
 
 class CropSampler:
     """Draws the batches of an epoch.
@@ -45,17 +47,26 @@ class CropSampler:
         if FREE not in self._by_type or not self._defects:
             raise DatasetError("training needs images with and without a defect: look into data/split.csv")
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Batch]:
         """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
 
         Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0, the type or
         synthetic.UNKNOWN.
         """
-        size = self._params.batch_size
-        for first in range(0, self._params.crops_per_epoch - size + 1, size):
-            numbers = range(first + process, first + size, processes)
-            crops = [self._crop(np.random.default_rng([self._seed, epoch, number])) for number in numbers]
-            yield torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
+        for number in range(self.batches_per_epoch):
+            yield self.batch(epoch, number, process=process, processes=processes)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Number of whole batches."""
+        return self._params.crops_per_epoch // self._params.batch_size
+
+    def batch(self, epoch: int, number: int, *, process: int, processes: int) -> Batch:
+        """Return one process's share of a batch. Shapes: as `batches`."""
+        first = number * self._params.batch_size
+        numbers = range(first + process, first + self._params.batch_size, processes)
+        crops = [self._crop(np.random.default_rng([self._seed, epoch, number])) for number in numbers]
+        return torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
 
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         defect_type = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)

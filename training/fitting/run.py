@@ -9,21 +9,24 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import gather_object
-from dvclive.live import Live
 
 from training.dataset.index import read_digest
 from training.dataset.samples import Sample
 from training.errors import TrainingError
 from training.files import INDEX_FILE
 from training.fitting.checkpoint import RunState
+from training.fitting.crop_workers import Batches, made_ahead
 from training.fitting.crops import CropSampler
 from training.fitting.provenance import RunRecord, circumstances
 from training.fitting.trainer import Trainer
 from training.params import Params
 from training.pipeline import code_digest
+
+if TYPE_CHECKING:
+    from dvclive.live import Live
 
 
 def run_key(params: Params, packages: Mapping[str, str], split: Mapping[str, str]) -> str:
@@ -39,7 +42,7 @@ def run_key(params: Params, packages: Mapping[str, str], split: Mapping[str, str
 
 
 def run(
-    trainer: Trainer, params: Params, samples: Mapping[str, list[Sample]], state: RunState, live: Live | None
+    trainer: Trainer, params: Params, samples: Mapping[str, list[Sample]], state: RunState, live: "Live | None"
 ) -> dict[str, Any]:
     """Train from the saved state, if there is one, to the last epoch; log each epoch's figures and save them.
 
@@ -54,8 +57,9 @@ def run(
     for figures in meta["history"]:
         _log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
+    crops = made_ahead(sampler, trainer.device)
     for epoch in range(len(meta["history"]), params.train.epochs):
-        figures = _train_and_validate(epoch, trainer, sampler, params, samples["validation"])
+        figures = _train_and_validate(epoch, trainer, crops, params, samples["validation"])
         meta["history"].append(figures)
         meta |= record.so_far()
         if trainer.is_main:
@@ -66,11 +70,11 @@ def run(
 
 
 def _train_and_validate(
-    epoch: int, trainer: Trainer, sampler: CropSampler, params: Params, validation: list[Sample]
+    epoch: int, trainer: Trainer, crops: Batches, params: Params, validation: list[Sample]
 ) -> dict[str, float]:
     """Train one epoch and return its figures; validate every validate_every-th epoch and the last."""
     started = time.monotonic()
-    figures = {"train/loss": trainer.train_epoch(epoch, sampler)}
+    figures = {"train/loss": trainer.train_epoch(epoch, crops)}
     figures["train/crops_per_s"] = trainer.steps_per_epoch * params.train.batch_size / (time.monotonic() - started)
     last = epoch + 1 == params.train.epochs
     if trainer.is_main and (last or (epoch + 1) % params.train.validate_every == 0):
@@ -90,7 +94,7 @@ def _refuse_different(epochs: Sequence[int], state: RunState) -> None:
         )
 
 
-def _log(live: Live | None, figures: dict[str, float]) -> None:
+def _log(live: "Live | None", figures: dict[str, float]) -> None:
     """Give one epoch's figures to DVCLive."""
     if live is None:
         return
@@ -99,8 +103,10 @@ def _log(live: Live | None, figures: dict[str, float]) -> None:
     live.next_step()  # type: ignore[no-untyped-call]
 
 
-def live_in(folder: str, trainer: Trainer) -> contextlib.AbstractContextManager[Live | None]:
+def live_in(folder: str, trainer: Trainer) -> "contextlib.AbstractContextManager[Live | None]":
     """Return DVCLive for the main process and nothing for the others."""
+    from dvclive.live import Live  # noqa: PLC0415  it imports DVC, which a run without it (benchmarks/gpu) need not have
+
     return Live(folder, dvcyaml=None, save_dvc_exp=False) if trainer.is_main else contextlib.nullcontext()
 
 

@@ -1,5 +1,6 @@
 """One training run: the network, its moving average, the optimizer and their schedule."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from training.dataset.samples import Sample
 from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
-from training.fitting.crops import CropSampler
+from training.fitting.crop_workers import Batches
 from training.fitting.mirrors import MIRRORS_START, first_half, mean_over_mirrors, mirror_loss_with_logits
 from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
@@ -59,11 +60,15 @@ def moving_average(decay: float) -> Callable[..., None]:
 
 @dataclass
 class Trainer:
-    """One run: the network, its moving average and the optimizer, and the epochs behind it."""
+    """One run: the network, its moving average and the optimizer, and the epochs behind it.
+
+    mixed_precision: whether `autocast` may choose bfloat16.
+    """
 
     params: TrainParams
     seed: int
     classes: int = CLASSES
+    mixed_precision: bool = True
 
     def __post_init__(self) -> None:
         self.accelerator = Accelerator(mixed_precision="no")  # `autocast` chooses the precision
@@ -116,7 +121,10 @@ class Trainer:
     def _steps(self) -> int:
         return self.params.epochs * self.steps_per_epoch
 
-    def train_epoch(self, epoch: int, sampler: CropSampler) -> float:
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        return autocast(self.device) if self.mixed_precision else contextlib.nullcontext()
+
+    def train_epoch(self, epoch: int, sampler: Batches) -> float:
         """Train one epoch and return its mean loss.
 
         Raises: TrainingError, when a loss is not finite.
@@ -140,8 +148,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self._steps, group["peak"])
         # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64
-        grey = normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last)
-        loss = self._loss(step, grey, label.to(self.device))
+        image, label = (tensor.to(self.device, non_blocking=True) for tensor in (image, label))
+        loss = self._loss(step, normalise(image).contiguous(memory_format=torch.channels_last), label)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.supervised.parameters(), MAX_GRADIENT_NORM)
@@ -153,12 +161,12 @@ class Trainer:
 
     def _loss(self, step: int, grey: Tensor, label: Tensor) -> Tensor:
         weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
-        with autocast(self.device):
+        with self._autocast():
             logits, coarse = self.shared_network(grey)  # logits (N, classes, S, S)
         loss = segmentation_loss_with_logits(logits, label, **weights)
         loss = loss + supervision_loss_with_logits(coarse, (label != 0).float())
         if self.params.mirror_weight and step >= MIRRORS_START * self._steps:
-            with autocast(self.device):
+            with self._autocast():
                 target = mean_over_mirrors(self.average_network, first_half(grey))
             loss = loss + self.params.mirror_weight * mirror_loss_with_logits(first_half(logits), target)
         return loss

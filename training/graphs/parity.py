@@ -44,12 +44,19 @@ def measure_parity(segmenter: ServedModel, graph: Path, samples: list[Sample], p
     """Segment every sample in torch and in ONNX Runtime."""
     torch_predictions = list(predict(segmenter, samples, description="torch"))
     onnx_predictions = predict_onnx(open_session(graph), samples, description="ONNX Runtime")
+    return compare(torch_predictions, onnx_predictions, point)
+
+
+def compare(
+    torch_predictions: Sequence[Prediction], onnx_predictions: Sequence[Prediction], point: OperatingPoint
+) -> Parity:
+    """Compare two predictions of each sample."""
     pairs = list(zip(torch_predictions, onnx_predictions, strict=True))
-    pixels = sum(sample.image.size for sample in samples)
+    pixels = sum(prediction.probability.size for prediction in torch_predictions)
     masks = sum(int((point.mask(a.probability) != point.mask(b.probability)).sum()) for a, b in pairs)
     types = sum(int((a.defect_type != b.defect_type)[point.mask(a.probability)].sum()) for a, b in pairs)
     return Parity(
-        images=len(samples),
+        images=len(pairs),
         differing_mask_pixels=masks / pixels,
         differing_type_pixels=types / pixels,
         grey_levels=max(int(np.abs(a.probability.astype(int) - b.probability).max()) for a, b in pairs),

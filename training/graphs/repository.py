@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from string import Template
 from typing import Any
 
@@ -24,7 +23,6 @@ from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_CONFIG_FILES, GP
 from training.graphs.proof import with_proof
 from training.graphs.session import open_session, run
 from training.graphs.signature import refuse_other_signature
-from training.graphs.tensors import INPUT
 from training.pipeline import lock_digest
 
 FIGURES = ("dice_pooled", "dice_type_mean", "auroc", "type_right_of_found")
@@ -72,25 +70,24 @@ def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file
 
 
 def render_gpu_configs(parameters: Mapping[str, str], max_batch_size: int, entries: Sequence[Entry]) -> dict[str, str]:
-    """Render configs/gpu.pbtxt, and configs/tensorrt.pbtxt with the canvas sizes of the dataset."""
+    """Render configs/gpu.pbtxt, and configs/tensorrt.pbtxt, whose warm-up spans the dataset's canvases."""
     gpu = render_config(parameters, max_batch_size, GPU_GRAPH_FILE) + _template("gpu").substitute()
-    return {"gpu": gpu, "tensorrt": gpu + _template("tensorrt").substitute(_shapes(entries, max_batch_size))}
+    return {"gpu": gpu, "tensorrt": gpu + _template("tensorrt").substitute(_warm_up(entries, max_batch_size))}
 
 
 def _template(name: str) -> Template:
     return Template(Path(__file__).with_name(f"{name}.pbtxt.template").read_text())
 
 
-def _shapes(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str]:
-    """Return smallest, usual and largest input in the format of TensorRT's profiles: image:1x1x224x128."""
-    heights, widths = zip(*(canvas_size(entry.height, entry.width) for entry in entries), strict=True)
-    usual = canvas_size(int(median(entry.height for entry in entries)), int(median(entry.width for entry in entries)))
-    sizes = {
-        "smallest": (1, min(heights), min(widths)),
-        "usual": (1, *usual),
-        "largest": (max_batch_size, max(heights), max(widths)),
+def _warm_up(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str | int]:
+    """Return the sides of the two canvases between which every canvas of the dataset is, as `height, width`."""
+    sides = [canvas_size(entry.height, entry.width) for entry in entries]
+    smallest, largest = ([edge(side) for side in zip(*sides, strict=True)] for edge in (min, max))
+    return {
+        "smallest": "{}, {}".format(*smallest),
+        "largest": "{}, {}".format(*largest),
+        "largest_batch": max_batch_size,
     }
-    return {name: f"{INPUT}:{batch}x1x{height}x{width}" for name, (batch, height, width) in sizes.items()}
 
 
 def label(graph: Path, parameters: Mapping[str, str]) -> dict[str, str]:
