@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from own_data import change_row, load, rewrite, rows_of, write_castings
+from own_data import change_row, load, params_of, rewrite, rows_of, write_castings
 from training_data import write_knobs
 
-from training.dataset.table import COLUMNS, TEMPORARY_FOLDER, read_rows
+from training.dataset.table import COLUMNS, TEMPORARY_FOLDER, find_table, read_rows, read_table
 from training.errors import DatasetError, ParamsError
 from training.params import load_params
 from training.stages import check_params
@@ -124,21 +124,31 @@ def test_a_file_whose_name_is_like_a_comment_has_a_path(table: Path, tmp_path: P
     assert (tmp_path / "tiles/images/#1.jpg").is_file()
 
 
-@pytest.mark.parametrize(
-    ("named", "advice"),
-    [
-        ("castings/castings.csv", r"run `dvc add castings`, then `git add castings\.dvc \.gitignore`"),
-        ("../castings/castings.csv", "give data_load.table an absolute path"),
-    ],
-)
-def test_an_experiment_outside_the_workspace_says_how_its_table_gets_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, advice: str
+@pytest.mark.parametrize("named", ["castings/castings.csv", "../castings/castings.csv"])
+def test_an_experiment_outside_the_workspace_reads_the_workspaces_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    folder = tmp_path / TEMPORARY_FOLDER / "tmp1"
-    folder.mkdir(parents=True)
-    monkeypatch.chdir(folder)
-    write_knobs(folder / "params.yaml", data_load__table=named, quantize__title="Castings")
-    with pytest.raises(ParamsError, match=rf"castings\.csv does not exist: .*; `dvc exp run --temp` and .*: {advice}"):
+    workspace = tmp_path / "repository"
+    table = write_castings((workspace / named).parent)
+    outside = workspace / TEMPORARY_FOLDER / "standalone/tmp1"
+    outside.mkdir(parents=True)
+    monkeypatch.chdir(outside)
+    assert table.samefile(find_table(named))
+    tracked = write_castings((outside / named).parent)
+    assert tracked.samefile(find_table(named))
+    (tracked.parent / "Dent/0-0.jpg").unlink()
+    with pytest.raises(
+        DatasetError, match=r"line 2: there is no file Dent/0-0\.jpg in .*: git tracks the table and not"
+    ):
+        read_table(find_table(named), params_of(tracked))
+    monkeypatch.chdir(workspace)
+    assert Path(named) == find_table(named)
+
+
+def test_a_table_that_is_not_there_is_told_before_any_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_knobs(tmp_path / "params.yaml", data_load__table="castings.csv", quantize__title="Castings")
+    with pytest.raises(ParamsError, match=r"data_load\.table: castings\.csv does not exist: name a CSV file, or null"):
         check_params.main()
 
 

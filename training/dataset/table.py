@@ -49,6 +49,15 @@ class Row(NamedTuple):
     cells: dict[str, str]
 
 
+def find_table(named: str) -> Path:
+    """Return the path of the table that data_load.table names.
+
+    An experiment outside of the workspace has only files that git tracks. If the table is none, it is the workspace's.
+    """
+    workspace, outside, _ = Path.cwd().as_posix().partition(f"/{TEMPORARY_FOLDER}/")
+    return Path(workspace, named) if outside and not Path(named).is_file() else Path(named)
+
+
 def read_table(table: Path, params: DataLoadParams) -> list[OwnImage]:
     """Read the table and the files that it names, from beside it.
 
@@ -61,8 +70,6 @@ def read_table(table: Path, params: DataLoadParams) -> list[OwnImage]:
             images.append(_read_row(row.cells, table.parent, params))
         except (DatasetError, OSError) as error:
             problems.append(f"line {row.line}: {error}")
-    if problems and (advice := how_to_track(table)):
-        problems.insert(0, advice)
     refuse(table, problems or ([] if rows else ["it names no image"]))
     return images
 
@@ -108,7 +115,7 @@ def _lines(table: Path) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
             f"data_load.table {table} cannot be read from line {line} on ({error}): name a CSV file in UTF-8, as which "
-            f"spreadsheets can save{how_to_track(table, '; ')}"
+            "spreadsheets can save"
         ) from None
 
 
@@ -154,18 +161,11 @@ def _nearly(folder: Path, name: str) -> str:
     beside = (folder / name).parent
     names = [path.name for path in beside.iterdir()] if name and beside.is_dir() else []
     alike = [each for each in names if each.lower() == PurePosixPath(name).name.lower()]
-    return f": it is called {alike[0]}" if alike else ""
-
-
-def how_to_track(table: Path, before: str = "") -> str:
-    """Return how an experiment outside of the workspace gets the table's folder; empty in the workspace itself."""
-    if TEMPORARY_FOLDER not in Path.cwd().as_posix():
-        return ""
-    folder = table.parent.as_posix()
-    advice = f"run `dvc add {folder}`, then `git add {folder}.dvc .gitignore`"
-    if table.parts[0] == "..":
-        advice = "give data_load.table an absolute path"
-    return f"{before}`dvc exp run --temp` and `--queue` have only files that DVC or git tracks: {advice}"
+    if alike:
+        return f": it is called {alike[0]}"
+    if TEMPORARY_FOLDER in Path.cwd().as_posix():
+        return ": git tracks the table and not this file; `git add` it, or `git rm --cached` the table"
+    return ""
 
 
 def refuse(table: Path, problems: Sequence[str]) -> None:

@@ -6,10 +6,9 @@ changed runs only the stages that read it.
 """
 
 import sys
-from pathlib import Path
 
 from host.files import write_whole
-from training.dataset.table import how_to_track
+from training.dataset.table import find_table
 from training.errors import ParamsError, exit_status
 from training.files import PARAMS_RECORD
 from training.network.encoders import refuse_unfit_encoder
@@ -29,10 +28,8 @@ def main() -> None:
 
 
 def _refuse_missing_table(params: Params) -> None:
-    if params.data_load.table and not (table := Path(params.data_load.table)).is_file():
-        raise ParamsError(
-            f"data_load.table: {table} does not exist: name a CSV file, or null{how_to_track(table, '; ')}"
-        )
+    if params.data_load.table and not find_table(params.data_load.table).is_file():
+        raise ParamsError(f"data_load.table: {params.data_load.table} does not exist: name a CSV file, or null")
 
 
 def _refuse_borrowed_title(params: Params) -> None:
