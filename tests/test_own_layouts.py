@@ -41,7 +41,7 @@ BESIDE = in_folders("{type}/{name}", "{type}/{stem}.mask.png")
 LAYOUTS = {
     "masks beside": ("folders", BESIDE),
     "marked by _mask": ("folders", in_folders("{type}/{name}", "{type}/{stem}_mask.PNG")),
-    "the published one": ("folders", in_folders("{type}/Imgs/{name}", "{type}/Imgs/{stem}.png")),
+    "the published one": ("folders", in_folders("MT_{type}/Imgs/{name}", "MT_{type}/Imgs/{stem}.png")),
     "trees": ("folders", in_folders("images/{type}/{name}", "masks/{type}/{stem}.png")),
     "trees in each type": ("folders", in_folders("{type}/img/{name}", "{type}/ground_truth/{stem}_gt.png")),
     "somebody's split": ("folders", in_folders("train/images/{type}/{name}", "train/masks/{type}/{stem}.png")),
@@ -163,7 +163,13 @@ def without_truth(folder: Path) -> None:
     (folder / "ground_truth/Dent/000_mask.png").unlink()
 
 
+def a_stray_photograph(folder: Path) -> None:
+    BESIDE(folder)
+    write_photograph(folder / "overview.jpg", "Free")
+
+
 SKIPPED = {
+    "in no type's folder": (a_stray_photograph, r"1: in no folder of a type, as others are: move it \(overview\.jpg\)"),
     "a format": (a_webp, r"1: no JPEG, PNG, TIFF or BMP: convert it .*\(Dent/9\.webp\)"),
     "no mask": (no_mask, r"1: it has no mask: draw one, or move it to a folder Free \(Dent/1\.JPG\)"),
     "no photograph": (no_photograph, r"1: a mask without a photograph \(Dent/1\.mask\.png\)"),
@@ -228,6 +234,37 @@ def test_a_folder_that_cannot_be_read_says_why(folder: Path, write: Callable[[Pa
     write(folder)
     with pytest.raises(DatasetError, match=words):
         table_of(folder)
+
+
+def test_equal_names_are_those_beside_their_annotations(folder: Path) -> None:
+    for part in ("train", "valid"):
+        coco_json(folder / part)
+        (folder / part / "annotations/instances.json").rename(folder / part / "_annotations.coco.json")
+    rows = rows_of(table_of(folder))
+    assert 6 == len({row["image"] for row in rows})
+    for row in rows:
+        assert row["mask"] in {"", f"table.masks/{row['image']}.png"}
+
+
+def test_without_a_defect_there_is_nothing_to_learn(folder: Path, command) -> None:
+    mvtec(folder)
+    shutil.rmtree(folder / "ground_truth")
+    (folder / "ground_truth").mkdir()
+    with pytest.raises(DatasetError, match="no image has a defect type; without defects there is nothing to learn"):
+        command("castings")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.JPG", "/data/upload/3/0123abcd-1.JPG", "/data/local-files/?d=a%5C1.JPG", "https://bucket/a/1.JPG?signature=x"],
+)
+def test_label_studio_names_photographs_in_many_ways(folder: Path, address: str) -> None:
+    label_studio(folder, brush=False)
+    path = folder / "project-1.json"
+    tasks = json.loads(path.read_text(encoding="utf-8"))
+    tasks[0]["data"] = {"id": 1, "photo": address}
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    assert "Dent" in {row["type"] for row in rows_of(table_of(folder)) if row["image"] == "1.JPG"}
 
 
 def test_a_layout_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,8 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
     Raises: DatasetError, naming every file that does not fit.
     """
     types = sorted({row.cells["type"] for row in read_rows(table, COLUMNS)} - {FREE})
+    if not types:
+        raise DatasetError(f"{table}: no image has a defect type; without defects there is nothing to learn")
     load = _params(params.data_load, table, group, types)
     with tempfile.TemporaryDirectory() as folder:
         warnings = write_images(read_table(table, load), load, Path(folder))

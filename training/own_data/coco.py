@@ -22,19 +22,19 @@ def fits(folder: Path) -> bool:
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every annotated photograph."""
     photographs = Photographs(folder, notes)
-    for document in _documents(folder):
+    for file, document in _documents(folder).items():
         names = {category["id"]: str(category["name"]) for category in document["categories"]}
         annotations: dict[Any, list[Any]] = defaultdict(list)
         for annotation in document["annotations"]:
             annotations[annotation["image_id"]].append(annotation)
         for image in document["images"]:
-            if path := photographs.take(image["file_name"]):
+            if path := photographs.take(image["file_name"], beside=file):
                 yield from _read(path, image, annotations[image["id"]], names, notes)
     photographs.note_unused()
 
 
-def _documents(folder: Path) -> list[Any]:
-    return [each for each in json_files(folder) if isinstance(each, dict) and each.keys() >= KEYS]
+def _documents(folder: Path) -> dict[Path, Any]:
+    return {path: each for path, each in json_files(folder).items() if isinstance(each, dict) and each.keys() >= KEYS}
 
 
 def _read(path: Path, image: Any, annotations: list[Any], names: dict[Any, str], notes: Notes) -> Iterator[Found]:

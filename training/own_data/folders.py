@@ -49,10 +49,13 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
             f"{folder}: no photograph has a mask: put it beside the photograph as <name>.mask.png, or into a folder "
             "masks with the same folders; export annotations as COCO"
         )
+    has_types = any(_type_of(key) for key in images)
     for key, paths in images.items():
         name = paths[0].relative_to(folder).as_posix()
         found = masks.pop(key, [])
-        if len(paths) > 1 or len(found) > 1:
+        if has_types and not _type_of(key):
+            notes.skip("in no folder of a type, as others are: move it", name)
+        elif len(paths) > 1 or len(found) > 1:
             notes.skip("several photographs or masks of one name: rename them", name)
         elif (result := _found(paths[0], _type_of(key), found)) is None:
             notes.skip(f"it has no mask: draw one, or move it to a folder {FREE}", name)
@@ -80,8 +83,8 @@ def _separate_pairs(images: dict[Key, list[Path]], masks: dict[Key, list[Path]])
 
 
 def _type_of(key: Key) -> str | None:
-    """Return the innermost folder that may be a type's."""
-    return next((part for part in reversed(key.folders) if not PARTS.match(part)), None)
+    """Return the innermost folder that may be a type's; the published dataset's begin with MT_."""
+    return next((part.removeprefix("MT_") for part in reversed(key.folders) if not PARTS.match(part)), None)
 
 
 def _found(image: Path, defect_type: str | None, masks: list[Path]) -> Found | None:

@@ -64,15 +64,17 @@ class Photographs:
         for path in self.paths:
             self._named[path.name.lower()].append(path)
 
-    def take(self, name: str) -> Path | None:
+    def take(self, name: str, beside: Path | None = None) -> Path | None:
         """Return the file that annotations call so, by the longest part of its path; each file is taken once.
 
-        None, and a note, if there is none.
+        None, and a note, if there is none. beside: the annotations; of several files the one below their folder counts.
         """
         parts = PurePosixPath(name.replace("\\", "/").lower()).parts
         files = self._named[parts[-1]] if parts else []
         matching = max((_common(path, parts) for path in files), default=0)
         best = [path for path in files if _common(path, parts) == matching]
+        below = [path for path in best if beside and beside.parent in path.parents]
+        best = below if len(best) > 1 and below else best
         if len(best) != 1:
             why = "several files have this name: name their folders in the annotations" if best else "it is not there"
             self._notes.skip(f"named in the annotations, but {why}", name)

@@ -10,16 +10,16 @@ from training.own_data.found import files
 
 
 @functools.cache
-def json_files(folder: Path) -> list[Any]:
-    """Return the content of every JSON file below the folder.
+def json_files(folder: Path) -> dict[Path, Any]:
+    """Return {path: content} of every JSON file below the folder.
 
     Raises: DatasetError, when one is damaged.
     """
-    contents = []
+    contents = {}
     for path in files(folder):
         if path.suffix.lower() == ".json":
             try:
-                contents.append(json.loads(path.read_text(encoding="utf-8-sig")))
+                contents[path] = json.loads(path.read_text(encoding="utf-8-sig"))
             except (UnicodeDecodeError, json.JSONDecodeError) as error:
                 raise DatasetError(f"{path} cannot be read as JSON ({error}): export it again, or delete it") from None
     return contents

@@ -30,6 +30,8 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
         short = str(Path(name).with_name(UPLOADED.sub("", Path(name).name)))
         finished = [each for each in task["annotations"] if not each.get("was_cancelled")]
         if path := photographs.take(name if Path(name).name.lower() in there else short):
+            if len(finished) > 1:
+                notes.decide("annotated several times: the last one counts", path.name)
             if finished:
                 yield from _read(path, finished[-1]["result"], notes)
             else:
@@ -38,15 +40,15 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
 
 
 def _tasks(folder: Path) -> list[Any]:
-    lists = [each for each in json_files(folder) if isinstance(each, list)]
+    lists = [each for each in json_files(folder).values() if isinstance(each, list)]
     return [
         task for each in lists for task in each if isinstance(task, dict) and task.keys() >= {"data", "annotations"}
     ]
 
 
 def _name_of(task: Any) -> str:
-    """Return the photograph's path as Label Studio knows it: a path, an address, or `?d=` and a path."""
-    paths = [unquote(str(value)).rpartition("?d=")[2] for value in task["data"].values()]
+    """Return the photograph's path as Label Studio knows it: a path, an address (with a query), or one after `?d=`."""
+    paths = [unquote(str(value)).rpartition("?d=")[2].partition("?")[0] for value in task["data"].values()]
     return next((path for path in paths if is_image(Path(path))), "a task without a photograph")
 
 
