@@ -100,7 +100,7 @@ def edit(folder: Path, table: Path, group: str | None) -> None:
     params["data_load"] |= {"table": str(table), "group": group, "types": list(TYPES), "digest": ""}
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 16, "batch_size": 8, "crop_size": 64, "validate_every": 1}
-    params["quantize"] |= {"min_dice_pooled": 0.0, "min_auroc": 0.0}  # two epochs make no good model
+    params["quantize"] |= {"title": "Castings", "min_dice_pooled": 0.0, "min_auroc": 0.0}  # two epochs make no good model
     params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
 
@@ -127,7 +127,9 @@ def test_the_pipelines_figures_are_of_the_users_types(castings: Path) -> None:
     assert 'key: "model.types" value: { string_value: "Dent,Rust spot" }' in config
     assert "Dice of Rust spot, pooled" in card
     assert "castings.csv" in card
-    assert not re.search("Blowhole|Uneven|Huang|doubt|five", card)
+    assert card.startswith("# Model card: Castings\n")
+    assert 'key: "model.title" value: { string_value: "Castings" }' in config
+    assert not re.search("Blowhole|Uneven|Huang|doubt|five|six|[Mm]agnetic", card)
     digest = (castings / "data/tiles/digest").read_text().strip()
     assert digest == json.loads((castings / "models/segmenter.json").read_text())["data_digest"]
 
