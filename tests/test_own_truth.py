@@ -109,7 +109,7 @@ FAULTS = {
     "a palette's transparency": (redrawn(in_a_palette), r"shape is in its transparency, .*magick .* -alpha extract"),
     "inverted": (redrawn(lambda mask: grey(~mask * 255)), r"looks inverted, 9\d% of it is defective.* -negate"),
     "turned": (turned(PHOTOGRAPH), r"0-0\.jpg: its EXIF orientation is not .*-auto-orient.*exiftool -Orient"),
-    "turned mask": (turned(MASK), r"0-0\.jpg: its EXIF orientation is not applied"),
+    "turned mask": (turned(MASK), r"0-0\.mask\.png: its EXIF orientation is not applied"),
     "12 bits": (in_twelve_bits, r"Dent/0-0\.jpg: the highest of the 16-bit values is \d+, .*: scale the"),
     "a copy of the photograph": (a_copy, r"the mask is a copy of the photograph: draw a mask, white where"),
     "two types of one photograph": (another_type, r"0-0\.jpg and Free/9\.png are the same photograph with diff"),

@@ -16,6 +16,7 @@ from training.dataset.table import OwnImage
 from training.errors import DatasetError
 from training.params import DataLoadParams
 
+PNG_SIGNATURE = b"\x89PNG"
 DIM = 16  # grey levels: what is darker comes from JPEG
 LARGE = 0.5  # share of an image
 
@@ -40,8 +41,8 @@ def read_truth(own: OwnImage, params: DataLoadParams) -> Truth:
         warnings = [_turned(own.image)] if _remark(photograph, "exif-orientation") else []
         return Truth(photograph.image, np.zeros(photograph.image.shape, bool), warnings)
     drawn = read_image(own.mask, params)
-    if _remark(photograph, "exif-orientation") != _remark(drawn, "exif-orientation"):
-        raise DatasetError(_turned(own.image))
+    if (orientation := _remark(photograph, "exif-orientation")) != _remark(drawn, "exif-orientation"):
+        raise DatasetError(_turned(own.image if orientation else own.mask))
     mask = read_mask(own.mask, photograph.image, params)
     _refuse_copy(own)
     _refuse_transparency(own.mask, drawn.image, mask)
@@ -72,6 +73,8 @@ def _refuse_copy(own: OwnImage) -> None:
 
 def _refuse_transparency(mask: File, grey: np.ndarray, truth: np.ndarray) -> None:
     """Refuse a mask that paints invisible pixels, or says something in its transparency alone."""
+    if not mask.content.startswith(PNG_SIGNATURE):
+        return
     with Image.open(io.BytesIO(mask.content)) as opened:
         if not opened.has_transparency_data:
             return

@@ -21,6 +21,8 @@ from training.own_data.sheet import draw_sheet, share
 from training.own_data.writing import TILE, summaries, write_own_table
 from training.params import DataLoadParams, Params, load_params
 
+HEADINGS = ("type", "images", "objects", "defective pixels", "least", "most")
+
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -94,7 +96,7 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
         draw_sheet(entries, Path(folder), types, load.max_pixels).save(sheet)
     for warning in warnings:
         _say(f"warning: {warning}")
-    _say(tabulate(_rows(entries), ("type", "images", "objects", "defective pixels", "least", "most"), colalign=ALIGNED))
+    _say(tabulate(_rows(entries), HEADINGS, colalign=("left", *["right"] * 5)))
     _say(f"{table}: {len(entries)} images; {sheet} shows some: look at it before you train")
     _say(f"For params.yaml:\n\n{as_yaml(table, group, entries, params)}")
     if not group:
@@ -105,9 +107,6 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
 
 def _say(text: str) -> None:
     print(text)  # noqa: T201 - the text is what the command is for
-
-
-ALIGNED = ("left", *["right"] * 5)
 
 
 def _params(params: DataLoadParams, table: Path, group: str | None, types: list[str]) -> DataLoadParams:
