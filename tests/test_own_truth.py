@@ -146,7 +146,16 @@ def of_another_photograph(table: Path) -> None:
     (table.parent / "Dent/1-0.mask.png").write_bytes((table.parent / MASK).read_bytes())
 
 
+def named_twice(table: Path) -> None:
+    opened(table.parent / "Free/0-0.jpg").save(table.parent / "Free/9.png")
+    change_row(table, 28, image="Free/9.png")
+
+
 WARNINGS = {
+    "a photograph twice": (
+        named_twice,
+        r"Free/0-0\.jpg and Free/9\.png are the same photograph: keep one of the two rows",
+    ),
     "most of the image": (
         redrawn(upper_half),
         r"Dent/0-0\.mask\.png: the mask covers 7\d% of the image: is white the defect",
@@ -197,8 +206,7 @@ def test_the_stage_prints_the_warnings(
 
 
 def test_one_photograph_in_two_folds_is_refused(table: Path, tmp_path: Path) -> None:
-    opened(table.parent / "Free/0-0.jpg").save(table.parent / "Free/9.png")
-    change_row(table, 28, image="Free/9.png")
+    named_twice(table)
     load(table, tmp_path / "tiles")
     entries = read_index(tmp_path / "tiles/index.csv")
     folds, parts = dict.fromkeys((e.name for e in entries), 0), dict.fromkeys((e.name for e in entries), "train")

@@ -47,7 +47,7 @@ def write_images(images: Sequence[OwnImage], params: DataLoadParams, folder: Pat
     refuse(Path(params.table or ""), problems)
     write_index(entries, folder)
     write_digest(contents(images), folder)
-    return [*warnings, *_equal_masks(seen)]
+    return [*warnings, *_doubles(seen), *_equal_masks(seen)]
 
 
 def _types_without_images(images: Sequence[OwnImage], params: DataLoadParams) -> list[str]:
@@ -73,6 +73,14 @@ def _contradictions(seen: Iterable[Seen]) -> list[str]:
         "one of the two rows"
         for one, other in _alike(seen, by="image")
         if (one.mask, one.own.defect_type) != (other.mask, other.own.defect_type)
+    ]
+
+
+def _doubles(seen: Iterable[Seen]) -> list[str]:
+    """Return a message for each photograph that is there twice, under two names."""
+    return [
+        f"{one.own.image.name} and {other.own.image.name} are the same photograph: keep one of the two rows"
+        for one, other in _alike(seen, by="image")
     ]
 
 

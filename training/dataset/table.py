@@ -16,7 +16,7 @@ from training.params import DataLoadParams
 
 COLUMNS = ("image", "mask", "type")
 COMMENT = "#"
-SHOWN_PROBLEMS = 20
+SHOWN = 20
 TEMPORARY_FOLDER = ".dvc/tmp/exps"  # where `dvc exp run --temp` and `--queue` run
 
 
@@ -174,8 +174,13 @@ def refuse(table: Path, problems: Sequence[str]) -> None:
     Raises: DatasetError.
     """
     if problems:
-        more = [f"… and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
-        raise DatasetError("\n  ".join([f"{table} does not fit:", *problems[:SHOWN_PROBLEMS], *more]))
+        raise DatasetError("\n  ".join([f"{table} does not fit:", *first(problems)]))
+
+
+def first(lines: Sequence[str]) -> list[str]:
+    """Return as many lines as a person reads, and how many more there are."""
+    more = [f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return [*lines[:SHOWN], *more]
 
 
 def contents(images: Sequence[OwnImage]) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from training.dataset.index import FREE, Entry, read_index
 from training.dataset.own_images import write_images
-from training.dataset.table import COLUMNS, read_rows, read_table
+from training.dataset.table import COLUMNS, first, read_rows, read_table
 from training.errors import DatasetError, exit_status
 from training.own_data.found import SHEET, Notes
 from training.own_data.layouts import LAYOUTS, fitting
@@ -94,7 +94,7 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
         entries = read_index(Path(folder) / "index.csv")
         sheet = table.parent / SHEET
         draw_sheet(entries, Path(folder), types, load.max_pixels).save(sheet)
-    for warning in warnings:
+    for warning in first(warnings):
         _say(f"warning: {warning}")
     _say(tabulate(_rows(entries), HEADINGS, colalign=("left", *["right"] * 5)))
     _say(f"{table}: {len(entries)} images; {sheet} shows some: look at it before you train")

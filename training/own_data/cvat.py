@@ -34,8 +34,10 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
 
 def _documents(folder: Path) -> Iterator[Path]:
     for path in files(folder):
-        if path.suffix.lower() == ".xml" and ROOT_TAG in path.read_bytes()[:HEAD]:
-            yield path
+        if path.suffix.lower() == ".xml":
+            with path.open("rb") as file:
+                if ROOT_TAG in file.read(HEAD):
+                    yield path
 
 
 def _images(document: Path) -> list[ET.Element]:

@@ -13,7 +13,7 @@ from training.dataset.archive import read_archive
 from training.dataset.index import verify_content
 from training.dataset.own_images import write_images
 from training.dataset.published import read_tile_ids, write_dataset
-from training.dataset.table import contents, find_table, read_table
+from training.dataset.table import contents, find_table, first, read_table
 from training.errors import exit_status
 from training.files import TILES_FOLDER
 from training.packages import check_packages
@@ -29,7 +29,7 @@ def main() -> None:
             table = find_table(params.table)
             images = read_table(table, params)
             verify_content(contents(images), params.digest, table)
-            for warning in write_images(images, params, folder):
+            for warning in first(write_images(images, params, folder)):
                 print(f"warning: {warning}")  # noqa: T201
         else:
             write_dataset(read_archive(params), read_tile_ids(), params, folder)
