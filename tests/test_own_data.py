@@ -100,7 +100,11 @@ def edit(folder: Path, table: Path, group: str | None) -> None:
     params["data_load"] |= {"table": str(table), "group": group, "types": list(TYPES), "digest": ""}
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 16, "batch_size": 8, "crop_size": 64, "validate_every": 1}
-    params["quantize"] |= {"title": "Castings", "min_dice_pooled": 0.0, "min_auroc": 0.0}  # two epochs make no good model
+    params["quantize"] |= {
+        "title": "Castings",
+        "min_dice_pooled": 0.0,
+        "min_auroc": 0.0,
+    }  # two epochs make no good model
     params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
 
