@@ -29,7 +29,7 @@ EXPOSE 8080
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG SOURCE=""
-LABEL org.opencontainers.image.title="Magnetic tiles: Triton and the proxy" \
+LABEL org.opencontainers.image.title="Defect segmentation: Triton and the proxy" \
       org.opencontainers.image.licenses=MIT \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION \

@@ -85,7 +85,7 @@ def run_client(started: Server, photographs: Path, out: Path) -> str:
     """
     words: Command = ["-m", "client", "analyze", photographs, "--out", out, "--at-once", str(AT_ONCE)]
     command: Command = [serving_python(), *words, "--url", f"http://{started.address}"]
-    done = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, text=True, check=False, encoding="utf-8")
     if done.returncode != FAILED or f" {CORRUPT} without an answer" not in done.stderr:
         raise AnswerError(f"the client ended with {done.returncode}: {done.stderr}")
     return done.stderr

@@ -95,12 +95,14 @@ def fixed_work(url: str, bodies: Sequence[Body], *, clients: int, cycles: int) -
 def _run_k6(url: str, bodies: Sequence[Body], shape: Mapping[str, str], run_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         manifest, summary = Path(name) / "manifest.json", Path(name) / "summary.json"
-        manifest.write_text(json.dumps([{"path": str(body.path), "headers": dict(body.headers)} for body in bodies]))
+        manifest.write_text(
+            json.dumps([{"path": str(body.path), "headers": dict(body.headers)} for body in bodies]), encoding="utf-8"
+        )
         variables = {"URL": url, "MANIFEST": str(manifest), "SUMMARY": str(summary), **shape}
         k6 = find_tool("k6", "run `make .venv-benchmarks/installed`")
         command: Command = [k6, "run", "--quiet", "--no-color", "--no-usage-report", "--address", "", SCRIPT]
         run_tool(command, timeout_s=run_s + STRAGGLERS_S, variables=variables)
-        metrics: dict[str, Any] = json.loads(summary.read_text())
+        metrics: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
         return metrics
 
 

@@ -76,12 +76,12 @@ def measure(address: str, canvases: Sequence[np.ndarray], *, concurrency: int, s
 def _try(address: str, canvases: Sequence[np.ndarray], concurrency: int, seconds: float) -> Measurement:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         inputs, table = Path(name) / "inputs.json", Path(name) / "table.csv"
-        inputs.write_text(json.dumps({"data": [_packed(canvas) for canvas in canvases]}))
+        inputs.write_text(json.dumps({"data": [_packed(canvas) for canvas in canvases]}), encoding="utf-8")
         command: list[str | Path] = [perf_analyzer(), "-m", "segmenter", "-u", address, "-i", "http", "-a"]
         command += ["--input-data", inputs, "-f", table, "--concurrency-range", str(concurrency)]
         command += ["-p", str(round(1000 * seconds / WINDOWS)), "-r", str(WINDOWS), "-s", str(ANY_STABILITY)]
         run_tool(command, timeout_s=seconds + STRAGGLERS_S)
-        return read_table(table.read_text())
+        return read_table(table.read_text(encoding="utf-8"))
 
 
 def _packed(canvas: np.ndarray) -> dict[str, Any]:

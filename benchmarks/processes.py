@@ -49,5 +49,5 @@ def _added(processes: Iterable[psutil.Process]) -> dict[str, float]:
 
 def _peak_kib(pid: int) -> int:
     """Read VmHWM, which psutil leaves out. Source: Linux proc_pid_status(5)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)

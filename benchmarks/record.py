@@ -59,7 +59,7 @@ def _command(target: str) -> str:
 def read_record(name: str) -> dict[str, Any] | None:
     """Return what `write_record` wrote, or None if the benchmark was not run."""
     path = RESULTS / f"{name}.json"
-    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     return found
 
 

@@ -130,8 +130,8 @@ def repository(*, graph: Path = GRAPH, max_batch_size: int | None = None) -> Ite
         model = Path(name) / "segmenter"
         (model / "1").mkdir(parents=True)
         shutil.copy(graph, model / "1/model.onnx")
-        config = (REPOSITORY / "segmenter/config.pbtxt").read_text()
+        config = (REPOSITORY / "segmenter/config.pbtxt").read_text(encoding="utf-8")
         if max_batch_size is not None:
             config = re.sub(r"^max_batch_size: \d+$", f"max_batch_size: {max_batch_size}", config, flags=re.MULTILINE)
-        (model / "config.pbtxt").write_text(config)
+        (model / "config.pbtxt").write_text(config, encoding="utf-8")
         yield Path(name)

@@ -56,6 +56,7 @@ def run_tool(command: Command, *, timeout_s: float, variables: Mapping[str, str]
             timeout=timeout_s,
             check=False,
             preexec_fn=end_with_parent,
+            encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
         raise LoadError(f"{name} … did not end within {timeout_s:g} s") from None

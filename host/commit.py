@@ -6,7 +6,9 @@ import subprocess
 def git(*arguments: str) -> str:
     """Return what git prints; empty where it fails or is not installed."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, encoding="utf-8"
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -18,7 +18,7 @@ def control_groups(controller: str, of_process: Path = OF_THIS_PROCESS, mount: P
     """
     if not of_process.exists():
         return
-    for line in of_process.read_text().splitlines():
+    for line in of_process.read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue

@@ -36,10 +36,10 @@ def cpu_quota(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> float:
 
 def _quotas(group: Path) -> Iterator[float]:
     if (group / "cpu.max").exists():
-        quota, period = (group / "cpu.max").read_text().split()
+        quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
         if quota != "max":
             yield int(quota) / int(period)
     if (group / "cpu.cfs_quota_us").exists():
-        quota_us = int((group / "cpu.cfs_quota_us").read_text())
+        quota_us = int((group / "cpu.cfs_quota_us").read_text(encoding="utf-8"))
         if quota_us > 0:  # -1 is no limit
-            yield quota_us / int((group / "cpu.cfs_period_us").read_text())
+            yield quota_us / int((group / "cpu.cfs_period_us").read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ def memory_limit_bytes(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) 
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for group in control_groups("memory", of_process, mount):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            text = (group / name).read_text().strip() if (group / name).exists() else "max"
+            text = (group / name).read_text(encoding="utf-8").strip() if (group / name).exists() else "max"
             if text != "max":
                 limits.append(int(text))
     return min(limits)
@@ -39,6 +39,6 @@ def memory_kills(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> int
     for group in control_groups("memory", of_process, mount):
         for name in ("memory.events", "memory.oom_control"):
             if (group / name).exists():
-                found = re.search(r"^oom_kill (\d+)$", (group / name).read_text(), re.MULTILINE)
+                found = re.search(r"^oom_kill (\d+)$", (group / name).read_text(encoding="utf-8"), re.MULTILINE)
                 return int(found[1]) if found else 0
     return 0

@@ -118,7 +118,8 @@ def child(
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=killed_with_parent(guard().tell_group),  # noqa: PLW1509  system calls that take no lock
+            preexec_fn=killed_with_parent(guard().tell_group),  # noqa: PLW1509  system calls that take no lock,
+            encoding="utf-8",
         )
     )
     try:

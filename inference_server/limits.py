@@ -87,6 +87,6 @@ def threads_allowed(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> 
         allowed.append(hard)
     for group in control_groups("pids", of_process, mount):
         most, now = group / "pids.max", group / "pids.current"
-        if most.exists() and (text := most.read_text().strip()) != "max":
-            allowed.append(int(text) - int(now.read_text()))
+        if most.exists() and (text := most.read_text(encoding="utf-8").strip()) != "max":
+            allowed.append(int(text) - int(now.read_text(encoding="utf-8")))
     return min(allowed)

@@ -13,10 +13,12 @@ EXACT = ("avx512_vnni", "avx_vnni")  # Linux's names of the instructions that su
 
 def advice(repository: Path, cpu_info: Path = CPU_INFO) -> str:
     """Return a warning if an int8 model of this repository may give other masks here, otherwise an empty text."""
-    configs = [config.read_text() for config in sorted(repository.glob("*/config.pbtxt"))]
+    configs = [config.read_text(encoding="utf-8") for config in sorted(repository.glob("*/config.pbtxt"))]
     if not any(re.search(r'key: "model\.precision" value: \{ string_value: "int8" \}', text) for text in configs):
         return ""
-    flags = re.search(r"^flags\s*:(.*)$", cpu_info.read_text(), re.MULTILINE) if cpu_info.exists() else None
+    flags = (
+        re.search(r"^flags\s*:(.*)$", cpu_info.read_text(encoding="utf-8"), re.MULTILINE) if cpu_info.exists() else None
+    )
     if flags is None or set(EXACT) & set(flags[1].split()):  # only x86 processors have `flags`
         return ""
     return (

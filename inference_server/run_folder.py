@@ -60,7 +60,9 @@ def _assemble(folder: Path, wheel: Wheel, settings: Settings, models: list[Path]
     for model in models:
         shutil.copytree(model, folder / "models" / model.name)
         config = folder / "models" / model.name / "config.pbtxt"
-        config.write_text(for_this_machine(config.read_text(), settings.instances, settings.threads))
+        config.write_text(
+            for_this_machine(config.read_text(encoding="utf-8"), settings.instances, settings.threads), encoding="utf-8"
+        )
 
 
 def _bytes_of(paths: list[Path]) -> int:

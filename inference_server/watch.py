@@ -158,7 +158,7 @@ def _tasks(pid: int) -> list[Path]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:  # it ended in between
         return ""
 

@@ -36,12 +36,12 @@ def _read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
     Raises: EvaluationError, when there is no such revision or it has no table.
     """
     commit = _commit_of(revision)
-    text = TABLE.read_text() if revision == WORKSPACE else commit and git("show", f"{commit}:{TABLE}")
+    text = TABLE.read_text(encoding="utf-8") if revision == WORKSPACE else commit and git("show", f"{commit}:{TABLE}")
     if not text:
         raise EvaluationError(
             f"{revision} has no {TABLE}: name an experiment of `dvc exp show`, a branch, a commit or {WORKSPACE}"
         )
-    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         results = read_results(Path(file.name))

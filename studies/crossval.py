@@ -50,7 +50,7 @@ def alone(name: str) -> Iterator[None]:
     Raises: StudyError, when another process does it now.
     """
     LOCK_FOLDER.mkdir(parents=True, exist_ok=True)
-    with (LOCK_FOLDER / f"{name}.lock").open("w") as lock:
+    with (LOCK_FOLDER / f"{name}.lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -37,7 +37,7 @@ def _with_intervals(tiles: TileOutcomes, samples: int, seed: int) -> dict[str, A
 def novelty_of(folders: Sequence[Path]) -> dict[str, Any]:
     """Return what the novelty catches in the runs that measured it, each by its folder's name and all together."""
     measured = [folder for folder in folders if (folder / NOVELTY).is_file()]
-    figures = {folder.name: json.loads((folder / NOVELTY).read_text()) for folder in measured}
+    figures = {folder.name: json.loads((folder / NOVELTY).read_text(encoding="utf-8")) for folder in measured}
     return {"all": total(list(figures.values())), "folds": figures}
 
 

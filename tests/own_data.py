@@ -5,6 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from training_data import params_with
+
+from training.dataset.own_images import write_images
+from training.dataset.table import read_table
+from training.params import DataLoadParams
 
 TYPES = ("Dent", "Rust spot")
 CASTINGS = 6  # of each type and of Free, each photographed twice
@@ -23,7 +28,7 @@ def write_castings(folder: Path) -> Path:
             write_casting(folder, image, mask, defect_type, rng)
             rows.append([image, mask, defect_type, f"{defect_type} {casting}"])
     table = folder / "castings.csv"
-    with table.open("w", newline="") as file:
+    with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     return table
 
@@ -41,3 +46,33 @@ def write_casting(folder: Path, image: str, mask: str, defect_type: str, rng: np
         Image.fromarray(defect.astype(np.uint8) * 255).convert("RGB").save(folder / mask)
     (folder / image).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(folder / image)
+
+
+def params_of(table: Path, group: str | None = "casting", types: tuple[str, ...] = TYPES) -> DataLoadParams:
+    changes = {"data_load__table": str(table), "data_load__group": group, "data_load__types": list(types)}
+    return params_with(**changes).data_load
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def rewrite(table: Path, rows: list[dict[str, str]]) -> None:
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def change_row(table: Path, line: int, **cells: str) -> None:
+    """Change cells of the row at a line of the table, as an editor counts them."""
+    rows = rows_of(table)
+    rows[line - 2] |= cells
+    rewrite(table, rows)
+
+
+def load(table: Path, folder: Path, **changes) -> list[str]:
+    """Read the table and write the images below a folder, as data_load does; the warnings."""
+    params = params_of(table, **changes)
+    return write_images(read_table(table, params), params, folder)

@@ -1,6 +1,7 @@
 """What the folders' import rules (pyproject.toml, import-linter) cannot say: a module that is run is never imported."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,55 @@ def test_the_measure_sees_the_modules_that_are_run_and_what_is_imported() -> Non
     assert {"proxy.__main__", "launch.__main__", "training.graphs.trace"} <= RUNNABLE
     assert not {"training.pipeline", "host.files", "training.stages"} & RUNNABLE
     assert {"host.files", "training.errors", "training.packages"} <= {*imported_by("training.stages.check_packages")}
+
+
+def is_text_without_encoding(call: ast.Call) -> bool:
+    """Whether a call reads or writes text in the locale's encoding; ruff's PLW1514 infers few paths."""
+    is_method = isinstance(call.func, ast.Attribute)
+    name = call.func.attr if is_method else getattr(call.func, "id", "")
+    given = {word.arg: word.value for word in call.keywords}
+    mode = given.get("mode") or next(iter(call.args[not is_method :]), ast.Constant("r"))
+    is_text_mode = isinstance(mode, ast.Constant) and bool(re.fullmatch("[rwaxt+]+", str(mode.value)))
+    is_text = (
+        (name in {"read_text", "write_text"} and is_method)
+        or (name == "open" and is_text_mode)
+        or (name.endswith("TemporaryFile") and bool(call.args) and is_text_mode)
+        or isinstance(given.get("text"), ast.Constant)
+    )
+    return is_text and "encoding" not in given
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_text_is_utf_8_in_every_locale(folder: str) -> None:
+    calls = [
+        (name, node)
+        for name in MODULES
+        if name.split(".")[0] == folder
+        for node in ast.walk(parsed(name))
+        if isinstance(node, ast.Call)
+    ]
+    assert calls
+    assert [] == [f"{name}:{node.lineno}" for name, node in calls if is_text_without_encoding(node)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("path.read_text()", True),
+        ("path.read_text(encoding='utf-8')", False),
+        ("DIGEST.write_text('a')", True),
+        ("path.open()", True),
+        ("path.open('a', newline='')", True),
+        ("path.open('rb')", False),
+        ("path.open(mode='w')", True),
+        ("open(path)", True),
+        ("open(path, 'wb')", False),
+        ("Image.open(path)", False),
+        ("tempfile.NamedTemporaryFile('w')", True),
+        ("tempfile.NamedTemporaryFile()", False),
+        ("subprocess.run(words, text=True)", True),
+        ("subprocess.run(words, text=True, encoding='utf-8')", False),
+    ],
+)
+def test_the_measure_sees_text_that_depends_on_the_locale(line: str, expected: bool) -> None:
+    assert expected == is_text_without_encoding(ast.parse(line).body[0].value)

@@ -34,7 +34,7 @@ def test_the_labels_are_the_same_but_for_the_title(name: str) -> None:
     found = dict(re.findall(r'org\.opencontainers\.image\.(\w+)=("[^"]+"|\S+)', labels))
 
     assert [f"VERSION={version}", "REVISION=unknown", 'SOURCE=""'] == of_kind(name, "ARG")
-    assert found.pop("title").startswith('"Magnetic tiles: ')
+    assert found.pop("title").startswith('"Defect segmentation: ')  # of whatever the model was trained with
     assert found == {"version": "$VERSION", "revision": "$REVISION", "source": "$SOURCE"} | (
         {"licenses": "MIT"} if name in OURS else {}
     )

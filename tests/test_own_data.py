@@ -1,18 +1,15 @@
 """A user's own images: what does not fit is named, what fits is trained on and served, and no code is touched."""
 
-import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from own_data import TYPES, write_castings
+from own_data import TYPES, load, params_of, rows_of, write_castings
 from PIL import Image
 from ruamel.yaml import YAML
 from training_data import params_with
@@ -22,36 +19,13 @@ from tests.conftest import ROOT, Service, answers, wait_until
 from tests.ports import free_port
 from training.dataset.index import read_index
 from training.dataset.split import assign_folds
-from training.dataset.table import contents, read_table, write_images
+from training.dataset.table import contents, read_table
 from training.errors import DatasetError
-from training.params import DataLoadParams
-
-
-def params_of(table: Path, group: str | None = "casting", types: tuple[str, ...] = TYPES) -> DataLoadParams:
-    changes = {"data_load__table": str(table), "data_load__group": group, "data_load__types": list(types)}
-    return params_with(**changes).data_load
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     return write_castings(tmp_path / "castings")
-
-
-def rows_of(table: Path) -> list[dict[str, str]]:
-    with table.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def rewrite(table: Path, rows: list[dict[str, str]]) -> None:
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def load(table: Path, folder: Path, **changes) -> None:
-    params = params_of(table, **changes)
-    write_images(read_table(table, params), params, folder)
 
 
 def test_the_index_holds_each_image_with_its_group_and_its_masks_pixels(table: Path, tmp_path: Path) -> None:
@@ -81,73 +55,6 @@ def test_the_images_of_a_group_share_a_fold_and_without_a_column_they_may_not(ta
 
     assert [] == parted["casting"]
     assert parted[None]
-
-
-def change_row(line: int, **cells: str) -> Callable[[Path], None]:
-    """Change cells of the row at a line of the table, as an editor counts them."""
-
-    def spoil(table: Path) -> None:
-        rows = rows_of(table)
-        rows[line - 2] |= cells
-        rewrite(table, rows)
-
-    return spoil
-
-
-def without_column(table: Path) -> None:
-    rewrite(table, [{name: cell for name, cell in row.items() if name != "casting"} for row in rows_of(table)])
-
-
-def redrawn(mask: str, grey: int, size: tuple[int, int] | None = None) -> Callable[[Path], None]:
-    """Paint a mask in one grey, or make it another size."""
-
-    def spoil(table: Path) -> None:
-        path = table.parent / mask
-        with Image.open(path) as mask_before:
-            Image.new("L", size or mask_before.size, grey).save(path)
-
-    return spoil
-
-
-FAULTS = {
-    "no such type": (change_row(2, type="Scratch"), r"line 2: the type is 'Scratch', expected .*Dent, Rust spot, Free"),
-    "no mask": (change_row(3, mask=""), r"line 3: Dent/0-1\.png has a Dent and no mask"),
-    "no file": (change_row(4, image="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings"),
-    "an absolute path": (
-        change_row(4, image="/Dent/9.jpg"),
-        r"line 4: /Dent/9\.jpg is an absolute path: name files from",
-    ),
-    "no group": (change_row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
-    "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
-    "an image twice": (change_row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is also called Dent-0-1"),
-    "a grey mask": (
-        redrawn("Dent/0-0.mask.png", 100),
-        r"the mask has no pixel brighter than 127 \(data_load\.mask_above",
-    ),
-    "a mask of another size": (redrawn("Dent/0-0.mask.png", 255, (7, 5)), r"the mask has \(7, 5\) pixels, but its"),
-    "a defect on a Free image": (
-        change_row(26, image="Dent/0-0.jpg", mask="Dent/0-0.mask.png", type="Free"),
-        r"Dent/0-0\.mask\.png: the mask has a pixel brighter than 127 .* but its image is called Free: give",
-    ),
-    "no CSV": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv cannot be read .* CSV file in UTF-8"),
-    "no row": (lambda table: table.write_text("image,mask,type,casting\n"), "it names no image"),
-}
-
-
-@pytest.mark.parametrize(("spoil", "words"), FAULTS.values(), ids=FAULTS)
-def test_what_does_not_fit_is_named(table: Path, tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:
-    spoil(table)
-    with pytest.raises(DatasetError, match=words):
-        load(table, tmp_path / "tiles")
-    assert not (tmp_path / "tiles/index.csv").exists()
-
-
-def test_the_documented_snippet_writes_the_table_of_a_folder_a_type(table: Path) -> None:
-    snippet = re.search(r"```python\n(.*?)```", (ROOT / "docs/your_data.md").read_text(), re.DOTALL)[1]
-    expected = [{name: row[name] for name in ("image", "mask", "type")} for row in rows_of(table)]
-    table.unlink()
-    subprocess.run([sys.executable, "-c", snippet], cwd=table.parent.parent, check=True)
-    assert sorted(map(str, expected)) == sorted(map(str, rows_of(table)))
 
 
 def test_a_type_of_the_parameters_that_no_image_has_is_named(table: Path, tmp_path: Path) -> None:
@@ -193,7 +100,11 @@ def edit(folder: Path, table: Path, group: str | None) -> None:
     params["data_load"] |= {"table": str(table), "group": group, "types": list(TYPES), "digest": ""}
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 16, "batch_size": 8, "crop_size": 64, "validate_every": 1}
-    params["quantize"] |= {"min_dice_pooled": 0.0, "min_auroc": 0.0}  # two epochs make no good model
+    params["quantize"] |= {
+        "title": "Castings",
+        "min_dice_pooled": 0.0,
+        "min_auroc": 0.0,
+    }  # two epochs make no good model
     params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
     yaml.dump(params, path)
 
@@ -220,7 +131,9 @@ def test_the_pipelines_figures_are_of_the_users_types(castings: Path) -> None:
     assert 'key: "model.types" value: { string_value: "Dent,Rust spot" }' in config
     assert "Dice of Rust spot, pooled" in card
     assert "castings.csv" in card
-    assert not re.search("Blowhole|Uneven|Huang|doubt|five", card)
+    assert card.startswith("# Model card: Castings\n")
+    assert 'key: "model.title" value: { string_value: "Castings" }' in config
+    assert not re.search("Blowhole|Uneven|Huang|doubt|five|six|[Mm]agnetic", card)
     digest = (castings / "data/tiles/digest").read_text().strip()
     assert digest == json.loads((castings / "models/segmenter.json").read_text())["data_digest"]
 

@@ -57,3 +57,10 @@ def test_a_stage_that_is_told_to_end_leaves_nothing_half_written(number: signal.
         stage.send_signal(number)
         assert 0 != stage.wait(timeout=10)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_stage() -> None:
+    program = "import sys\nfrom training.errors import exit_status\nsys.exit(exit_status(lambda: print('Riß…')))"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    said = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
+    assert rb"Ri\xdf\u2026" in said

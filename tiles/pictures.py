@@ -50,15 +50,17 @@ def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-def overview(pictures: Sequence[Image.Image]) -> Image.Image:
+def overview(
+    pictures: Sequence[Image.Image], columns: int = SHEET_COLUMNS, cell: tuple[int, int] = SHEET_CELL
+) -> Image.Image:
     """Put all pictures on one sheet, each shrunk to fit its cell; a row is as high as its highest picture."""
     small = [picture.copy() for picture in pictures]
     for picture in small:
-        picture.thumbnail((SHEET_CELL[0] - GAP, SHEET_CELL[1]))
-    rows = [small[first : first + SHEET_COLUMNS] for first in range(0, len(small), SHEET_COLUMNS)]
+        picture.thumbnail((cell[0] - GAP, cell[1]))
+    rows = [small[first : first + columns] for first in range(0, len(small), columns)]
     heights = [GAP + max(picture.height for picture in row) for row in rows]
-    sheet = Image.new("RGB", (SHEET_COLUMNS * SHEET_CELL[0], sum(heights)), PAPER)
+    sheet = Image.new("RGB", (columns * cell[0], sum(heights)), PAPER)
     for place, row in enumerate(rows):
         for column, picture in enumerate(row):
-            sheet.paste(picture, (column * SHEET_CELL[0], sum(heights[:place])))
+            sheet.paste(picture, (column * cell[0], sum(heights[:place])))
     return sheet

@@ -11,6 +11,7 @@ PipelineError
 └── ExportError       the exported graph is not the evaluated network
 """
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -61,6 +62,8 @@ def exit_status(main: Callable[[], None]) -> int:
     file. SIGTERM ends the process as SIGINT does, so that half-written files are removed.
     """
     keep_all_freed_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks ends nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         main()

@@ -28,7 +28,7 @@ def locked_versions(lock: Path = PACKAGES_LOCK) -> dict[str, str]:
     if not lock.is_file():
         raise PackagesError(f"{lock} is missing: run from the repository root, or make it with `make lock`")
     pins: dict[str, str] = {}
-    for line in lock.read_text().splitlines():
+    for line in lock.read_text(encoding="utf-8").splitlines():
         text = line.removesuffix("\\").strip()
         if not text or text.startswith(("#", "-")):
             continue  # a comment, a hash or an option

@@ -19,7 +19,9 @@ def run(*words: str, stdin: str | None = None, **env: str) -> str:
     """
     say(f"$ {shlex.join(words)}")
     try:
-        done = subprocess.run(words, input=stdin, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            words, input=stdin, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=False, encoding="utf-8"
+        )
     except FileNotFoundError:
         raise CommandError(f"{words[0]} is not installed") from None
     if done.returncode:
@@ -55,7 +57,7 @@ def output(**values: str) -> None:
     """Pass values to later steps and jobs in the file that GITHUB_OUTPUT names; without one, print them."""
     lines = "".join(f"{name.replace('_', '-')}={value}\n" for name, value in values.items())
     if path := os.environ.get("GITHUB_OUTPUT"):
-        with Path(path).open("a") as file:
+        with Path(path).open("a", encoding="utf-8") as file:
             file.write(lines)
     else:
         sys.stdout.write(lines)
@@ -64,7 +66,7 @@ def output(**values: str) -> None:
 def summarise(markdown: str) -> None:
     """Show a text on the run's page through the file that GITHUB_STEP_SUMMARY names; without one, print it."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(path).open("a") as file:
+        with Path(path).open("a", encoding="utf-8") as file:
             file.write(f"{markdown.rstrip()}\n\n")
     else:
         sys.stdout.write(f"{markdown.rstrip()}\n")

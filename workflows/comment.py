@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workflows.comment", description="The results of HEAD.")
     parser.add_argument("--against", default="origin/dev", help="a commit or branch; default: %(default)s")
     comment = render(parser.parse_args().against)
-    COMMENT_FILE.write_text(comment)
+    COMMENT_FILE.write_text(comment, encoding="utf-8")
     summarise(comment)
     if not cml.comment(str(COMMENT_FILE)):
         say("CML is not installed: the comment is only on the run's page")
@@ -93,7 +93,7 @@ def render(against: str) -> str:
 
 def json_here(path: Path) -> dict[str, Any]:
     """Read a JSON file that the pipeline wrote; empty if there is none."""
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
 
 
@@ -137,7 +137,7 @@ def curve(path: Path) -> list[tuple[float, float]]:
     """Read steps and values of a DVCLive plot; empty if there is none."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [(float(step), float(value)) for step, value in list(csv.reader(file, delimiter="\t"))[1:]]
 
 

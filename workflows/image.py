@@ -39,7 +39,8 @@ def main() -> None:
     else:
         say(f"{candidate.tag()} exists already: {reference}")
     RECORD_FILE.write_text(
-        json.dumps({"image": reference, "release": candidate.tag(), "commit": commit}, indent=2) + "\n"
+        json.dumps({"image": reference, "release": candidate.tag(), "commit": commit}, indent=2) + "\n",
+        encoding="utf-8",
     )
     summarise(f"Image of {commit[:10]}, release `{candidate.tag()}`:\n\n    {reference}")
     output(image=reference)

@@ -30,7 +30,7 @@ def push(archive: Path, target: str) -> str:
             f"docker-archive:{archive}",
             f"docker://{target}",
         )
-        return digest.read_text().strip()
+        return digest.read_text(encoding="utf-8").strip()
 
 
 def copy(source: str, target: str) -> None:

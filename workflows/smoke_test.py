@@ -29,7 +29,7 @@ def expected_model() -> str:
 
     Raises: SmokeError.
     """
-    if found := MODEL_COMMIT.search(CONFIGURATION.read_text()):
+    if found := MODEL_COMMIT.search(CONFIGURATION.read_text(encoding="utf-8")):
         return found.group(1)
     raise SmokeError(f"{CONFIGURATION} has no parameter model.commit: run `dvc repro`, which writes it")
 

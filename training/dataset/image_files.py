@@ -1,15 +1,17 @@
 """An image and its mask: read, checked against each other, and written into a folder like data/tiles."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tiles import DecodeError, decode_image, decode_mask, encode_mask_png
+from tiles import DecodeError, ImageTooLargeError, Picture, decode_mask, encode_mask_png
+from tiles import read_image as read_picture
 from training.errors import DatasetError
 from training.params import DataLoadParams
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SUFFIXES = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"II*\0": "tif", b"MM\0*": "tif", b"BM": "bmp"}  # by first bytes
 
 
 class File(NamedTuple):
@@ -19,14 +21,15 @@ class File(NamedTuple):
     content: bytes
 
 
-def read_image(image: File, params: DataLoadParams) -> np.ndarray:
-    """Decode an image.
+def read_image(image: File, params: DataLoadParams) -> Picture:
+    """Decode an image, and remark on what it is.
 
-    Shapes: (H, W) uint8.
     Raises: DatasetError, naming the file.
     """
     try:
-        return decode_image(image.content, max_pixels=params.max_pixels)
+        return read_picture(image.content, max_pixels=params.max_pixels)
+    except ImageTooLargeError as error:
+        raise DatasetError(f"{image.name}: {error}, or raise data_load.max_pixels") from None
     except DecodeError as error:
         raise DatasetError(f"{image.name}: {error}") from None
 
@@ -48,6 +51,11 @@ def read_mask(mask: File, image: np.ndarray, params: DataLoadParams) -> np.ndarr
     return truth
 
 
+def pixel_digest(pixels: np.ndarray) -> bytes:
+    """Return a digest of an image or a mask: equal pixels have the same."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+
+
 def make_folders(folder: Path) -> None:
     """Make the folders that `write_image_and_mask` writes into."""
     for name in ("images", "masks"):
@@ -59,15 +67,15 @@ def write_image_and_mask(name: str, image: bytes, mask: np.ndarray, folder: Path
 
     Shapes: mask (H, W) bool.
     """
-    suffix = "png" if image.startswith(PNG_SIGNATURE) else "jpg"
+    suffix = next(suffix for signature, suffix in SUFFIXES.items() if image.startswith(signature))
     (folder / "images" / f"{name}.{suffix}").write_bytes(image)
     mask_file(folder, name).write_bytes(encode_mask_png(mask))
 
 
 def image_file(folder: Path, name: str) -> Path:
     """Return where a folder like data/tiles keeps an image."""
-    path = folder / "images" / f"{name}.jpg"
-    return path if path.is_file() else path.with_name(f"{name}.png")
+    paths = [folder / "images" / f"{name}.{suffix}" for suffix in SUFFIXES.values()]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def mask_file(folder: Path, name: str) -> Path:

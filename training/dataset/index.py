@@ -83,7 +83,7 @@ def verify_content(members: Mapping[str, bytes], expected: str, source: Path) ->
 
 def write_digest(members: Mapping[str, bytes], folder: Path) -> None:
     """Write the digest of the images and masks from which the folder was made."""
-    (folder / DIGEST_FILE.name).write_text(content_digest(members) + "\n")
+    (folder / DIGEST_FILE.name).write_text(content_digest(members) + "\n", encoding="utf-8")
 
 
 def read_digest() -> str:
@@ -93,4 +93,4 @@ def read_digest() -> str:
     """
     if not DIGEST_FILE.is_file():
         raise DatasetError(f"{DIGEST_FILE} is missing: run `dvc repro data_load`, or `dvc pull` it")
-    return DIGEST_FILE.read_text().strip()
+    return DIGEST_FILE.read_text(encoding="utf-8").strip()

@@ -61,7 +61,7 @@ def _write_pair(
         raise DatasetError(f"{stem}.jpg: {TILE_IDS_FILE.name} does not name the tile that it shows; add a row")
     if f"{stem}.png" not in members:
         raise DatasetError(f"{stem}.jpg: its mask {stem}.png is missing")
-    image = read_image(File(f"{stem}.jpg", members[f"{stem}.jpg"]), params)
+    image = read_image(File(f"{stem}.jpg", members[f"{stem}.jpg"]), params).image
     mask = read_mask(File(f"{stem}.png", members[f"{stem}.png"]), image, params)
     write_image_and_mask(name, members[f"{stem}.jpg"], mask, folder)
     return Entry(name, tile_ids[name], defect_type, image.shape[1], image.shape[0], int(mask.sum()))

@@ -11,9 +11,12 @@ from pathlib import Path
 
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from tiles import decode_image
+from training.dataset.image_files import image_file, pixel_digest
 from training.dataset.index import FREE, Entry
+from training.dataset.table import refuse
 from training.errors import DatasetError
-from training.files import SPLIT_FILE
+from training.files import SPLIT_FILE, TILES_FOLDER
 from training.params import DataSplitParams
 
 PARTS = ("train", "validation", "test")
@@ -54,6 +57,26 @@ def refuse_lacking(entries: list[Entry], folds: dict[str, int]) -> None:
         raise DatasetError(
             f"{', '.join(lines)}: add such tiles, lower data_split.folds or data_load.mask_above, or change base.seed"
         )
+
+
+def refuse_shared_photographs(
+    entries: list[Entry], folds: dict[str, int], parts: dict[str, str], folder: Path = TILES_FOLDER
+) -> None:
+    """Check that no photograph is in two folds or parts, under two names.
+
+    Raises: DatasetError, naming both.
+    """
+    first: dict[bytes, str] = {}
+    shared = []
+    for entry in entries:
+        image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=entry.width * entry.height)
+        other = first.setdefault(pixel_digest(image), entry.name)
+        if (folds[other], parts[other]) != (folds[entry.name], parts[entry.name]):
+            shared.append(
+                f"{other} in fold {folds[other]} and {entry.name} in fold {folds[entry.name]} are the same photograph: "
+                "remove one of the two rows from the table, or give both the same object in data_load.group's column"
+            )
+    refuse(SPLIT_FILE, shared)
 
 
 def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, str]:

@@ -26,7 +26,7 @@ def read_metrics() -> dict[str, Any]:
     """
     if not METRICS_FILE.is_file():
         raise EvaluationError(f"{METRICS_FILE} is missing: run `dvc repro evaluate`, or `git checkout` it")
-    metrics: dict[str, Any] = json.loads(METRICS_FILE.read_text())
+    metrics: dict[str, Any] = json.loads(METRICS_FILE.read_text(encoding="utf-8"))
     return metrics
 
 

@@ -76,7 +76,7 @@ def render_gpu_configs(parameters: Mapping[str, str], max_batch_size: int, entri
 
 
 def _template(name: str) -> Template:
-    return Template(Path(__file__).with_name(f"{name}.pbtxt.template").read_text())
+    return Template(Path(__file__).with_name(f"{name}.pbtxt.template").read_text(encoding="utf-8"))
 
 
 def _warm_up(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str | int]:

@@ -40,7 +40,7 @@ def read_configuration() -> dict[str, Any] | None:
     """Return the configuration that was written with the weights, None if there is none."""
     if not CONFIGURATION_FILE.is_file():
         return None
-    configuration: dict[str, Any] = json.loads(CONFIGURATION_FILE.read_text())
+    configuration: dict[str, Any] = json.loads(CONFIGURATION_FILE.read_text(encoding="utf-8"))
     return configuration
 
 
@@ -56,7 +56,7 @@ def load_model() -> tuple[Segmenter, dict[str, Any]]:
         if not path.is_file():
             raise TrainingError(f"{path} is missing: run `dvc repro train`, or `git checkout` it")
     try:
-        configuration = json.loads(CONFIGURATION_FILE.read_text())
+        configuration = json.loads(CONFIGURATION_FILE.read_text(encoding="utf-8"))
         weights = load_file(WEIGHTS_FILE)
         classes = len(weights["head.0.bias"]) // 4  # the head gives four pixels' logits at each position
         params = NetworkParams.model_validate(configuration["train"], extra="ignore")

@@ -50,10 +50,11 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
     outcomes = outcomes_at(read_results(TEST_RESULTS_FILE), read_operating_point())
     by_type = {name: measure(outcomes.take(outcomes.defect_type == name)) for name in types_of(outcomes)}
     doubtful = [] if params.data_load.table else doubtful_images()
-    precisions = json.loads(PRECISIONS_FILE.read_text())
-    novelty = json.loads(NOVELTY_FIGURES_FILE.read_text())
+    precisions = json.loads(PRECISIONS_FILE.read_text(encoding="utf-8"))
+    novelty = json.loads(NOVELTY_FIGURES_FILE.read_text(encoding="utf-8"))
     return render(
         TEMPLATE,
+        title=params.quantize.title,
         types=params.data_load.types,
         train=configuration["train"],
         parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -77,7 +78,7 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         novelty=novelty,
         novelty_rows=novelty_rows(novelty),
         robustness=robustness_rows(read_curves()),
-        parity=json.loads(PARITY_FILE.read_text()),
+        parity=json.loads(PARITY_FILE.read_text(encoding="utf-8")),
         precisions=[name for name in precisions if name != "served"],
         precision_rows=_precision_rows(precisions, params),
         configuration=configuration,

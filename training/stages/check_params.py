@@ -6,14 +6,15 @@ changed runs only the stages that read it.
 """
 
 import sys
-from pathlib import Path
 
 from host.files import write_whole
+from training.dataset.table import find_table
 from training.errors import ParamsError, exit_status
 from training.files import PARAMS_RECORD
 from training.network.encoders import refuse_unfit_encoder
 from training.params import Params, load_params
 
+PUBLISHED_TITLE = "Magnetic tiles"
 CHECKED = "Every parameter is known and in order. No stage starts before this file is here.\n"
 
 
@@ -22,12 +23,22 @@ def main() -> None:
     params = load_params()
     refuse_unfit_encoder(params.train)
     _refuse_missing_table(params)
+    _refuse_borrowed_title(params)
     write_whole(PARAMS_RECORD, CHECKED)
 
 
 def _refuse_missing_table(params: Params) -> None:
-    if params.data_load.table and not Path(params.data_load.table).is_file():
+    if params.data_load.table and not find_table(params.data_load.table).is_file():
         raise ParamsError(f"data_load.table: {params.data_load.table} does not exist: name a CSV file, or null")
+
+
+def _refuse_borrowed_title(params: Params) -> None:
+    """Check that a model of own photographs is not called by what the published ones show."""
+    if params.data_load.table and params.quantize.title == PUBLISHED_TITLE:
+        raise ParamsError(
+            f"quantize.title is {PUBLISHED_TITLE!r}, but data_load.table names your own images: say what they show, "
+            'for example "Castings"; the page and the model card have it in their headings'
+        )
 
 
 if __name__ == "__main__":

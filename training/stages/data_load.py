@@ -7,13 +7,13 @@ data/tiles/digest               sha256 of the original images and masks
 """
 
 import sys
-from pathlib import Path
 
 from host.files import replacing_folder
 from training.dataset.archive import read_archive
 from training.dataset.index import verify_content
+from training.dataset.own_images import write_images
 from training.dataset.published import read_tile_ids, write_dataset
-from training.dataset.table import contents, read_table, write_images
+from training.dataset.table import contents, find_table, first, read_table
 from training.errors import exit_status
 from training.files import TILES_FOLDER
 from training.packages import check_packages
@@ -26,9 +26,11 @@ def main() -> None:
     params = load_params().data_load
     with replacing_folder(TILES_FOLDER) as folder:
         if params.table:
-            images = read_table(Path(params.table), params)
-            verify_content(contents(images), params.digest, Path(params.table))
-            write_images(images, params, folder)
+            table = find_table(params.table)
+            images = read_table(table, params)
+            verify_content(contents(images), params.digest, table)
+            for warning in first(write_images(images, params, folder)):
+                print(f"warning: {warning}")  # noqa: T201
         else:
             write_dataset(read_archive(params), read_tile_ids(), params, folder)
 

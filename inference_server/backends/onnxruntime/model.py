@@ -95,5 +95,5 @@ class TritonPythonModel:
 
 def _shared_memory() -> list[Path]:
     """Return the memory that Triton shares with this process."""
-    own_words = Path("/proc/self/cmdline").read_text().split("\0")
+    own_words = Path("/proc/self/cmdline").read_text(encoding="utf-8").split("\0")
     return [SHARED_MEMORY / word for word in own_words if "_shm_region_" in word]

@@ -1,0 +1,425 @@
+"""python -m training.own_data: a folder of any usual layout becomes a table, and nothing vanishes without a word."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from own_data import load, rows_of, write_castings
+from own_layouts import (
+    HEIGHT,
+    NAMES,
+    WIDTH,
+    coco_json,
+    compressed,
+    cvat,
+    in_folders,
+    label_studio,
+    mask_of,
+    mvtec,
+    photographs,
+    uncompressed,
+    voc,
+    write_json,
+    write_photograph,
+)  # fmt: skip
+from PIL import Image
+from ruamel.yaml import YAML
+from training_data import params_with, write_knobs
+
+from training.errors import DatasetError
+from training.own_data.__main__ import main, make_table
+from training.own_data.found import type_name
+from training.own_data.outlines import brush, ellipse
+
+BESIDE = in_folders("{type}/{name}", "{type}/{stem}.mask.png")
+LAYOUTS = {
+    "masks beside": ("folders", BESIDE),
+    "marked by _mask": ("folders", in_folders("{type}/{name}", "{type}/{stem}_mask.PNG")),
+    "the published one": ("folders", in_folders("MT_{type}/Imgs/{name}", "MT_{type}/Imgs/{stem}.png")),
+    "trees": ("folders", in_folders("images/{type}/{name}", "masks/{type}/{stem}.png")),
+    "trees in each type": ("folders", in_folders("{type}/img/{name}", "{type}/ground_truth/{stem}_gt.png")),
+    "somebody's split": ("folders", in_folders("train/images/{type}/{name}", "train/masks/{type}/{stem}.png")),
+    "MVTec AD": ("mvtec", mvtec),
+    "VOC by number": ("voc", partial(voc, coloured=False)),
+    "VOC by colour": ("voc", partial(voc, coloured=True)),
+    "COCO polygons": ("coco", coco_json),
+    "COCO run lengths": ("coco", partial(coco_json, outline=uncompressed)),
+    "COCO compressed": ("coco", partial(coco_json, outline=compressed)),
+    "Label Studio polygons": ("label-studio", partial(label_studio, brush=False)),
+    "Label Studio brush": ("label-studio", partial(label_studio, brush=True)),
+    "CVAT polygons": ("cvat", partial(cvat, masks=False)),
+    "CVAT masks": ("cvat", partial(cvat, masks=True)),
+}
+PARAMS = params_with().data_load
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "castings").mkdir()
+    return tmp_path / "castings"
+
+
+def table_of(folder: Path, layout: str | None = None, tile_from: str | None = None) -> Path:
+    return make_table(folder, layout, re.compile(tile_from) if tile_from else None, PARAMS)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.mark.parametrize(("layout", "write"), LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_of_three_castings_gives_their_truth(
+    folder: Path, capsys: pytest.CaptureFixture[str], layout: str, write: Callable[[Path], None]
+) -> None:
+    write(folder)
+    rows = rows_of(table_of(folder))
+    assert f"is read as --layout {layout}," in capsys.readouterr().out
+    assert {*NAMES} == {row["type"] for row in rows}
+    for row in rows:
+        assert (HEIGHT, WIDTH) == pixels(folder / row["image"]).shape
+        assert (row["type"] == "Free") == (row["mask"] == "")
+        if row["mask"]:
+            np.testing.assert_array_equal(mask_of(row["type"]), pixels(folder / row["mask"]) > 127)
+
+
+def test_without_folders_of_types_the_mask_says_what_is_a_defect(folder: Path, capsys) -> None:
+    in_folders("images/{name}", "masks/{stem}.png")(folder)
+    types = {Path(row["image"]).name: row["type"] for row in rows_of(table_of(folder))}
+    assert {"1.JPG": "Defect", "2.jpeg": "Defect", "3.PNG": "Free"} == types
+    assert "1: without a mask, counts as Free (images/3.PNG)" in capsys.readouterr().out
+
+
+def a_webp(folder: Path) -> None:
+    BESIDE(folder)
+    (folder / "Dent/9.webp").touch()
+
+
+def no_mask(folder: Path) -> None:
+    BESIDE(folder)
+    (folder / "Dent/1.mask.png").unlink()
+
+
+def no_photograph(folder: Path) -> None:
+    BESIDE(folder)
+    (folder / "Dent/1.JPG").unlink()
+
+
+def one_name_twice(folder: Path) -> None:
+    BESIDE(folder)
+    write_photograph(folder / "Dent/1.jpg", "Free")
+
+
+def boxes(folder: Path) -> None:
+    coco_json(folder, outline=lambda _: [])
+
+
+def not_in_coco(folder: Path) -> None:
+    coco_json(folder)
+    write_photograph(folder / "images/4.jpg", "Dent")
+
+
+def not_on_the_disk(folder: Path) -> None:
+    coco_json(folder)
+    (folder / "images/1.JPG").unlink()
+
+
+def of_one_name(folder: Path) -> None:
+    coco_json(folder)
+    shutil.copytree(folder / "images", folder / "more")
+
+
+def changed_tasks(**changes: object) -> Callable[[Path], None]:
+    """Change the first task's annotation."""
+
+    def write(folder: Path) -> None:
+        label_studio(folder, brush=False)
+        tasks = json.loads((folder / "project-1.json").read_text(encoding="utf-8"))
+        tasks[0]["annotations"][0] |= changes
+        (folder / "project-1.json").write_text(json.dumps(tasks), encoding="utf-8")
+
+    return write
+
+
+def cvat_boxes(folder: Path) -> None:
+    cvat(folder, masks=False)
+    path = folder / "annotations.xml"
+    path.write_text(path.read_text(encoding="utf-8").replace("polygon", "box", 1), encoding="utf-8")
+
+
+def colour_without_name(folder: Path) -> None:
+    voc(folder, coloured=True)
+    Image.new("RGB", (WIDTH, HEIGHT), (1, 2, 3)).save(folder / "SegmentationClass/1.png")
+
+
+def without_truth(folder: Path) -> None:
+    mvtec(folder)
+    (folder / "ground_truth/Dent/000_mask.png").unlink()
+
+
+def a_stray_photograph(folder: Path) -> None:
+    BESIDE(folder)
+    write_photograph(folder / "overview.jpg", "Free")
+
+
+SKIPPED = {
+    "in no type's folder": (a_stray_photograph, r"1: in no folder of a type, as others are: move it \(overview\.jpg\)"),
+    "a format": (a_webp, r"1: no JPEG, PNG, TIFF or BMP: convert it .*\(Dent/9\.webp\)"),
+    "no mask": (no_mask, r"1: it has no mask: draw one, or move it to a folder Free \(Dent/1\.JPG\)"),
+    "no photograph": (no_photograph, r"1: a mask without a photograph \(Dent/1\.mask\.png\)"),
+    "one name twice": (one_name_twice, r"1: several photographs or masks of one name: rename them \(Dent/1\.JPG\)"),
+    "MVTec AD's mask": (without_truth, r"1: no mask in ground_truth/Dent \(test/Dent/000\.png\)"),
+    "boxes": (boxes, r"2: it has a box and no outline: draw polygons or masks \(1\.JPG, 2\.jpeg\)"),
+    "not in COCO": (not_in_coco, r"1: not in the annotations \(images/4\.jpg\)"),
+    "not there": (not_on_the_disk, r"1: named in the annotations, but it is not there \(1\.JPG\)"),
+    "two files": (of_one_name, r"3: named in the annotations, but several files have this name: name their folders"),
+    "cancelled": (changed_tasks(was_cancelled=True), r"1: not annotated in Label Studio \(1\.JPG\)"),
+    "boxes in Label Studio": (
+        changed_tasks(result=[{"type": "rectanglelabels", "value": {}}]),
+        r"1: it has a shape of the kind rectanglelabels: use polygons, .* \(1\.JPG\)",
+    ),
+    "boxes in CVAT": (cvat_boxes, r"1: it has a shape of the kind box: use polygons, ellipses or masks \(1\.JPG\)"),
+    "a colour": (colour_without_name, r"1: its mask cannot be read: labelmap\.txt has no colour 1,2,3 \(1\.JPG\)"),
+}
+
+
+@pytest.mark.parametrize(("write", "words"), SKIPPED.values(), ids=SKIPPED)
+def test_what_is_skipped_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], write: Callable[[Path], None], words: str
+) -> None:
+    write(folder)
+    refusal = ""
+    try:
+        table_of(folder)
+    except DatasetError as error:
+        refusal = str(error)
+    assert re.search(words, capsys.readouterr().out + refusal)
+
+
+def no_masks(folder: Path) -> None:
+    photographs(folder)
+
+
+def damaged_json(folder: Path) -> None:
+    photographs(folder)
+    (folder / "coco.json").write_text("{", encoding="utf-8")
+
+
+def other_coco(folder: Path) -> None:
+    photographs(folder)
+    write_json(folder / "coco.json", images=[{"name": "1.JPG"}], annotations=[], categories=[])
+
+
+def a_video(folder: Path) -> None:
+    photographs(folder)
+    (folder / "annotations.xml").write_text("<annotations><track/></annotations>", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (no_masks, r"no photograph has a mask: put it beside the photograph as <name>\.mask\.png"),
+        (damaged_json, r"coco\.json cannot be read as JSON"),
+        (other_coco, r"is not COCO JSON \(KeyError\('file_name'\)\): name another --layout"),
+        (a_video, r'has no image: export the task as "CVAT for images 1\.1"'),
+    ],
+)
+def test_a_folder_that_cannot_be_read_says_why(folder: Path, write: Callable[[Path], None], words: str) -> None:
+    write(folder)
+    with pytest.raises(DatasetError, match=words):
+        table_of(folder)
+
+
+def test_equal_names_are_those_beside_their_annotations(folder: Path) -> None:
+    for part in ("train", "valid"):
+        coco_json(folder / part)
+        (folder / part / "annotations/instances.json").rename(folder / part / "_annotations.coco.json")
+    rows = rows_of(table_of(folder))
+    assert 6 == len({row["image"] for row in rows})
+    for row in rows:
+        assert row["mask"] in {"", f"table.masks/{row['image']}.png"}
+
+
+def test_without_a_defect_there_is_nothing_to_learn(folder: Path, command) -> None:
+    mvtec(folder)
+    shutil.rmtree(folder / "ground_truth")
+    (folder / "ground_truth").mkdir()
+    with pytest.raises(DatasetError, match="no image has a defect type; without defects there is nothing to learn"):
+        command("castings")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.JPG", "/data/upload/3/0123abcd-1.JPG", "/data/local-files/?d=a%5C1.JPG", "https://bucket/a/1.JPG?signature=x"],
+)
+def test_label_studio_names_photographs_in_many_ways(folder: Path, address: str) -> None:
+    label_studio(folder, brush=False)
+    path = folder / "project-1.json"
+    tasks = json.loads(path.read_text(encoding="utf-8"))
+    tasks[0]["data"] = {"id": 1, "photo": address}
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    assert "Dent" in {row["type"] for row in rows_of(table_of(folder)) if row["image"] == "1.JPG"}
+
+
+def test_a_layout_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mvtec(folder)
+    coco_json(folder)
+    table_of(folder, "coco")
+    assert "is read as --layout coco, COCO JSON\n" in capsys.readouterr().out
+    (folder / "table.csv").unlink()
+    table_of(folder)
+    assert "is read as --layout mvtec, MVTec AD: train/good, test, ground_truth; it may also be coco" in (
+        capsys.readouterr().out
+    )
+
+
+def test_of_several_types_the_largest_is_taken_and_all_are_marked(folder: Path, capsys) -> None:
+    coco_json(folder)
+    path = folder / "annotations/instances.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for annotation in content["annotations"]:
+        annotation["image_id"] = 0
+    path.write_text(json.dumps(content), encoding="utf-8")
+    row = rows_of(table_of(folder))[0]
+    assert "Dent" == row["type"]
+    both = mask_of("Dent") | mask_of("Rust spot")
+    np.testing.assert_array_equal(both, pixels(folder / row["mask"]) > 127)
+    assert "1: shows several types: it has the largest one's, and its mask marks all (1.JPG)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Dent", "Dent"),
+        ("good", "Free"),
+        ("No-Defect", "Free"),
+        ("Riß/groß", "Riss_gross"),
+        ("2", "Type 2"),
+        ("?", "Type"),
+    ],
+)
+def test_a_label_becomes_a_name_that_a_type_may_have(label: str, name: str) -> None:
+    assert name == type_name(label)
+
+
+def test_a_type_that_gets_another_name_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    BESIDE(folder)
+    (folder / "Dent").rename(folder / "Ätzung")
+    assert {"Atzung", "Rust spot", "Free"} == {row["type"] for row in rows_of(table_of(folder))}
+    assert "1: 'Ätzung' is called 'Atzung' (Ätzung/1.JPG)" in capsys.readouterr().out
+
+
+def test_a_stroke_is_unpacked_as_label_studios_converter_does() -> None:
+    expected = np.zeros((6, 9), bool)
+    expected[1:4, 2:7] = True
+    expected[2, 3] = False
+    # label_studio_converter 0.0.59: brush.encode_rle of this mask, each pixel four times
+    packed = [
+        0, 0, 0, 216, 57, 27, 254, 43, 0, 194, 127, 247, 192, 35, 255, 140, 2, 223, 253, 240, 12, 39, 255, 147, 192, 0
+    ]  # fmt: skip
+    np.testing.assert_array_equal(expected, brush(packed, 6, 9))
+
+
+def test_an_ellipse_has_its_area() -> None:
+    for rotation in (0, 30):
+        area = int(ellipse((50, 40), (30, 12), rotation, 80, 100).sum())
+        assert abs(area - np.pi * 30 * 12) < 30
+
+
+def test_a_table_that_a_person_changed_is_not_overwritten(folder: Path) -> None:
+    BESIDE(folder)
+    table = table_of(folder)
+    before = table.read_bytes()
+    assert table == table_of(folder)  # the same rows
+    write_photograph(folder / "Free/4.png", "Free")
+    with pytest.raises(
+        DatasetError, match=r"has other rows than the folder: `python -m training\.own_data .*delete it"
+    ):
+        table_of(folder)
+    assert before == table.read_bytes()
+
+
+def test_the_objects_come_from_the_paths(folder: Path) -> None:
+    write_castings(folder)
+    rows = rows_of(table_of(folder, tile_from=r"^(.*)-\d\."))
+    assert 18 == len({row["tile"] for row in rows})
+    (folder / "table.csv").unlink()
+    with pytest.raises(
+        DatasetError, match=r"--tile-from '\^x' finds nothing in 'Dent/0-0\.jpg': correct the expression"
+    ):
+        table_of(folder, tile_from="^x")
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs the command in a folder that has the shipped params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    write_knobs(tmp_path / "params.yaml")
+
+    def run(*words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["own_data", *words])
+        main()
+
+    return run
+
+
+def test_the_command_writes_what_data_load_reads_and_proposes_parameters(folder, tmp_path, command, capsys) -> None:
+    write_castings(folder).unlink()
+    command("castings", "--tile-from", r"^(.*)-\d\.")
+    said = capsys.readouterr().out
+    proposed = YAML(typ="safe").load(said.partition("For params.yaml:")[2])
+    assert {"digest": "", "table": "castings/table.csv", "group": "tile", "types": ["Dent", "Rust spot"]} == (
+        proposed["data_load"]
+    )
+    assert {"folds": 5, "test_fold": 4, "validation_fold": 3} == proposed["data_split"]
+    assert {"crop_size": 64} == proposed["train"]
+    assert {"title": "Castings"} == proposed["quantize"]
+    assert re.search(r"Dent +12 +6 +2\.\d+% +1\.\d+% +7\.\d+%", said)
+    assert [] == load(folder / "table.csv", tmp_path / "tiles", group="tile")
+    with Image.open(folder / "table.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width <= 1200
+        colours = np.asarray(sheet.convert("RGB")).astype(int)
+    assert (colours[..., 2] - colours[..., 0] > 100).any()  # masks are blue
+
+
+def test_the_command_looks_at_a_table_that_a_person_wrote(folder, command, capsys) -> None:
+    table = write_castings(folder)
+    before = table.read_bytes()
+    command("castings/castings.csv", "--group", "casting")
+    assert 'group: "casting"' in capsys.readouterr().out
+    assert before == table.read_bytes()
+
+
+def test_the_command_refuses_wrong_truth_by_the_files_name(folder, command) -> None:
+    write_castings(folder)
+    shape = pixels(folder / "Dent/0-0.mask.png").shape
+    Image.new("L", shape[::-1], 0).save(folder / "Dent/0-0.mask.png")
+    with pytest.raises(DatasetError, match=r"Dent/0-0\.mask\.png: the mask has no pixel brighter than 127"):
+        command("castings")
+
+
+def test_too_few_objects_are_told_before_training(folder, command) -> None:
+    BESIDE(folder)
+    with pytest.raises(
+        DatasetError, match=r"Dent has 1 tiles, .*three is the least: photograph more objects of each type"
+    ):
+        command("castings")
+
+
+def test_a_defect_of_one_pixel_is_seen_on_the_sheet(folder, command) -> None:
+    write_castings(folder)
+    Image.new("L", (2000, 1500), 90).save(folder / "Dent/0-0.jpg")
+    speck = Image.new("L", (2000, 1500), 0)
+    speck.putpixel((700, 900), 255)
+    speck.save(folder / "Dent/0-0.mask.png")
+    command("castings")
+    with Image.open(folder / "table.png") as sheet:
+        colours = np.asarray(sheet.convert("RGB")).astype(int)[:290, :290]  # the smallest share comes first
+    assert (colours[..., 2] - colours[..., 0] > 100).any()

@@ -1,0 +1,52 @@
+"""COCO: JSON files with images, categories and annotations, whose outlines are polygons or run lengths."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.own_data.found import Found, Notes, Photographs, from_labels
+from training.own_data.json_files import json_files
+from training.own_data.outlines import coco_runs, polygon
+
+KEYS = {"images", "annotations", "categories"}
+
+
+def fits(folder: Path) -> bool:
+    """Return whether a JSON file of the folder has COCO's keys."""
+    return bool(_documents(folder))
+
+
+def find(folder: Path, notes: Notes) -> Iterator[Found]:
+    """Give every annotated photograph."""
+    photographs = Photographs(folder, notes)
+    for file, document in _documents(folder).items():
+        names = {category["id"]: str(category["name"]) for category in document["categories"]}
+        annotations: dict[Any, list[Any]] = defaultdict(list)
+        for annotation in document["annotations"]:
+            annotations[annotation["image_id"]].append(annotation)
+        for image in document["images"]:
+            if path := photographs.take(image["file_name"], beside=file):
+                yield from _read(path, image, annotations[image["id"]], names, notes)
+    photographs.note_unused()
+
+
+def _documents(folder: Path) -> dict[Path, Any]:
+    return {path: each for path, each in json_files(folder).items() if isinstance(each, dict) and each.keys() >= KEYS}
+
+
+def _read(path: Path, image: Any, annotations: list[Any], names: dict[Any, str], notes: Notes) -> Iterator[Found]:
+    height, width = image["height"], image["width"]
+    masks: dict[str, np.ndarray] = {}
+    for annotation in annotations:
+        outline = annotation.get("segmentation")
+        if not outline:
+            notes.skip("it has a box and no outline: draw polygons or masks", path.name)
+            return
+        label = names[annotation["category_id"]]
+        drawn = [coco_runs(outline, height, width)] if isinstance(outline, dict) else []
+        drawn = drawn or [polygon(points, height, width) for points in outline]
+        masks[label] = np.any([*drawn, *([masks[label]] if label in masks else [])], axis=0)
+    yield from_labels(path, masks, notes)

@@ -1,0 +1,85 @@
+"""Photographs as a reader found them → the table, and the masks that were drawn from outlines."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from host.files import write_table, write_whole
+from tiles import DecodeError, decode_mask, encode_mask_png
+from training.dataset.index import FREE
+from training.dataset.table import COLUMNS, COMMENT, read_rows
+from training.errors import DatasetError
+from training.own_data.found import DEFECT, MASKS, TABLE, Found, Notes, type_name
+from training.params import DataLoadParams
+
+TILE = "tile"  # the column that --tile-from fills
+
+
+def write_own_table(
+    folder: Path, found: Iterable[Found], notes: Notes, params: DataLoadParams, tile_from: re.Pattern[str] | None
+) -> Path:
+    """Write the masks that have no file, and the table; return its path.
+
+    Raises: DatasetError, when there is no photograph, or a table with other rows.
+    """
+    rows = [_row(each, folder, notes, params, tile_from) for each in found]
+    table = folder / TABLE
+    if not rows:
+        raise DatasetError("\n  ".join([f"{folder}: no photograph can be taken:", *summaries(notes.skipped)]))
+    if not table.exists():
+        write_table(table, rows)
+    elif [{name: row.cells.get(name) for name in rows[0]} for row in read_rows(table, COLUMNS)] != rows:
+        raise DatasetError(
+            f"{table} has other rows than the folder: `python -m training.own_data {table}` looks at it as it is; "
+            "delete it to have it written anew"
+        )
+    return table
+
+
+def _row(
+    found: Found, folder: Path, notes: Notes, params: DataLoadParams, tile_from: re.Pattern[str] | None
+) -> dict[str, str]:
+    name = found.image.relative_to(folder).as_posix()
+    defect_type, mask = found.defect_type, found.mask
+    if defect_type is None:
+        defect_type = DEFECT if isinstance(mask, Path) and _has_defect(mask, params) else FREE
+        if mask is None:
+            notes.decide(f"without a mask, counts as {FREE}", name)
+    named = type_name(defect_type)
+    if named != defect_type:
+        notes.decide(f"{defect_type!r} is called {named!r}", name)
+    if isinstance(mask, np.ndarray):
+        drawn = folder / MASKS / f"{name}.png"
+        write_whole(drawn, encode_mask_png(mask))
+        mask = drawn
+    row = dict(zip(COLUMNS, (name, mask.relative_to(folder).as_posix() if mask else "", named), strict=True))
+    row = {column: f"./{cell}" if cell.startswith(COMMENT) else cell for column, cell in row.items()}
+    return row | ({TILE: _tile(name, tile_from)} if tile_from else {})
+
+
+def _has_defect(mask: Path, params: DataLoadParams) -> bool:
+    try:
+        return bool(decode_mask(mask.read_bytes(), above=params.mask_above, max_pixels=params.max_pixels).any())
+    except DecodeError:
+        return True  # a defective image's mask is looked at again, and then refused
+
+
+def _tile(name: str, tile_from: re.Pattern[str]) -> str:
+    """Return what the expression finds in a path: its first group, or all that matches if it has no group.
+
+    Raises: DatasetError, when it finds nothing.
+    """
+    match = tile_from.search(name)
+    if not match or not (found := match[min(1, tile_from.groups)]):
+        raise DatasetError(f"--tile-from {tile_from.pattern!r} finds nothing in {name!r}: correct the expression")
+    return found
+
+
+def summaries(names: dict[str, list[str]], shown: int = 3) -> list[str]:
+    """Return a line for each reason: how many files, why, and the first of their names."""
+    return [
+        f"{len(each)}: {why} ({', '.join(each[:shown])}{', …' if len(each) > shown else ''})"
+        for why, each in names.items()
+    ]
