@@ -14,13 +14,13 @@ from training_data import ROOT, a_sample, write_knobs
 
 from studies.audit import __main__ as audit
 from studies.audit.figures import examine
-from studies.audit.registration import Alignment, Registrar, project, running_mean, turn
 from studies.audit.report import render
 from studies.audit.rules import missing_labels, two_types, votes
 from studies.audit.tile_recovery import frame, recover_tiles, sample_pairs
 from tiles import encode_mask_png
 from training.dataset.index import write_index
 from training.dataset.published import read_tile_ids
+from training.dataset.registration import Alignment, Registrar, project, running_mean, turn
 from training.errors import DatasetError
 
 HEIGHT, WIDTH = 150, 190
