@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.errors import BenchmarkError, exit_status, say
 from benchmarks.record import write_record
@@ -20,7 +19,7 @@ from host.allocator import keep_all_freed_memory
 from training.dataset.samples import load_part
 from training.errors import PipelineError
 from training.evaluation.predict import predict
-from training.fitting.crops import CropSampler
+from training.fitting.crops import Crops, CropSampler
 from training.fitting.trainer import Trainer
 from training.network.mixed_precision import pick_device
 from training.network.served import ServedSegmenter
@@ -37,7 +36,7 @@ class TimedSampler(CropSampler):
     loader_s: list[float]
     step_s: list[float]
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Crops]:
         """Yield what CropSampler does."""
         self.loader_s, self.step_s = [], []
         asked_s = time.perf_counter()

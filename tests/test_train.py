@@ -234,9 +234,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_epoch(un
     _, ledger, weights = uninterrupted
     good_loss, calls = segmentation_loss_with_logits, []
 
-    def loss_that_fails_once(logits, label, **options):
+    def loss_that_fails_once(*tensors, **options):
         calls.append(1)
-        return good_loss(logits, label, **options) * (math.nan if len(calls) == 4 else 1)
+        return good_loss(*tensors, **options) * (math.nan if len(calls) == 4 else 1)
 
     monkeypatch.setattr("training.fitting.trainer.segmentation_loss_with_logits", loss_that_fails_once)
     failed = Ledger()
@@ -299,6 +299,15 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
         others.append(run_key(PARAMS, PACKAGES, SPLIT))
     assert run_key(PARAMS, PACKAGES, SPLIT) not in others
     assert 6 == len(set(others))
+
+
+def test_the_doubtful_images_are_in_the_key_if_they_change_the_masks(monkeypatch):
+    keys = []
+    for doubtful in ([], ["exp1_num_824"]):
+        monkeypatch.setattr(fitting_run, "doubtful_images", lambda found=doubtful: found)
+        keys += [run_key(params_with(**KNOBS, train__consensus=chosen), PACKAGES, SPLIT) for chosen in (False, True)]
+    assert keys[0] == keys[2]
+    assert 3 == len(set(keys))
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_key():

@@ -123,6 +123,7 @@ class TrainParams(NetworkParams):
     defect_centred_share: Share
     pasted_share: Share
     synthetic_share: Share
+    consensus: bool
     learning_rate: Annotated[float, Field(gt=0)]
     encoder_rate: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]

@@ -6,14 +6,17 @@ one sees, without any saved sampler state.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from training.dataset.consensus import with_consensus
 from training.dataset.index import FREE
 from training.dataset.samples import Sample
+from training.dataset.tile_frames import register_tiles
 from training.errors import DatasetError
 from training.fitting.geometry import draw_transform, warp
 from training.fitting.synthetic import add_defect, find_donors
@@ -26,6 +29,20 @@ PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast, so that the net
 PASTED_RIM = 8  # pixels, even; about as many pixels around a defect are moved with it
 
 
+class Crops(NamedTuple):
+    """One crop or, with a leading N in each shape, the crops of a batch.
+
+    Attributes:
+        image: (1, S, S) float32, grey values 0–255.
+        label: (S, S) int64, 0, the defect type or synthetic.UNKNOWN.
+        target: (S, S) float32, how much of the pixel is defective, 0–1; above 0.5 where there is a label.
+    """
+
+    image: Tensor
+    label: Tensor
+    target: Tensor
+
+
 class CropSampler:
     """Draws the batches of an epoch.
 
@@ -34,6 +51,8 @@ class CropSampler:
 
     def __init__(self, samples: list[Sample], params: TrainParams, seed: int) -> None:
         self._params, self._seed = params, seed
+        if params.consensus:
+            samples = with_consensus(samples, register_tiles(samples))
         self._by_type: dict[str, list[list[Sample]]] = _group(samples)
         self._donors = find_donors(samples)
         self._defects = sorted(set(self._by_type) - {FREE})
@@ -44,31 +63,28 @@ class CropSampler:
         if FREE not in self._by_type or not self._defects:
             raise DatasetError("training needs images with and without a defect: look into data/split.csv")
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
-
-        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0, the type or
-        synthetic.UNKNOWN.
-        """
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Crops]:
+        """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of each batch."""
         size = self._params.batch_size
         for first in range(0, self._params.crops_per_epoch - size + 1, size):
             numbers = range(first + process, first + size, processes)
             crops = [self._crop(np.random.default_rng([self._seed, epoch, number])) for number in numbers]
-            yield torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
+            yield Crops(*map(torch.stack, zip(*crops, strict=True)))
 
-    def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _crop(self, rng: np.random.Generator) -> Crops:
         defect_type = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
         sample = self._draw(defect_type, rng)
         label = sample.type_number
         if defect_type == FREE and self._params.synthetic_share and rng.random() < self._params.synthetic_share:
             sample, label = add_defect(sample, self._donors, rng)
-        image, mask = self._view(sample, rng)
+        image, target = self._view(sample, rng)
+        mask = (target > 0.5).float()  # noqa: PLR2004 - mostly covered
         if defect_type in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
             background = self._view(self._draw(FREE, rng), rng)[0]
             image = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
         image = _expose(image, self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
-        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * label
+        return Crops((image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * label, target[0])
 
     def _draw(self, defect_type: str, rng: np.random.Generator) -> Sample:
         tiles = self._by_type[defect_type]
@@ -76,11 +92,11 @@ class CropSampler:
         return exposures[rng.integers(len(exposures))]
 
     def _view(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return a crop of the image, grey values, and of its mask, 0 or 1. Shapes: (1, S, S) float32 both."""
-        transform = draw_transform(sample, self._params, rng)
-        planes = torch.from_numpy(np.stack([sample.image, sample.mask]).astype(np.float32))  # (2, H, W)
-        image, mask = warp(planes, transform, self._params.crop_size)[:, None]  # (2, S, S) → twice (1, S, S)
-        return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
+        """Return a crop of the image, grey values, and of its mask, 0 or 1, or consensus. Shapes: (1, S, S) float32."""
+        soft, matrix = sample.consensus, draw_transform(sample, self._params, rng)
+        planes = np.stack([sample.image, sample.mask if soft is None else soft]).astype(np.float32)  # (2, H, W)
+        image, target = warp(torch.from_numpy(planes), matrix, self._params.crop_size)[:, None]
+        return image, (target > 0.5).float() if soft is None else target  # noqa: PLR2004 - mostly covered
 
 
 def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -> Tensor:

@@ -15,7 +15,7 @@ from training.dataset.samples import Sample
 from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
-from training.fitting.crops import CropSampler
+from training.fitting.crops import Crops, CropSampler
 from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
@@ -117,8 +117,8 @@ class Trainer:
         total = 0.0
         share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
         bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
-        for index, (image, label) in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
-            loss = self._step(epoch * self.steps_per_epoch + index, image, label)
+        for index, crops in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
+            loss = self._step(epoch * self.steps_per_epoch + index, crops)
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
@@ -127,14 +127,14 @@ class Trainer:
             total += loss
         return total / self.steps_per_epoch
 
-    def _step(self, step: int, image: Tensor, label: Tensor) -> float:
+    def _step(self, step: int, crops: Crops) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
-        # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64 → logits (N, classes, S, S)
-        with autocast(self.device):
-            logits = self.shared_network(normalise(image.to(self.device)).contiguous(memory_format=torch.channels_last))
+        image, label, target = (plane.to(self.device) for plane in crops)
+        with autocast(self.device):  # (N, 1, S, S) → (N, classes, S, S)
+            logits = self.shared_network(normalise(image).contiguous(memory_format=torch.channels_last))
         weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
-        loss = segmentation_loss_with_logits(logits, label.to(self.device), **weights)
+        loss = segmentation_loss_with_logits(logits, label, target, **weights)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
