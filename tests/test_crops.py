@@ -79,15 +79,17 @@ def test_another_seed_shows_other_crops():
 def test_an_epoch_has_whole_batches_of_the_stated_shapes_and_types():
     batches = list(sampler_of(train__crops_per_epoch=15).batches(0))
     assert 3 == len(batches)  # the 15th crop's batch would not be whole
-    for image, label, target in batches:
+    for image, label, target, paired in batches:
         assert ((4, 1, SIZE, SIZE), torch.float32) == (image.shape, image.dtype)
         assert ((4, SIZE, SIZE), torch.int64) == (label.shape, label.dtype)
         assert ((4, SIZE, SIZE), torch.float32) == (target.shape, target.dtype)
+        assert ((4, SIZE, SIZE), torch.bool) == (paired.shape, paired.dtype)
 
 
-def test_as_shipped_a_target_is_1_where_there_is_a_label():
+def test_as_shipped_a_target_is_1_where_there_is_a_label_and_no_crop_has_a_partner():
     crops = crops_of(sampler_of(train__synthetic_share=0.5), 0)
     assert torch.equal((crops.label != 0).float(), crops.target)
+    assert not crops.paired.any()
 
 
 def test_greys_stay_in_0_to_255_however_strong_the_exposure_and_the_noise():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from training_data import unhurried
 
 from training.network.losses import (
+    consistency_loss_with_logits,
     defect_loss_with_logits,
     image_loss_with_logits,
     segmentation_loss_with_logits,
@@ -125,6 +126,35 @@ def test_a_soft_target_of_at_most_a_half_makes_no_image_defective():
     pooled = 1 - (2 * torch.minimum(probability, soft).sum() + 1) / (total + 1)
     expected = pixels + 0.5 * pooled + 0.2 * image_loss_with_logits(logit, torch.zeros(SHAPE))
     torch.testing.assert_close(expected, total_loss(logits, label, soft))
+
+
+def logits_of(*probabilities):
+    """Logits of images of 2 × 2 pixels, the probability of a defect the same in all pixels of an image."""
+    odds = torch.logit(torch.tensor(probabilities))[:, None, None].expand(-1, 2, 2)
+    return torch.stack([torch.zeros_like(odds), odds], dim=1)  # background and one type
+
+
+def test_inconsistency_is_the_mean_squared_difference_in_the_pixels_that_pairs_show():
+    paired = torch.zeros(4, 2, 2, dtype=torch.bool)
+    paired[1] = True
+    paired[3, 0, 0] = True
+    found = consistency_loss_with_logits(logits_of(0.9, 0.4, 0.1, 0.2), paired)
+    assert (4 * 0.5**2 + 0.1**2) / 5 == pytest.approx(found.item(), rel=1e-4)
+
+
+def test_without_a_pair_nothing_is_inconsistent_and_the_first_crop_has_none_before_it():
+    paired = torch.zeros(2, 2, 2, dtype=torch.bool)
+    assert 0 == consistency_loss_with_logits(logits_of(0.9, 0.1), paired)
+    paired[0] = True
+    assert 0 == consistency_loss_with_logits(logits_of(0.9, 0.1), paired)
+
+
+def test_inconsistency_pulls_both_answers_together():
+    paired = torch.ones(2, 2, 2, dtype=torch.bool)
+    logits = logits_of(0.9, 0.1).requires_grad_()
+    consistency_loss_with_logits(logits, paired).backward()
+    assert (logits.grad[0, 1] > 0).all()
+    assert (logits.grad[1, 1] < 0).all()
 
 
 def test_the_type_loss_ignores_background_pixels():

@@ -41,6 +41,7 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("train.learning_rate", 0.0),
         ("train.learning_rate", math.nan),
         ("train.consensus", 1),
+        ("train.consistency_weight", -0.1),
         ("train.ema_decay", 1.0),  # the average would never move
         ("train.gamma", [1.6, 0.6]),
         ("train.gain", [0.0, 1.0]),

@@ -26,6 +26,7 @@ from training.files import PIPELINE_FILE
 from training.fitting import provenance
 from training.fitting import run as fitting_run
 from training.fitting.checkpoint import RunState
+from training.fitting.crops import Crops
 from training.fitting.provenance import RunRecord, circumstances
 from training.fitting.run import run, run_key
 from training.fitting.trainer import Trainer, learning_rate, moving_average
@@ -377,6 +378,30 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
     monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", 3)
     with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes cannot share it equally"):
         new_trainer()
+
+
+@pytest.mark.parametrize(("batch_size", "processes"), [(5, 1), (6, 2)])
+def test_a_batch_whose_pairs_processes_cannot_share_is_refused(monkeypatch, batch_size, processes):
+    monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", processes)
+    knobs = {"train__batch_size": batch_size, "train__crops_per_epoch": batch_size}
+    with pytest.raises(TrainingError, match=rf"{processes} processes cannot share it equally in pairs of crops"):
+        new_trainer(params_with(**KNOBS | knobs, train__consistency_weight=1.0))
+
+
+class OnePair:
+    """A CropSampler whose only batch is a pair of crops of noise."""
+
+    def batches(self, *_, **__):
+        image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+        label = torch.zeros(2, 64, 64, dtype=torch.int64)
+        yield Crops(image, label, label.float(), label == 0)
+
+
+def test_inconsistent_answers_for_a_pair_cost_their_weight():
+    knobs = [KNOBS | {"train__consistency_weight": weight} for weight in (0.0, 1.0, 3.0)]
+    without, once, thrice = (new_trainer(params_with(**chosen)).train_epoch(0, OnePair()) for chosen in knobs)
+    assert once > without
+    assert 3 * (once - without) == pytest.approx(thrice - without, rel=1e-3)
 
 
 def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_path, monkeypatch):

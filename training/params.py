@@ -130,6 +130,7 @@ class TrainParams(NetworkParams):
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     type_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
+    consistency_weight: Annotated[float, Field(ge=0)]
     validate_every: Positive
     gamma: Range
     gain: Range

@@ -16,7 +16,7 @@ from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
 from training.fitting.crops import Crops, CropSampler
-from training.network.losses import segmentation_loss_with_logits
+from training.network.losses import consistency_loss_with_logits, segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
 from training.network.served import ServedSegmenter, normalise
@@ -66,10 +66,11 @@ class Trainer:
     def __post_init__(self) -> None:
         self.accelerator = Accelerator(mixed_precision="no")  # `autocast` chooses the precision
         self.device = self.accelerator.device
-        if self.params.batch_size % self.accelerator.num_processes:
+        in_pairs = bool(self.params.consistency_weight)
+        if self.params.batch_size % (self.accelerator.num_processes * (2 if in_pairs else 1)):
             raise TrainingError(
                 f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
-                "share it equally: change one of the two"
+                f"share it equally{' in pairs of crops' if in_pairs else ''}: change one of the two"
             )
         torch.manual_seed(self.seed)
         network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
@@ -130,11 +131,13 @@ class Trainer:
     def _step(self, step: int, crops: Crops) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
-        image, label, target = (plane.to(self.device) for plane in crops)
+        image, label, target, paired = (plane.to(self.device) for plane in crops)
         with autocast(self.device):  # (N, 1, S, S) → (N, classes, S, S)
             logits = self.shared_network(normalise(image).contiguous(memory_format=torch.channels_last))
         weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
         loss = segmentation_loss_with_logits(logits, label, target, **weights)
+        if self.params.consistency_weight:
+            loss = loss + self.params.consistency_weight * consistency_loss_with_logits(logits, paired)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)

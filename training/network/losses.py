@@ -1,5 +1,7 @@
 """What training minimises: three losses, of the defect (cross-entropy and Dice), of the image and of the type.
 
+A fourth one, of consistency, may be added: two exposures of one spot of a tile should get the same answer.
+
 Per-pixel cross-entropy over six classes does not learn the types of small defects, because they have few pixels. So the
 defect is learned against background, and the type over the defect pixels, with equal weight for each image.
 A false alarm of 30 pixels hardly counts either, but costs a whole image: the image's loss sees the few pixels that
@@ -76,3 +78,13 @@ def type_loss_with_logits(logits: Tensor, label: Tensor) -> Tensor:
     count = mask.sum(dim=(1, 2))
     each = pixel.sum(dim=(1, 2)) / count.clamp(min=1)
     return each.sum() / (count > 0).sum().clamp(min=1)
+
+
+def consistency_loss_with_logits(logits: Tensor, paired: Tensor) -> Tensor:
+    """Return the mean squared difference between the defect's probabilities in a crop and in the crop before it.
+
+    Shapes: logits (N, classes, H, W) float; paired (N, H, W) bool: the pixels that count → scalar, 0 if there are none.
+    """
+    probability = torch.sigmoid(defect_logit(logits.float()))
+    difference = (probability[1:] - probability[:-1]).square() * paired[1:]
+    return difference.sum() / paired[1:].sum().clamp(min=1)
