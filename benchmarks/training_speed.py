@@ -7,7 +7,7 @@ from typing import Any
 
 from training.dataset.samples import load_part
 from training.fitting.crop_workers import Batches, made_ahead
-from training.fitting.crops import Batch, CropSampler
+from training.fitting.crops import Crops, CropSampler
 from training.fitting.trainer import Trainer
 from training.params import Params
 
@@ -22,7 +22,7 @@ class TimedBatches:
         self.loader_s: list[float] = []
         self.step_s: list[float] = []
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Crops]:
         """Yield an epoch's batches."""
         asked_s = time.perf_counter()
         for batch in self._batches.batches(epoch, process=process, processes=processes):

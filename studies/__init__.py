@@ -2,6 +2,7 @@
 
     crossval, report    the runs of every protocol (tables/), and the report on them with intervals
     literature          the published ways to score
+    consensus           scored against what most masks of a tile say
     baseline/           the first public project's recipe on our folds
     compare             is an experiment really better, or only by chance?
     browse              draws images, their masks and what is found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host.files import write_whole
+from studies.consensus import write_consensus
 from studies.literature import write_centre_crop, write_literature_tables
 from training.dataset.samples import Sample
 from training.evaluation.image_results import result_of, write_results
@@ -58,3 +59,5 @@ def write_tables(network: Segmenter, samples: dict[str, list[Sample]], params: P
     if params.data_split.method == "random":
         point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
         write_literature_tables(predictions, point, folder)
+    else:
+        write_consensus(predictions, folder)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from host.files import write_whole
+from studies.consensus import consensus_outcomes
 from studies.literature import CLASSES, mean_iou
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
@@ -50,9 +51,11 @@ def honest() -> dict[str, Any]:
     points = {folder.name: point_of(folder) for folder in folders}
     folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
     outcomes = join(list(folds.values()))
+    agreed = consensus_outcomes({folder: points[folder.name] for folder in folders})
     return {
         "all": _with_intervals(outcomes),
         "without_doubtful": _with_intervals(_certain(outcomes)),
+        "consensus": _with_intervals(agreed) if agreed else None,
         "folds": {name: measure(fold) for name, fold in folds.items()},
         "tiles": by_tile(
             {folder: folds[folder.name] for folder in folders},

@@ -20,6 +20,7 @@ PROTOCOLS = {
     "stretched": "(b) with Free, both sides resized to 256",
     "native_with_free": "(b) with Free, at native size",
 }
+CONSENSUS_FIGURES = ("dice_pooled", *(f"dice_by_type.{name}" for name in DEFECT_TYPES), "dice_type_mean")
 THEIR_SCORING = "(i) their scoring: defective images, 224 centre crop, masks > 0"
 NATIVE_FIGURES = ("dice_pooled", *(f"dice_by_type.{name}" for name in DEFECT_TYPES), "auroc", "free.any_pixel_share")
 
@@ -32,6 +33,7 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "image_count": found["all"]["images"]["value"],
         "certain_count": found["without_doubtful"]["images"]["value"],
         "honest": _honest_rows(found),
+        "consensus": _consensus_rows(found["consensus"]) if found["consensus"] else [],
         "folds": _fold_rows(found),
         "tiles": tile_rows(found["tiles"]),
         "tile_folds": found["tiles"]["folds"],
@@ -53,6 +55,11 @@ def _honest_rows(found: Mapping[str, Any]) -> list[list[str]]:
         [words, *(_with_interval(found[which].get(name)) for which in ("all", "without_doubtful"))]
         for name, words in headline(DEFECT_TYPES).items()
     ]
+
+
+def _consensus_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    words = headline(DEFECT_TYPES)
+    return [[words[name], _with_interval(found[name])] for name in CONSENSUS_FIGURES if name in found]
 
 
 def _with_interval(found: Mapping[str, Any] | None) -> str:

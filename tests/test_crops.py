@@ -9,7 +9,7 @@ from training_data import a_sample, params_with, real_sample
 
 from tiles import DEFECT_TYPES
 from training.errors import DatasetError
-from training.fitting.crops import CropSampler, paste
+from training.fitting.crops import Crops, CropSampler, paste
 
 SIZE = 64
 SAMPLES = [
@@ -24,10 +24,14 @@ def sampler_of(samples=SAMPLES, *, seed=20, **changes):
     return CropSampler(samples, params_with(**small | changes).train, seed)
 
 
+def crops_of(sampler, epoch):
+    """All crops of an epoch, as one batch."""
+    return Crops(*map(torch.cat, zip(*sampler.batches(epoch), strict=True)))
+
+
 def epoch_of(sampler, epoch):
     """All crops of an epoch: (N, 1, S, S) and (N, S, S)."""
-    images, labels = zip(*sampler.batches(epoch), strict=True)
-    return torch.cat(images), torch.cat(labels)
+    return crops_of(sampler, epoch)[:2]
 
 
 def assert_equal(expected, actual):
@@ -75,9 +79,17 @@ def test_another_seed_shows_other_crops():
 def test_an_epoch_has_whole_batches_of_the_stated_shapes_and_types():
     batches = list(sampler_of(train__crops_per_epoch=15).batches(0))
     assert 3 == len(batches)  # the 15th crop's batch would not be whole
-    for image, label in batches:
+    for image, label, target, paired in batches:
         assert ((4, 1, SIZE, SIZE), torch.float32) == (image.shape, image.dtype)
         assert ((4, SIZE, SIZE), torch.int64) == (label.shape, label.dtype)
+        assert ((4, SIZE, SIZE), torch.float32) == (target.shape, target.dtype)
+        assert ((4, SIZE, SIZE), torch.bool) == (paired.shape, paired.dtype)
+
+
+def test_as_shipped_a_target_is_1_where_there_is_a_label_and_no_crop_has_a_partner():
+    crops = crops_of(sampler_of(train__synthetic_share=0.5), 0)
+    assert torch.equal((crops.label != 0).float(), crops.target)
+    assert not crops.paired.any()
 
 
 def test_greys_stay_in_0_to_255_however_strong_the_exposure_and_the_noise():
@@ -255,9 +267,9 @@ def test_a_crop_longer_than_its_image_begins_at_one_end_or_less_than_a_stride_be
 def test_processes_share_every_batch_equally_and_together_see_all_of_it(processes):
     sampler = sampler_of()
     shares = [list(sampler.batches(3, process=process, processes=processes)) for process in range(processes)]
-    for number, (images, labels) in enumerate(sampler.batches(3)):
+    for number, batch in enumerate(sampler.batches(3)):
         for process in range(processes):
-            assert_equal((images[process::processes], labels[process::processes]), shares[process][number])
+            assert_equal([plane[process::processes] for plane in batch], shares[process][number])
 
 
 def spot_on(grey, *, spot, background, contrast=0.0):

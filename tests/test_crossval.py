@@ -180,6 +180,26 @@ def test_every_run_counts_the_centre_crops_of_its_defective_test_images(project,
     assert {224**2} == pixels(results)
 
 
+def test_an_honest_run_is_scored_on_consensus_masks_as_well_and_the_random_one_is_not(project):
+    """Every sample tile has one photograph: the consensus is its own mask."""
+    tables = [project / f"studies/tables/honest-{fold}" for fold in range(3)]
+    assert [(t / "test.csv").read_text() for t in tables] == [(t / "test_consensus.csv").read_text() for t in tables]
+    assert not (project / "studies/tables/random/test_consensus.csv").exists()
+
+
+def test_the_report_has_the_figures_on_consensus_masks_once_every_fold_has_them(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0", "honest-1")
+    monkeypatch.chdir(tmp_path)
+    report.main()
+    found = json.loads((tmp_path / "studies/tables/metrics.json").read_text())["honest"]
+    assert found["all"] == found["consensus"]
+    assert "### Against consensus masks" in report.REPORT_FILE.read_text()
+    (tmp_path / "studies/tables/honest-1/test_consensus.csv").unlink()
+    report.main()
+    assert json.loads((tmp_path / "studies/tables/metrics.json").read_text())["honest"]["consensus"] is None
+    assert "consensus" not in report.REPORT_FILE.read_text()
+
+
 def test_the_random_run_counts_all_its_test_images_stretched_to_one_size(project):
     results = read_results(project / "studies/tables/random/test_stretched.csv")
     assert set(images(project / "studies/tables/random/test.csv")) == {result.name for result in results}

@@ -214,9 +214,20 @@ def test_the_card_tells_the_share_of_synthetic_defects_where_some_were_used(card
     assert "synthetic" not in card
 
 
-def test_the_card_of_a_model_from_before_synthetic_defects_is_the_same(card, copy):
+def test_the_card_tells_of_consensus_masks_and_of_pairs_where_they_were_used(card, copy):
+    sentences = ("not the published ones", "in two exposures had to get the same answer, with a weight of 2.5")
     train = json.loads((copy / "models/segmenter.json").read_text())["train"]
-    del train["synthetic_share"]
+    change_json(copy / "models/segmenter.json", train=train | {"consensus": True, "consistency_weight": 2.5})
+    changed = in_one_line(made_anew(copy))
+    for sentence in sentences:
+        assert sentence in changed
+        assert sentence not in in_one_line(card)
+
+
+def test_the_card_of_a_model_from_before_newer_parameters_is_the_same(card, copy):
+    train = json.loads((copy / "models/segmenter.json").read_text())["train"]
+    for name in ("synthetic_share", "consensus", "consistency_weight"):
+        del train[name]
     change_json(copy / "models/segmenter.json", train=train)
     assert card == made_anew(copy)
 

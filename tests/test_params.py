@@ -40,6 +40,8 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("train.free_share", 1.5),
         ("train.learning_rate", 0.0),
         ("train.learning_rate", math.nan),
+        ("train.consensus", 1),
+        ("train.consistency_weight", -0.1),
         ("train.ema_decay", 1.0),  # the average would never move
         ("train.context", 1),
         ("train.mirror_weight", -0.1),

@@ -49,6 +49,13 @@ def test_the_sample_that_is_drawn_on_stays_unchanged():
     assert not SOUND.mask.any()
 
 
+def test_a_synthetic_defect_is_surely_one_whatever_the_consensus_was():
+    sound = replace(SOUND, consensus=np.zeros(SOUND.image.shape, np.float32))
+    found = defects(sample=sound, count=10)
+    assert found
+    assert all(sample.consensus is None for sample, _ in found)
+
+
 def test_every_defect_can_be_seen_within_its_mask():
     for sample, _ in defects():
         old, new = SOUND.image[sample.mask].astype(float), sample.image[sample.mask].astype(float)
@@ -156,11 +163,12 @@ def test_an_unknown_type_counts_as_a_defect_and_not_for_the_type():
     known, unknown = sound.clone(), sound.clone()
     known[1, 4:9, 4:9], unknown[1, 4:9, 4:9] = 1, UNKNOWN
     weights = {"type_weight": 0.0, "image_weight": 0.2}
-    expected = segmentation_loss_with_logits(logits, known, **weights)
-    assert torch.equal(expected, segmentation_loss_with_logits(logits, unknown, **weights))
+    target = (known != 0).float()
+    expected = segmentation_loss_with_logits(logits, known, target, **weights)
+    assert torch.equal(expected, segmentation_loss_with_logits(logits, unknown, target, **weights))
     of_type = [
-        segmentation_loss_with_logits(logits, label, type_weight=1.0, image_weight=0.2)
-        - segmentation_loss_with_logits(logits, label, **weights)
+        segmentation_loss_with_logits(logits, label, target, type_weight=1.0, image_weight=0.2)
+        - segmentation_loss_with_logits(logits, label, target, **weights)
         for label in (unknown, sound)
     ]
     torch.testing.assert_close(*of_type)

@@ -26,6 +26,7 @@ from training.files import PIPELINE_FILE
 from training.fitting import provenance
 from training.fitting import run as fitting_run
 from training.fitting.checkpoint import RunState
+from training.fitting.crops import Crops
 from training.fitting.provenance import RunRecord, circumstances
 from training.fitting.run import run, run_key
 from training.fitting.trainer import Trainer, learning_rate, moving_average
@@ -267,9 +268,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_epoch(un
     _, ledger, weights = uninterrupted
     good_loss, calls = segmentation_loss_with_logits, []
 
-    def loss_that_fails_once(logits, label, **options):
+    def loss_that_fails_once(*tensors, **options):
         calls.append(1)
-        return good_loss(logits, label, **options) * (math.nan if len(calls) == 4 else 1)
+        return good_loss(*tensors, **options) * (math.nan if len(calls) == 4 else 1)
 
     monkeypatch.setattr("training.fitting.trainer.segmentation_loss_with_logits", loss_that_fails_once)
     failed = Ledger()
@@ -332,6 +333,15 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
         others.append(run_key(PARAMS, PACKAGES, SPLIT))
     assert run_key(PARAMS, PACKAGES, SPLIT) not in others
     assert 6 == len(set(others))
+
+
+def test_the_doubtful_images_are_in_the_key_if_they_change_the_masks(monkeypatch):
+    keys = []
+    for doubtful in ([], ["exp1_num_824"]):
+        monkeypatch.setattr(fitting_run, "doubtful_images", lambda found=doubtful: found)
+        keys += [run_key(params_with(**KNOBS, train__consensus=chosen), PACKAGES, SPLIT) for chosen in (False, True)]
+    assert keys[0] == keys[2]
+    assert 3 == len(set(keys))
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_key():
@@ -401,6 +411,30 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
     monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", 3)
     with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes cannot share it equally"):
         new_trainer()
+
+
+@pytest.mark.parametrize(("batch_size", "processes"), [(5, 1), (6, 2)])
+def test_a_batch_whose_pairs_processes_cannot_share_is_refused(monkeypatch, batch_size, processes):
+    monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", processes)
+    knobs = {"train__batch_size": batch_size, "train__crops_per_epoch": batch_size}
+    with pytest.raises(TrainingError, match=rf"{processes} processes cannot share it equally in pairs of crops"):
+        new_trainer(params_with(**KNOBS | knobs, train__consistency_weight=1.0))
+
+
+class OnePair:
+    """A CropSampler whose only batch is a pair of crops of noise."""
+
+    def batches(self, *_, **__):
+        image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+        label = torch.zeros(2, 64, 64, dtype=torch.int64)
+        yield Crops(image, label, label.float(), label == 0)
+
+
+def test_inconsistent_answers_for_a_pair_cost_their_weight():
+    knobs = [KNOBS | {"train__consistency_weight": weight} for weight in (0.0, 1.0, 3.0)]
+    without, once, thrice = (new_trainer(params_with(**chosen)).train_epoch(0, OnePair()) for chosen in knobs)
+    assert once > without
+    assert 3 * (once - without) == pytest.approx(thrice - without, rel=1e-3)
 
 
 def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_path, monkeypatch):

@@ -125,6 +125,7 @@ class TrainParams(NetworkParams):
     defect_centred_share: Share
     pasted_share: Share
     synthetic_share: Share
+    consensus: bool
     learning_rate: Annotated[float, Field(gt=0)]
     encoder_rate: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -132,6 +133,7 @@ class TrainParams(NetworkParams):
     type_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
     mirror_weight: Annotated[float, Field(ge=0)]
+    consistency_weight: Annotated[float, Field(ge=0)]
     validate_every: Positive
     gamma: Range
     gain: Range

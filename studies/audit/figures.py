@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from studies.audit.registration import Registrar
 from studies.audit.rules import (
     LEAST_PIXELS,
     Align,
@@ -25,11 +24,11 @@ from studies.audit.rules import (
 )
 from studies.audit.tile_recovery import Difference, Pair, agreement, joined, parted, recover_tiles, sample_pairs
 from training.dataset.index import FREE, Entry
+from training.dataset.registration import GOOD_ENOUGH, Registrar
 from training.dataset.samples import Sample
 
 SAMPLED_PAIRS = 300  # of images of the same tile, and as many of images of different tiles
 SEED = 20
-GOOD_ENOUGH = 0.6  # correlation: above it the search over rotations ends; each half degree takes more time
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import numpy as np
 
 from studies.audit.figures import SAMPLED_PAIRS, Audit, Correlations
 from studies.audit.rules import AGREEMENT, LEAST_PIXELS, REGION_MARGIN, SHOWN, Shown, Types, Vote, dice_pooled
-from studies.audit.tile_recovery import EQUAL_SIZE, SAME_TILE, Difference, exposure
+from studies.audit.tile_recovery import EQUAL_SIZE, Difference, exposure
 from tiles import DEFECT_TYPES
 from training.dataset.index import FREE, TYPES
+from training.dataset.registration import SAME_TILE
 from training.dataset.samples import Sample
 from training.reports import templates
 

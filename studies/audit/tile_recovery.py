@@ -15,16 +15,14 @@ from dataclasses import dataclass
 
 from sklearn.metrics import adjusted_rand_score
 
-from studies.audit.registration import DEGREES, Registrar
 from training.dataset.index import Entry
+from training.dataset.registration import SAME_TILE, TURNS, Registrar
 from training.errors import DatasetError
 
-SAME_TILE = 0.3  # correlation; studies/label_audit.md shows how far pairs are above and below it
 FILE_NAME = re.compile(r"exp(\d+)_num_(\d+)")
 NEIGHBOURS = 7  # images before an image in the counter: a tile has up to seven exposures and neighbours may interleave
 NEIGHBOUR_GROUPS = 2
 SIZE_TOLERANCE = (25, 20)  # pixels of width and height between crops of a tile that was photographed again
-TURNS = (*DEGREES, *(180 + degrees for degrees in DEGREES))  # the tile may then lie the other way round
 EQUAL_SIZE = 10  # pixels, between the images of a sampled pair of different tiles
 
 Pair = tuple[str, str]

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from host.cores import usable_cores
 from training.errors import TrainingError
-from training.fitting.crops import Batch, CropSampler
+from training.fitting.crops import Crops, CropSampler
 
 MOST_WORKERS = 8  # a core makes a batch in 34 ms, so these make 235 a second
 BATCHES_AHEAD = 2  # of each worker, beside the one in its hands
@@ -27,7 +27,7 @@ Place = tuple[int, int, int, int]  # epoch, number of the batch, process, proces
 class Batches(Protocol):
     """What a trainer is shown: CropSampler, or something that passes its batches on."""
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Crops]:
         """Yield an epoch's batches, as CropSampler does."""
 
 
@@ -50,7 +50,7 @@ class CropWorkers:
             generator=torch.Generator(),  # the loader draws from it; torch's own must stay as without workers
         )
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Crops]:
         """Yield what the CropSampler would.
 
         Raises: TrainingError, when a worker has ended.
@@ -67,11 +67,11 @@ class CropWorkers:
             ) from None
 
 
-class _BatchAt(Dataset[Batch]):
+class _BatchAt(Dataset[Crops]):
     def __init__(self, sampler: CropSampler) -> None:
         self._sampler = sampler
 
-    def __getitem__(self, place: Place) -> Batch:
+    def __getitem__(self, place: Place) -> Crops:
         epoch, number, process, processes = place
         return self._sampler.batch(epoch, number, process=process, processes=processes)
 

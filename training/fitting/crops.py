@@ -2,31 +2,60 @@
 
 Crop number i of epoch e depends on the seed, e and i alone. A resumed run therefore sees exactly what an uninterrupted
 one sees, without any saved sampler state.
+
+With train.consistency_weight, half of the crops make pairs: numbers 1, 5, 9, … show the same spot of the tile as the
+crop before, in another exposure. All other crops stay what they are without it.
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from tiles.canvas import STRIDE
+from training.dataset.consensus import with_consensus
 from training.dataset.index import FREE
 from training.dataset.samples import Sample
+from training.dataset.tile_frames import Frames, between, register_tiles
 from training.errors import DatasetError
+from training.fitting.geometry import draw_transform, inside, warp
 from training.fitting.synthetic import add_defect, find_donors
 from training.params import TrainParams
 
-TURNED_SHARE = 0.5  # of the crops; the others are upright, as nearly all tiles are
 PASTED = ("Blowhole", "Break", "Crack")  # Uneven is as large as a tile, Fray belongs to its edge
 LARGEST_PASTED = 0.05  # share of a crop's pixels: larger defects do not look the same on another tile
 LARGEST_CONTRAST = 0.25  # of the surroundings, standard deviation ÷ mean; at a tile's edge it is higher
 PASTED_STRENGTH = (0.6, 1.2)  # times the defect's own contrast, so that the network also sees weaker ones
 PASTED_RIM = 8  # pixels, even; about as many pixels around a defect are moved with it
+PAIRS_EVERY = 4  # crops: two of four make a pair
+LEAST_COMMON = 0.8  # of what the first crop of a pair shows of its image: the second must not be mostly repeated edge
 
-Batch = tuple[Tensor, Tensor]  # image and label of each crop: CropSampler.batches
+
+class Crops(NamedTuple):
+    """One crop or, with a leading N in each shape, the crops of a batch.
+
+    Attributes:
+        image: (1, S, S) float32, grey values 0–255.
+        label: (S, S) int64, 0, the defect type or synthetic.UNKNOWN.
+        target: (S, S) float32, how much of the pixel is defective, 0–1; above 0.5 where there is a label.
+        paired: (S, S) bool, whether the crop before this one shows the same spot of the tile, in another exposure.
+    """
+
+    image: Tensor
+    label: Tensor
+    target: Tensor
+    paired: Tensor
+
+
+class Place(NamedTuple):
+    """Where a crop lies. matrix: (2, 3), from the crop's pixel offsets (x, y from its centre) to the image's pixels."""
+
+    sample: Sample
+    matrix: np.ndarray
 
 
 class CropSampler:
@@ -37,7 +66,11 @@ class CropSampler:
 
     def __init__(self, samples: list[Sample], params: TrainParams, seed: int) -> None:
         self._params, self._seed = params, seed
+        self._frames = register_tiles(samples) if params.consensus or params.consistency_weight else {}
+        if params.consensus:
+            samples = with_consensus(samples, self._frames)
         self._by_type: dict[str, list[list[Sample]]] = _group(samples)
+        self._siblings = _find_siblings(self._by_type, self._frames) if params.consistency_weight else {}
         self._donors = find_donors(samples)
         self._defects = sorted(set(self._by_type) - {FREE})
         tiles = np.array([len(self._by_type[name]) for name in self._defects])  # (types,) int64
@@ -47,12 +80,8 @@ class CropSampler:
         if FREE not in self._by_type or not self._defects:
             raise DatasetError("training needs images with and without a defect: look into data/split.csv")
 
-    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Batch]:
-        """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of every batch.
-
-        Shapes: image (N, 1, S, S) float32, grey values 0–255; label (N, S, S) int64, 0, the type or
-        synthetic.UNKNOWN.
-        """
+    def batches(self, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[Crops]:
+        """Yield crops_per_epoch // batch_size batches; of several processes each takes an equal share of each batch."""
         for number in range(self.batches_per_epoch):
             yield self.batch(epoch, number, process=process, processes=processes)
 
@@ -61,38 +90,72 @@ class CropSampler:
         """Number of whole batches."""
         return self._params.crops_per_epoch // self._params.batch_size
 
-    def batch(self, epoch: int, number: int, *, process: int, processes: int) -> Batch:
-        """Return one process's share of a batch. Shapes: as `batches`."""
-        first = number * self._params.batch_size
-        numbers = range(first + process, first + self._params.batch_size, processes)
-        crops = [self._crop(np.random.default_rng([self._seed, epoch, number])) for number in numbers]
-        return torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
+    def batch(self, epoch: int, number: int, *, process: int, processes: int) -> Crops:
+        """Return one process's share of a batch."""
+        size = self._params.batch_size
+        together = 2 if self._siblings else 1  # a pair stays in one process
+        numbers = [
+            each for each in range(number * size, (number + 1) * size) if each // together % processes == process
+        ]
+        return Crops(*map(torch.stack, zip(*self._crops(epoch, numbers), strict=True)))
 
-    def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _crops(self, epoch: int, numbers: Sequence[int]) -> Iterator[Crops]:
+        place = None
+        for number in numbers:
+            seed = [self._seed, epoch, number]
+            crop = self._partner(place, np.random.default_rng(seed)) if number % PAIRS_EVERY == 1 else None
+            if crop is None:
+                crop, place = self._crop(np.random.default_rng(seed))
+            yield crop
+
+    def _crop(self, rng: np.random.Generator) -> tuple[Crops, Place | None]:
+        """Draw a crop; return also where it lies, or None if a defect was added to it."""
         defect_type = FREE if rng.random() < self._params.free_share else rng.choice(self._defects, p=self._shares)
-        sample = self._draw(defect_type, rng)
-        label = sample.type_number
+        drawn = self._draw(defect_type, rng)
+        sample, label = drawn, drawn.type_number
         if defect_type == FREE and self._params.synthetic_share and rng.random() < self._params.synthetic_share:
             sample, label = add_defect(sample, self._donors, rng)
-        image, mask = self._view(sample, rng)
+        place = Place(sample, draw_transform(sample, self._params, rng))
+        image, target = self._view(place)
+        mask, added = (target > 0.5).float(), sample is not drawn  # noqa: PLR2004 - mostly covered
         if defect_type in PASTED and rng.random() < self._params.pasted_share and 0 < mask.mean() < LARGEST_PASTED:
-            background = self._view(self._draw(FREE, rng), rng)[0]
-            image = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
+            free = self._draw(FREE, rng)
+            background = self._view(Place(free, draw_transform(free, self._params, rng)))[0]
+            pasted = paste(image, mask, background, strength=rng.uniform(*PASTED_STRENGTH))
+            image, added = pasted, pasted is not image
+        return self._light(image, target, label, rng), None if added else place
+
+    def _partner(self, place: Place | None, rng: np.random.Generator) -> Crops | None:
+        """Draw what a crop shows in another exposure; None if there is none, or if it shows too little of it."""
+        if not place or not (siblings := self._siblings.get(place.sample.entry.name)):
+            return None
+        sibling = siblings[rng.integers(len(siblings))]
+        there = between(self._frames, place.sample.entry.name, sibling.entry.name)
+        partner = Place(sibling, there[:2] @ np.vstack([place.matrix, (0, 0, 1)]))
+        first, second = (inside(p.sample.image.shape, p.matrix, self._params.crop_size) for p in (place, partner))
+        if (first & second).sum() < LEAST_COMMON * first.sum():
+            return None
+        return self._light(*self._view(partner), sibling.type_number, rng)._replace(paired=first & second)
+
+    def _light(self, image: Tensor, target: Tensor, label: int, rng: np.random.Generator) -> Crops:
+        """Return the crop in another exposure and with noise. Shapes: image and target (1, S, S)."""
         image = _expose(image, self._params, rng)
         noise = rng.uniform(0, self._params.noise) * rng.standard_normal(image.shape, dtype=np.float32)
-        return (image + torch.from_numpy(noise)).clamp(0, 255), mask[0].long() * label
+        image = (image + torch.from_numpy(noise)).clamp(0, 255)
+        mask = target[0] > 0.5  # noqa: PLR2004 - mostly covered
+        return Crops(image, mask.long() * label, target[0], torch.zeros_like(mask))
 
     def _draw(self, defect_type: str, rng: np.random.Generator) -> Sample:
         tiles = self._by_type[defect_type]
         exposures = tiles[rng.integers(len(tiles))]
         return exposures[rng.integers(len(exposures))]
 
-    def _view(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return a crop of the image, grey values, and of its mask, 0 or 1. Shapes: (1, S, S) float32 both."""
-        transform = _draw_transform(sample, self._params, rng)
-        planes = torch.from_numpy(np.stack([sample.image, sample.mask]).astype(np.float32))  # (2, H, W)
-        image, mask = _warp(planes, transform, self._params.crop_size)[:, None]  # (2, S, S) → twice (1, S, S)
-        return image, (mask > 0.5).float()  # noqa: PLR2004 - mostly covered
+    def _view(self, place: Place) -> tuple[Tensor, Tensor]:
+        """Return a crop of the image, grey values, and of its mask, 0 or 1, or consensus. Shapes: (1, S, S) float32."""
+        sample, soft = place.sample, place.sample.consensus
+        planes = np.stack([sample.image, sample.mask if soft is None else soft]).astype(np.float32)  # (2, H, W)
+        image, target = warp(torch.from_numpy(planes), place.matrix, self._params.crop_size)[:, None]
+        return image, (target > 0.5).float() if soft is None else target  # noqa: PLR2004 - mostly covered
 
 
 def paste(image: Tensor, mask: Tensor, background: Tensor, *, strength: float) -> Tensor:
@@ -132,61 +195,17 @@ def _group(samples: list[Sample]) -> dict[str, list[list[Sample]]]:
     return dict(by_type)
 
 
-def _draw_transform(sample: Sample, params: TrainParams, rng: np.random.Generator) -> np.ndarray:
-    """Return the (2, 3) matrix from the crop's pixel offsets (x, y from its centre) to the image's pixels."""
-    angle = np.deg2rad(rng.uniform(-params.rotation, params.rotation)) * (rng.random() < TURNED_SHARE)
-    scale = np.exp(rng.uniform(*np.log(params.scale)))
-    mirror = np.diag(rng.choice([-1, 1], size=2))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    centre = _draw_centre(sample, params.crop_size / scale / 2, params.defect_centred_share, rng)
-    return np.column_stack([turn @ mirror / scale, centre])  # (2, 2) and (2,) → (2, 3)
-
-
-def _draw_centre(sample: Sample, half: float, defect_centred_share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return (x, y) of the crop's centre, in pixels from the first pixel's: near a defect or anywhere.
-
-    half: of the crop's side, in pixels of the image.
-    """
-    height, width = sample.mask.shape
-    if sample.mask.any() and rng.random() < defect_centred_share:
-        pixels = np.flatnonzero(sample.mask)
-        y, x = divmod(int(pixels[rng.integers(len(pixels))]), width)
-        x, y = x + rng.uniform(-half, half) * 0.75, y + rng.uniform(-half, half) * 0.75
-    else:
-        x, y = rng.uniform(0, width - 1), rng.uniform(0, height - 1)
-    return np.array([_place(x, half, width, rng), _place(y, half, height, rng)])
-
-
-def _place(position: float, half: float, length: int, rng: np.random.Generator) -> float:
-    """Return the crop's centre along one side: inside the image or, if the crop is longer, at one of its ends.
-
-    Many defects lie at an end of a tile. A canvas begins where its image does and extends beyond it by less than a
-    stride. So do these crops: half of them begin exactly at the image's end.
-    """
-    if length > 2 * half:
-        return min(max(position, half - 0.5), length - half - 0.5)
-    margin = min(rng.uniform(0, STRIDE), 2 * half - length) * (rng.random() < 0.5)  # noqa: PLR2004 - half of them
-    centre = half - 0.5 - margin
-    return centre if rng.random() < 0.5 else length - 1 - centre  # noqa: PLR2004 - either end
+def _find_siblings(by_type: Mapping[str, list[list[Sample]]], frames: Frames) -> dict[str, list[Sample]]:
+    """Return {image: the other photographs of its tile}, of those that are registered."""
+    tiles: dict[str, list[Sample]] = defaultdict(list)
+    for exposures in itertools.chain(*by_type.values()):
+        for sample in exposures:
+            if sample.entry.name in frames:
+                tiles[sample.entry.tile].append(sample)
+    return {one.entry.name: [s for s in tile if s is not one] for tile in tiles.values() for one in tile}
 
 
 def _expose(image: Tensor, params: TrainParams, rng: np.random.Generator) -> Tensor:
     """Change the exposure of grey values 0–255 of any shape, not clipped before the noise is added."""
     gamma, gain = (np.exp(rng.uniform(*np.log(bounds))) for bounds in (params.gamma, params.gain))
     return 255 * float(gain) * (image / 255) ** float(gamma)
-
-
-def _warp(planes: Tensor, matrix: np.ndarray, size: int) -> Tensor:
-    """Sample a crop bilinearly; beyond the image its edge pixels are repeated, as `tiles.pad` does.
-
-    Shapes: planes (N, H, W), matrix (2, 3) → (N, size, size).
-    """
-    height, width = planes.shape[1:]
-    offsets = torch.arange(size) - (size - 1) / 2  # pixels from the crop's centre
-    y, x = torch.meshgrid(offsets, offsets, indexing="ij")  # (size, size) each
-    m = matrix.astype(np.float32)
-    # pixel centres in grid_sample's coordinates: -1 and 1 are the image's outer edges
-    grid_x = (m[0, 0] * x + m[0, 1] * y + m[0, 2] + 0.5) * 2 / width - 1
-    grid_y = (m[1, 0] * x + m[1, 1] * y + m[1, 2] + 0.5) * 2 / height - 1
-    grid = torch.stack([grid_x, grid_y], dim=-1)[None]  # (1, size, size, 2)
-    return nnf.grid_sample(planes[None], grid, padding_mode="border", align_corners=False)[0]

@@ -67,7 +67,7 @@ def add_defect(sample: Sample, donors: Donors, rng: np.random.Generator) -> tupl
         label = _draw(name or "pit", image, mask, sample.types, rng)
     if not _is_visible(sample.image, image, mask):
         return sample, 0
-    return replace(sample, image=np.clip(image, 0, 255).astype(np.uint8), mask=mask), label
+    return replace(sample, image=np.clip(image, 0, 255).astype(np.uint8), mask=mask, consensus=None), label
 
 
 def _is_visible(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> bool:

@@ -17,8 +17,9 @@ from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
 from training.fitting.crop_workers import Batches
+from training.fitting.crops import Crops
 from training.fitting.mirrors import MIRRORS_START, first_half, mean_over_mirrors, mirror_loss_with_logits
-from training.network.losses import segmentation_loss_with_logits
+from training.network.losses import consistency_loss_with_logits, segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
 from training.network.served import ServedSegmenter, normalise
@@ -73,10 +74,11 @@ class Trainer:
     def __post_init__(self) -> None:
         self.accelerator = Accelerator(mixed_precision="no")  # `autocast` chooses the precision
         self.device = self.accelerator.device
-        if self.params.batch_size % self.accelerator.num_processes:
+        in_pairs = bool(self.params.consistency_weight)
+        if self.params.batch_size % (self.accelerator.num_processes * (2 if in_pairs else 1)):
             raise TrainingError(
                 f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
-                "share it equally: change one of the two"
+                f"share it equally{' in pairs of crops' if in_pairs else ''}: change one of the two"
             )
         torch.manual_seed(self.seed)
         network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
@@ -134,8 +136,8 @@ class Trainer:
         total = 0.0
         share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
         bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
-        for index, (image, label) in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
-            loss = self._step(epoch * self.steps_per_epoch + index, image, label)
+        for index, crops in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
+            loss = self._step(epoch * self.steps_per_epoch + index, crops)
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
@@ -144,12 +146,10 @@ class Trainer:
             total += loss
         return total / self.steps_per_epoch
 
-    def _step(self, step: int, image: Tensor, label: Tensor) -> float:
+    def _step(self, step: int, crops: Crops) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self._steps, group["peak"])
-        # image (N, 1, S, S) float32, 0–255; label (N, S, S) int64
-        image, label = (tensor.to(self.device, non_blocking=True) for tensor in (image, label))
-        loss = self._loss(step, normalise(image).contiguous(memory_format=torch.channels_last), label)
+        loss = self._loss(step, Crops(*(plane.to(self.device, non_blocking=True) for plane in crops)))
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.supervised.parameters(), MAX_GRADIENT_NORM)
@@ -159,16 +159,20 @@ class Trainer:
             self.average.update_parameters(self.network)
         return value
 
-    def _loss(self, step: int, grey: Tensor, label: Tensor) -> Tensor:
-        weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
+    def _loss(self, step: int, crops: Crops) -> Tensor:
+        params = self.params
+        grey = normalise(crops.image).contiguous(memory_format=torch.channels_last)  # (N, 1, S, S)
         with self._autocast():
             logits, coarse = self.shared_network(grey)  # logits (N, classes, S, S)
-        loss = segmentation_loss_with_logits(logits, label, **weights)
-        loss = loss + supervision_loss_with_logits(coarse, (label != 0).float())
-        if self.params.mirror_weight and step >= MIRRORS_START * self._steps:
+        weights = {"type_weight": params.type_weight, "image_weight": params.image_weight}
+        loss = segmentation_loss_with_logits(logits, crops.label, crops.target, **weights)
+        loss = loss + supervision_loss_with_logits(coarse, crops.target)
+        if params.consistency_weight:
+            loss = loss + params.consistency_weight * consistency_loss_with_logits(logits, crops.paired)
+        if params.mirror_weight and step >= MIRRORS_START * self._steps:
             with self._autocast():
                 target = mean_over_mirrors(self.average_network, first_half(grey))
-            loss = loss + self.params.mirror_weight * mirror_loss_with_logits(first_half(logits), target)
+            loss = loss + params.mirror_weight * mirror_loss_with_logits(first_half(logits), target)
         return loss
 
     def validate(self, samples: list[Sample]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 The photographs of one tile differ in light, in crop and by up to three degrees. Light and grinding leave vertical
 streaks that different tiles share, so registration removes them and compares the rest (the detail) at half scale,
-where half a degree does no harm. It knows neither files nor labels; the label audit uses it.
+where half a degree does no harm. It knows neither files nor labels.
 
 Words:
     reference, other   two photographs; `other` is laid onto `reference`
@@ -21,6 +21,9 @@ FINE_RADIUS = 6  # pixels at half scale: anything larger than 13 of them is ligh
 STREAK_RADIUS = 16  # pixels at half scale: anything that continues for 33 rows is a streak
 CLIP = 3.0  # times the median magnitude: otherwise a bright edge would outweigh the whole surface
 DEGREES = (0.0, *(sign * half / 2 for half in range(1, 7) for sign in (1, -1)))
+TURNS = (*DEGREES, *(180 + degrees for degrees in DEGREES))  # where the tile may lie the other way round
+SAME_TILE = 0.3  # correlation; studies/label_audit.md shows how far pairs are above and below it
+GOOD_ENOUGH = 0.6  # correlation: above it the search over rotations ends; each half degree takes more time
 LEAST_OVERLAP = 0.5  # of the smaller photograph's area; small overlaps correlate by chance
 CANVAS_MARGIN = 1.25  # of the largest photograph: so that a shift and its alias around the canvas differ
 CACHED = 512  # details with their spectra, 0.7 MB each

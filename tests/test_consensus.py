@@ -1,0 +1,135 @@
+"""Consensus masks: who votes, what a majority marks, what becomes of doubtful photographs, and what is scored on it."""
+
+import numpy as np
+import pytest
+from surfaces import HEIGHT, SPOT, WIDTH, mask_of, series
+from training_data import a_prediction, a_sample
+
+from studies.consensus import TABLE, write_consensus
+from training.dataset import consensus
+from training.dataset.consensus import with_consensus
+from training.dataset.tile_frames import register_tiles
+from training.evaluation.image_results import read_results, result_of, write_results
+from training.evaluation.predict import Prediction
+
+SIZE = (6, 9)
+NAMES = "abcdef"
+
+
+def shifted(right, down):
+    """A frame whose photograph shows the tile this much further to the right and down than the first one."""
+    return np.array([[1, 0, right], [0, 1, down], [0, 0, 1.0]])
+
+
+def photographs(*columns, types=("Crack",) * 6, tile="1"):
+    """Photographs of one tile; each mask marks these columns."""
+    samples = []
+    for name, chosen, defect_type in zip(NAMES, columns, types, strict=False):
+        mask = np.zeros(SIZE, bool)
+        mask[:, list(chosen)] = True
+        samples.append(a_sample(np.full(SIZE, 100, np.uint8), mask, defect_type=defect_type, name=name, tile=tile))
+    return samples
+
+
+def agreed(samples, frames=None):
+    """{image: sample with its consensus}; by default all photographs show the same."""
+    frames = {sample.entry.name: np.eye(3) for sample in samples} if frames is None else frames
+    return {sample.entry.name: sample for sample in with_consensus(samples, frames)}
+
+
+@pytest.fixture(autouse=True)
+def doubtful(monkeypatch):
+    """The list of doubtful images, which a test may fill."""
+    names = []
+    monkeypatch.setattr(consensus, "doubtful_images", lambda: names)
+    return names
+
+
+def test_a_pixel_has_the_share_of_the_masks_that_mark_it_and_more_than_half_of_them_make_it_defective():
+    for sample in agreed(photographs([1, 2, 3, 4], [2, 3, 4], [3, 4], [4])).values():
+        np.testing.assert_allclose([0, 0.25, 0.49, 0.75, 1, 0, 0, 0, 0], sample.consensus[0], atol=1e-6)
+        assert np.float32 == sample.consensus.dtype
+        assert [3, 4] == np.flatnonzero(sample.mask[0]).tolist()
+        assert 2 * SIZE[0] == sample.entry.defect_pixels == sample.mask.sum()
+
+
+def test_a_mask_votes_where_its_photograph_shows_the_tile_and_only_there():
+    samples = photographs([4], [6], [])
+    found = agreed(samples, {"a": shifted(0, 0), "b": shifted(2, 0), "c": shifted(0, 3)})
+    np.testing.assert_allclose([2 / 3] * 3 + [1] * 3, found["a"].consensus[:, 4], atol=1e-6)  # c shows the upper rows
+    np.testing.assert_allclose([2 / 3] * 3 + [1] * 3, found["b"].consensus[:, 6], atol=1e-6)
+    np.testing.assert_allclose([0] * 3 + [2 / 3] * 3, found["c"].consensus[:, 4], atol=1e-6)  # above: it votes alone
+
+
+def test_a_photograph_that_is_not_registered_keeps_its_mask_and_has_no_other_vote():
+    found = agreed(photographs([1], [2], [7]), {"a": np.eye(3), "b": np.eye(3)})
+    np.testing.assert_array_equal(np.eye(SIZE[1])[7], found["c"].consensus[0])
+    np.testing.assert_allclose([0, 0.49, 0.49, 0, 0, 0, 0, 0, 0], found["a"].consensus[0], atol=1e-6)
+
+
+def test_a_doubtful_photograph_gets_mask_and_type_of_its_siblings_without_a_vote_of_its_own(doubtful):
+    doubtful.append("d")
+    samples = photographs([1, 2], [1], [1, 2, 3], [], types=("Crack", "Fray", "Fray", "Free"))
+    found = agreed(samples)
+    np.testing.assert_allclose([0, 1, 2 / 3, 1 / 3, 0, 0, 0, 0, 0], found["d"].consensus[0], atol=1e-6)
+    assert "Fray" == found["d"].entry.defect_type
+    assert 4 == found["d"].type_number
+    assert "Crack" == found["a"].entry.defect_type
+
+
+def test_a_free_photograph_votes_unless_it_is_doubtful():
+    samples = photographs([1], [1], [], [], types=("Crack", "Crack", "Free", "Free"))
+    found = agreed(samples)
+    assert not any(sample.mask.any() for sample in found.values())
+    assert "Free" == found["c"].entry.defect_type
+
+
+@pytest.mark.parametrize("own", [[], [2]], ids=["an empty mask", "a mask"])
+@pytest.mark.parametrize("siblings", [[[1], [5]], [[], []]], ids=["disagree", "mark nothing"])
+def test_a_doubtful_photograph_is_left_out_if_no_majority_marks_anything(doubtful, siblings, own):
+    doubtful.append("c")
+    assert {"a", "b"} == agreed(photographs(*siblings, own, types=("Crack", "Crack", "Free"))).keys()
+
+
+def test_a_doubtful_photograph_that_is_not_registered_is_left_out(doubtful):
+    doubtful.append("c")
+    assert {"a", "b"} == agreed(photographs([1], [1], [1]), {"a": np.eye(3), "b": np.eye(3)}).keys()
+
+
+def test_photographs_of_other_tiles_do_not_vote_and_a_tile_without_a_mask_stays_as_it_is():
+    sound = photographs([], [], types=("Free", "Free"), tile="2")
+    sound = [a_sample(s.image, s.mask, name=s.entry.name * 2, tile="2") for s in sound]
+    found = agreed([*photographs([1], [1]), *sound])
+    np.testing.assert_array_equal(np.eye(SIZE[1])[1], found["a"].consensus[0])
+    assert [sample is found[sample.entry.name] for sample in sound] == [True, True]
+    assert found["aa"].consensus is None
+
+
+def test_the_masks_of_moved_photographs_are_laid_on_one_another():
+    samples = series(1, 1000, SPOT, defect_type="Blowhole")
+    for before, after in zip(samples, with_consensus(samples, register_tiles(samples)), strict=True):
+        assert (before.mask & after.mask).sum() > 0.9 * (before.mask | after.mask).sum()
+
+
+def test_predictions_are_counted_on_the_consensus(tmp_path):
+    *labelled, unlabelled = series(1, 1000, SPOT, defect_type="Blowhole")
+    unlabelled = a_sample(unlabelled.image, mask_of(), name=unlabelled.entry.name, tile="1000")
+    samples = [*labelled, unlabelled]
+    everywhere = [
+        Prediction(s, np.full((HEIGHT, WIDTH), 255, np.uint8), np.ones((HEIGHT, WIDTH), np.uint8)) for s in samples
+    ]
+    write_consensus(everywhere, tmp_path)
+    for result in read_results(tmp_path / TABLE):
+        assert ("Blowhole", True) == (result.defect_type, result.defective)
+        assert 14 * 14 == pytest.approx(result.counts.defect[255], rel=0.1)
+        assert HEIGHT * WIDTH == result.counts.defect.sum() + result.counts.sound.sum()
+
+
+def test_the_table_has_the_columns_and_rows_of_the_published_one_without_those_left_out(tmp_path, doubtful):
+    doubtful.append("2")
+    mask = np.zeros((40, 40), bool)
+    predictions = [a_prediction(mask, mask, name=name) for name in "123"]
+    write_consensus(predictions, tmp_path)
+    write_results([result_of(prediction) for prediction in predictions], tmp_path / "test.csv")
+    header, one, _, three = (tmp_path / "test.csv").read_text().splitlines()
+    assert [header, one, three] == (tmp_path / TABLE).read_text().splitlines()
