@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 SAMPLES = [real_sample(name) for name in ("Blowhole/exp1_num_262480", "Break/exp1_num_271361", "Free/exp1_num_10903")]
 PARAMS = params_with(train__crop_size=64, train__crops_per_epoch=16, train__batch_size=4).train
-BATCH_BYTES = 10 * 320 * 320 * (4 + 8)  # of the shipped parameters
+BATCH_BYTES = 10 * 320 * 320 * (4 + 8 + 4 + 1)  # of the shipped parameters
 ROOM = 2**31
 
 
@@ -30,9 +30,9 @@ def sampler():
 def assert_equal(expected, actual):
     expected, actual = list(expected), list(actual)
     assert len(expected) == len(actual)
-    for (image, label), (other_image, other_label) in zip(expected, actual, strict=True):
-        assert torch.equal(image, other_image)
-        assert torch.equal(label, other_label)
+    for crops, others in zip(expected, actual, strict=True):
+        for plane, other in zip(crops, others, strict=True):
+            assert torch.equal(plane, other)
 
 
 def test_workers_make_the_batches_of_the_sampler_in_its_order_epoch_after_epoch(sampler):

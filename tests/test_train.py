@@ -206,7 +206,8 @@ class OneBatch:
 
     def batches(self, _, **share):
         del share
-        yield torch.full((2, 1, 64, 64), 99.0), torch.zeros(2, 64, 64, dtype=torch.int64)
+        label = torch.zeros(2, 64, 64, dtype=torch.int64)
+        yield Crops(torch.full((2, 1, 64, 64), 99.0), label, label.float(), label > 0)
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(0.0, [0, 0, 0]), (0.5, [0, 1, 1])])
