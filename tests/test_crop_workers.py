@@ -57,6 +57,8 @@ def test_workers_leave_torchs_own_random_numbers_alone(sampler):
     assert torch.equal(expected, torch.rand(3))
 
 
+# torch tells of the death wherever the process happens to be, perhaps where the loader is thrown away
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_worker_that_is_killed_ends_the_training_with_what_to_do(sampler):
     batches = CropWorkers(sampler, 1).batches(0)
     next(batches)

@@ -59,7 +59,7 @@ def find_gpu() -> str:
     """
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, check=True)
+        done = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise BenchmarkError(f"there is no GPU ({error}); --small shows on the CPU that every part works") from None
     return done.stdout.splitlines()[0]

@@ -33,16 +33,16 @@ def install(wheels: Path, target: Path) -> None:
     stamp = target / "installed"
     if not content:
         raise ToolMissingError(f"{wheels} has no wheel: put there what `pip download` brought on another machine")
-    if stamp.is_file() and stamp.read_text() == content:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == content:
         return
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as joined:
         found = sorted([*wheels.glob("*.whl"), *join_parts(wheels, Path(joined))])
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(target)]
-        done = subprocess.run([*pip, *map(str, found)], capture_output=True, text=True, check=False)
+        done = subprocess.run([*pip, *map(str, found)], capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         raise ToolMissingError(f"pip could not install the wheels of {wheels}: {done.stderr.strip()[-500:]}")
-    stamp.write_text(content)
+    stamp.write_text(content, encoding="utf-8")
     say(f"installed in {target}: {', '.join(path.name.split('-')[0] for path in found)}")
 
 

@@ -47,7 +47,7 @@ def run_parts(names: Sequence[str], scope: Scope, record: Mapping[str, Any], pat
 
 def figures_before(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of the file, if it was written under the same conditions."""
-    before: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     now = json.loads(json.dumps(record, default=str))
     same = all(before.get(name) == now[name] for name in CONDITIONS)
     figures: dict[str, Any] = before.get("figures", {}) if same else {}

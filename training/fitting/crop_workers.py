@@ -58,11 +58,11 @@ class CropWorkers:
         self._places[:] = [(epoch, number, process, processes) for number in range(self._sampler.batches_per_epoch)]
         try:
             yield from self._loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, EOFError, ConnectionError) as error:  # the last two: in the middle of handing a batch over
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(
-                f"a process that makes crops ended ({error}): give the machine or the container more memory, and "
+                f"a process that makes crops ended ({error!r}): give the machine or the container more memory, and "
                 f"{SHARED_MEMORY} more room (docker run --shm-size=2g); the state after the last complete epoch is kept"
             ) from None
 
