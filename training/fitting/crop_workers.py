@@ -58,7 +58,7 @@ class CropWorkers:
         self._places[:] = [(epoch, number, process, processes) for number in range(self._sampler.batches_per_epoch)]
         try:
             yield from self._loader
-        except (RuntimeError, EOFError, ConnectionError) as error:  # the last two: in the middle of handing a batch over
+        except (RuntimeError, EOFError, ConnectionError) as error:  # the last two: while one is handed over
             if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             raise TrainingError(
