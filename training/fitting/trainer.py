@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.evaluation.counts import best_threshold, count, dice_image_mean, dice_pooled
 from training.evaluation.predict import predict
 from training.fitting.crops import CropSampler
+from training.network.encoders import refuse_unknown_encoder
 from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
@@ -71,6 +72,7 @@ class Trainer:
                 f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
                 "share it equally: change one of the two"
             )
+        refuse_unknown_encoder(self.params)
         torch.manual_seed(self.seed)
         network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
         self.network: nn.Module = network
