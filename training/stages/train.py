@@ -12,13 +12,13 @@ from training.fitting.trainer import Trainer
 from training.network.weights import save_model
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage."""
     packages = check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     key = run_key(params, packages, read_split())
     samples = {part: load_part(part, params) for part in ("train", "validation")}
