@@ -24,6 +24,7 @@ from training.fitting.provenance import RunRecord, circumstances
 from training.fitting.trainer import Trainer
 from training.params import Params
 from training.pipeline import code_digest
+from training.progress import bar
 
 
 def run_key(params: Params, packages: Mapping[str, str], split: Mapping[str, str]) -> str:
@@ -54,7 +55,15 @@ def run(
     for figures in meta["history"]:
         _log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
-    for epoch in range(len(meta["history"]), params.train.epochs):
+    done, epochs = len(meta["history"]), params.train.epochs
+    for epoch in bar(
+        iterable=range(done, epochs),
+        desc="train",
+        initial=done,
+        total=epochs,
+        unit="epoch",
+        disable=not trainer.is_main,
+    ):
         figures = _train_and_validate(epoch, trainer, sampler, params, samples["validation"])
         meta["history"].append(figures)
         meta |= record.so_far()
