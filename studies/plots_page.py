@@ -17,7 +17,6 @@ from host.files import write_whole
 from training.errors import StudyError, exit_status
 
 FOLDER = Path("dvc_plots")  # where `dvc plots` writes
-VEGA_LITE = "5.21"  # DVC's templates and ours are written for version 5
 PAGE_FILE = FOLDER / "plots.html"
 VEGA_TAG = re.compile(r'<script src="[^"]*vega\.js"></script>')
 PICTURE = re.compile(r'<img src="(static/[^"]+)"')
@@ -25,7 +24,7 @@ PICTURE = re.compile(r'<img src="(static/[^"]+)"')
 
 def vega() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script, which may stand in an HTML page."""
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return "(() => {" + bundle.replace("</script", r"<\/script") + "\n})();\n"
 
 

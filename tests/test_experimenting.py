@@ -154,6 +154,7 @@ def test_an_experiment_that_only_trained_is_not_compared(repository):
     refused = run(repository, "python -m studies.compare HEAD trained 2>&1 || true")
     assert "trained: the stage evaluate has not run since train wrote models/segmenter.json" in refused
     assert "`dvc exp apply trained` and `dvc repro evaluate`" in refused
+    assert "data" not in experiments(repository)["trained"]["metrics"]["evaluation/metrics.json"]  # it has no figures
     run(repository, "dvc exp remove trained")
 
 

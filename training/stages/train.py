@@ -5,7 +5,7 @@ import sys
 from training.dataset.samples import load_part
 from training.dataset.split import read_split
 from training.errors import exit_status
-from training.files import LIVE_FOLDER, RUN_FOLDER
+from training.files import LIVE_FOLDER, METRICS_FILE, RUN_FOLDER, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
 from training.fitting.run import configuration, live_in, run, run_key
 from training.fitting.trainer import Trainer
@@ -26,7 +26,10 @@ def main() -> None:
     with live_in(str(LIVE_FOLDER), trainer) as live:
         meta = run(trainer, params, samples, RunState(RUN_FOLDER / key), live)
     if trainer.is_main:
+        before = WEIGHTS_FILE.read_bytes() if WEIGHTS_FILE.is_file() else b""
         save_model(trainer.average_network, configuration(params, key, meta))
+        if WEIGHTS_FILE.read_bytes() != before:
+            METRICS_FILE.unlink(missing_ok=True)  # of other weights: `dvc exp show` would show them as this run's
 
 
 if __name__ == "__main__":
