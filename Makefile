@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-faults container-test lint lint-workflows audit sbom repro lock setup clean
+.PHONY: help demo serve test test-faults container-test lint lint-workflows audit sbom try plots repro lock setup clean
 .PHONY: bench-triton bench-analyze bench-proxy bench-memory bench-peers bench-batching bench-client bench-train bench-report gpu-check
 .DELETE_ON_ERROR:
 
@@ -57,6 +57,13 @@ sbom: $(TRAINING)/development ## a bill of materials for each image that contain
 container-test: $(TRAINING)/development ## build the images with docker or podman, and test them and the composition
 	@$(TRAINING)/bin/python -m pytest -s tests/containers.py
 
+try: $(TRAINING)/development ## is a change better? SET="train.learning_rate=0.001" NAME=slower: trains, measures, compares
+	@PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc exp run evaluate $(SET:%=--set-param %) $(if $(NAME),--name $(NAME))
+	@$(TRAINING)/bin/python -m studies.compare HEAD workspace
+
+plots: $(TRAINING)/vega.js ## one page with all plots, which works offline; ARGS="HEAD slower" compares two revisions
+	@PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" $(TRAINING)/bin/python -m studies.plots_page $(ARGS)
+
 repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
 	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
 
@@ -94,7 +101,7 @@ bench-report: $(BENCHMARKS)/installed ## docs/performance.md and its plots, from
 	@$(BENCHMARKS)/bin/python -m benchmarks.plots
 	@$(BENCHMARKS)/bin/python -m benchmarks.report
 
-setup: $(SERVING)/installed $(TRAINING)/development ## serving and training environments, without running anything
+setup: $(SERVING)/installed $(TRAINING)/development $(TRAINING)/vega.js ## both environments, without running anything
 
 lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew, with hashes
 	@for group in serving training; do \
@@ -129,6 +136,10 @@ $(TRAINING)/development: requirements/development.txt
 	@$(PYTHON) -m venv $(TRAINING)
 	$(TRAINING)/bin/pip install --quiet --require-hashes -r $<
 	@touch $@ $(TRAINING)/training
+
+# What draws the plots, for the page of `dvc plots`: .dvc/plots/page.html loads it.
+$(TRAINING)/vega.js: $(TRAINING)/development
+	@$(TRAINING)/bin/python -m studies.plots_page --vega $@
 
 $(BENCHMARKS)/installed: requirements/benchmarks.txt
 	@$(PYTHON) -m venv $(BENCHMARKS)

@@ -1,6 +1,7 @@
 """The commit of the sources."""
 
 import subprocess
+from pathlib import Path
 
 
 def git(*arguments: str) -> str:
@@ -11,6 +12,14 @@ def git(*arguments: str) -> str:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def extract(commit: str, folder: Path, *paths: str) -> None:
+    """Write files and folders of a commit below a folder, those that the commit has."""
+    for name in filter(None, git("ls-tree", "-r", "-z", "--name-only", commit, "--", *paths).split("\0")):
+        content = subprocess.run(["git", "show", f"{commit}:{name}"], capture_output=True, check=True).stdout
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def describe_commit(*sources: str) -> dict[str, str | bool]:

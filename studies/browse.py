@@ -19,15 +19,16 @@ from training.dataset.index import FREE
 from training.dataset.samples import load_part
 from training.errors import EvaluationError, exit_status
 from training.evaluation.figures import Outcomes, dice_each, outcomes_at
+from training.evaluation.gallery import stack
 from training.evaluation.image_results import read_results, result_of
 from training.evaluation.outputs import read_operating_point
-from training.evaluation.plots import stack
 from training.evaluation.predict import Prediction, predict
-from training.files import EVALUATION_FOLDER, TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
+from training.files import EVALUATION_FOLDER, METRICS_FILE, TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
 from training.network.mixed_precision import pick_device
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.params import load_params
+from training.runs import refuse_mixed_runs
 
 PARTS = {"test": TEST_RESULTS_FILE, "validation": VALIDATION_RESULTS_FILE}  # training images have no figures
 SAME_SCORE = 0.01  # between machines a probability may differ by a grey level, 0.004
@@ -171,6 +172,7 @@ def rows(chosen: Outcomes) -> list[tuple[str, ...]]:
 def main() -> None:
     """Choose images, print their figures and draw them."""
     wanted = arguments()
+    refuse_mixed_runs((METRICS_FILE, TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE, WEIGHTS_FILE))
     point = read_operating_point()
     chosen = choose(wanted, point)
     figures = rows(chosen)

@@ -3,6 +3,7 @@
 Each revision is compared with the first. A revision (an experiment, a branch, a commit, or `workspace`) has its table
 of the validation images in git. Its operating point is chosen on this table by the rule of the stage evaluate, so the
 figures are equally optimistic for all. The test part is not read: it is for the experiment that is chosen in the end.
+A revision whose table, model and parameters are not of one run is refused.
 """
 
 import argparse
@@ -14,16 +15,18 @@ from typing import Any
 
 from tabulate import tabulate
 
-from host.commit import git
-from training.errors import EvaluationError, exit_status
+from host.commit import extract, git
+from training.errors import EvaluationError, MixedRunsError, exit_status
 from training.evaluation.figures import Outcomes, bootstrap, interval, measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
-from training.files import VALIDATION_RESULTS_FILE
-from training.params import load_params
+from training.files import CONFIGURATION_FILE, PIPELINE_LOCK, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
+from training.params import PARAMS_FILE, load_params
 from training.reports.figure_words import SHORT
+from training.runs import stale_stage
 
-TABLE = VALIDATION_RESULTS_FILE
+TABLE, EVALUATE = VALIDATION_RESULTS_FILE, "evaluate"  # and the stage that writes it
+FILES = (TABLE, CONFIGURATION_FILE, WEIGHTS_FILE)  # of one run, or there is nothing to compare
 WORKSPACE = "workspace"
 FIGURES = {name: SHORT[name] for name in ("dice_pooled", "dice_type_mean", "auroc")}
 SAMPLES, SEED = 500, 20
@@ -33,18 +36,30 @@ Draws = list[dict[str, Any]]  # measurements of sets of tiles, as evaluation.fig
 def _read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
     """Return what a revision found on its validation images.
 
-    Raises: EvaluationError, when there is no such revision or it has no table.
+    Raises: EvaluationError, when there is no such revision or it has no table. MixedRunsError, when the table is not of
+    the revision's model.
     """
-    commit = _commit_of(revision)
-    text = TABLE.read_text(encoding="utf-8") if revision == WORKSPACE else commit and git("show", f"{commit}:{TABLE}")
-    if not text:
+    if revision == WORKSPACE:
+        return _outcomes_in(Path(), revision, false_alarm_rate)
+    with tempfile.TemporaryDirectory() as folder:
+        if commit := _commit_of(revision):
+            extract(commit, Path(folder), *map(str, (*FILES, PARAMS_FILE, PIPELINE_LOCK)))
+        return _outcomes_in(Path(folder), revision, false_alarm_rate)
+
+
+def _outcomes_in(root: Path, revision: str, false_alarm_rate: float) -> Outcomes:
+    if not (root / TABLE).is_file():
         raise EvaluationError(
             f"{revision} has no {TABLE}: name an experiment of `dvc exp show`, a branch, a commit or {WORKSPACE}"
         )
-    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        results = read_results(Path(file.name))
+    if not (root / PIPELINE_LOCK).is_file():
+        raise MixedRunsError(f"{revision} has no {PIPELINE_LOCK}: nothing says which model {TABLE} measures")
+    if stale := stale_stage(FILES, root, as_configured=True):
+        command = f"`dvc repro {EVALUATE}`"
+        if revision != WORKSPACE:
+            command = f"`dvc exp apply {revision}` and {command}, and name `{WORKSPACE}` in its place"
+        raise MixedRunsError(f"{revision}: {stale.reason}, so {TABLE} is of another run: run {command}")
+    results = read_results(root / TABLE)
     return outcomes_at(results, choose_operating_point(results, false_alarm_rate))
 
 

@@ -15,7 +15,7 @@ from training.evaluation.image_results import result_of, write_results
 from training.evaluation.novelty import fit_and_measure
 from training.evaluation.operating_point import choose_operating_point
 from training.evaluation.predict import predict
-from training.files import RUN_FOLDER
+from training.files import CONFIGURATION_FILE, RUN_FOLDER, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
 from training.fitting.run import configuration, live_in, run, run_key
 from training.fitting.trainer import Trainer
@@ -24,12 +24,15 @@ from training.network.segmenter import Segmenter
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model, read_configuration
 from training.params import Params
+from training.runs import stale_stage
 
 
 def shipped_model(key: str) -> tuple[Segmenter, dict[str, Any]] | None:
     """Return the pipeline's own model and configuration if they belong to this run, so that it is not trained twice."""
     found = read_configuration()
-    return load_model() if found and found["run"] == key else None
+    if not found or found["run"] != key or stale_stage((CONFIGURATION_FILE, WEIGHTS_FILE)):
+        return None
+    return load_model()
 
 
 def train_model(

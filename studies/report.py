@@ -33,10 +33,12 @@ from training.evaluation.figures import (
     outcomes_at,
 )
 from training.evaluation.image_results import read_results
+from training.files import ROBUSTNESS_FOLDER
 from training.params import load_params
 from training.reports.figure_words import flat
 from training.reports.robustness import read_curves
 from training.reports.templates import render
+from training.runs import refuse_mixed_runs
 
 METRICS_FILE = TABLES_FOLDER / "metrics.json"
 REPORT_FILE = Path("studies/report.md")
@@ -161,6 +163,7 @@ def _render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
 
 def main() -> None:
     """Measure all tables and write both files."""
+    refuse_mixed_runs([ROBUSTNESS_FOLDER])
     metrics = {"honest": honest(), "leaky": leaky(), "baseline": baselines()}
     write_whole(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     write_whole(REPORT_FILE, _render_report(metrics, run_names(load_params())))

@@ -126,6 +126,20 @@ def of_other_modules(path):
     RunState(path.parent).save({"network": run.network}, run.optimizer, {})
 
 
+def with_a_flipped_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1  # of a tensor's value
+    path.write_bytes(content)
+
+
+def with_another_history(path):
+    path.write_bytes(path.read_bytes().replace(b"{}", b"[]"))  # the meta, at equal length
+
+
+def without_a_digest(path):
+    save_file({"x": torch.zeros(1)}, path, {"state": "{}"})
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -133,6 +147,9 @@ def of_other_modules(path):
         cut_in_the_header,
         emptied,
         overwritten,
+        with_a_flipped_bit,
+        with_another_history,
+        without_a_digest,
         of_another_program,
         of_another_program_without_metadata,
         of_other_modules,

@@ -4,15 +4,18 @@ import shutil
 import subprocess
 
 import pytest
+from ruamel.yaml import YAML
 from training_data import ROOT
 
 from studies.compare import FIGURES, _change, main
-from training.errors import EvaluationError
+from training.errors import EvaluationError, MixedRunsError
 from training.evaluation.figures import measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.params import load_params
+from training.runs import _md5
 
+MODEL = ("models/segmenter.json", "models/segmenter.safetensors")
 TABLE = "evaluation/results_validation.csv"
 
 
@@ -49,22 +52,78 @@ def test_an_unknown_revision_is_told_where_names_stand(monkeypatch):
         compare(monkeypatch, "no-such")
 
 
-def test_other_validation_images_are_refused_by_name(tmp_path, monkeypatch):
+def listed(folder, *paths):
+    return [{"path": path, "md5": _md5(folder / path)} for path in paths]
+
+
+def record(folder, *stages):
+    """Write what these stages read and write now into dvc.lock, as DVC does when it runs them."""
+    lock = folder / "dvc.lock"
+    entries = YAML(typ="safe").load(lock)["stages"] if lock.is_file() else {}
+    rate = {"params.yaml": {"train": YAML(typ="safe").load(folder / "params.yaml")["train"]}}
+    done = {
+        "train": {"params": rate, "outs": listed(folder, *MODEL)},
+        "evaluate": {"deps": listed(folder, *MODEL), "outs": listed(folder, TABLE)},
+    }
+    YAML(typ="safe").dump({"stages": entries | {stage: done[stage] for stage in stages}}, lock)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A committed repository of one run, and its branch `again`."""
     for path in (TABLE, "params.yaml"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / path, tmp_path / path)
+    (tmp_path / "models").mkdir()
+    for path in MODEL:
+        (tmp_path / path).write_text("weights")
+    record(tmp_path, "train", "evaluate")
     git("init", "--quiet", folder=tmp_path)
-    git("add", "--all", folder=tmp_path)
-    git("commit", "--quiet", "--message", "all images", folder=tmp_path)
+    commit(tmp_path)
     git("branch", "again", folder=tmp_path)
-    lines = (tmp_path / TABLE).read_text().splitlines(keepends=True)
-    (tmp_path / TABLE).write_text("".join(lines[:-1]))
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commit(folder):
+    git("add", "--all", folder=folder)
+    git("commit", "--quiet", "--message", "a run", folder=folder)
+
+
+def test_other_validation_images_are_refused_by_name(repository, monkeypatch):
+    lines = (repository / TABLE).read_text().splitlines(keepends=True)
+    (repository / TABLE).write_text("".join(lines[:-1]))
+    record(repository, "evaluate")
     with pytest.raises(
         EvaluationError,
         match=r"^workspace: the validation images differ from those of HEAD. Leave out .* base",
     ):
         compare(monkeypatch, "HEAD", "again", "workspace")
+
+
+def test_a_table_that_another_model_left_is_refused_with_the_stage_to_run(repository, monkeypatch):
+    """As `dvc exp run train` leaves it: new weights in the experiment, and the table of the old ones."""
+    (repository / MODEL[1]).write_text("new weights")
+    record(repository, "train")
+    with pytest.raises(MixedRunsError, match=r"^workspace: the stage evaluate .*: run `dvc repro evaluate`$"):
+        compare(monkeypatch, "HEAD", "workspace")
+    git("switch", "--quiet", "--create", "slower", folder=repository)
+    commit(repository)
+    with pytest.raises(MixedRunsError, match=r"^slower: .* `dvc exp apply slower` and `dvc repro evaluate`, and name"):
+        compare(monkeypatch, "again", "slower")
+
+
+def test_parameters_that_were_changed_and_not_run_are_refused(repository, monkeypatch):
+    path = repository / "params.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 0.002", "learning_rate: 0.001"))
+    with pytest.raises(MixedRunsError, match=r"^workspace: the stage train ran with other parameters \(train\)"):
+        compare(monkeypatch, "HEAD", "workspace")
+
+
+def test_a_table_without_a_lock_is_of_no_known_model(repository, monkeypatch):
+    (repository / "dvc.lock").unlink()
+    with pytest.raises(MixedRunsError, match=r"workspace has no dvc\.lock: nothing says which model"):
+        compare(monkeypatch, "HEAD", "workspace")
 
 
 @pytest.mark.parametrize(

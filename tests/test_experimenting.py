@@ -32,9 +32,13 @@ QUEUE_S = 60.0  # for four experiments that take a second each
 
 # What the stages of the pipeline are to DVC, as far as the page is concerned
 STAGES = {
-    "train": {"params": ["train"], "outs": ["models/segmenter.json"], "metrics": ["dvclive/metrics.json"]},
+    "train": {
+        "params": ["train"],
+        "outs": ["models/segmenter.json", "models/segmenter.safetensors"],
+        "metrics": ["dvclive/metrics.json"],
+    },
     "evaluate": {
-        "deps": ["models/segmenter.json"],
+        "deps": ["models/segmenter.json", "models/segmenter.safetensors"],
         "outs": ["evaluation/results_validation.csv"],
         "metrics": ["evaluation/metrics.json"],
         "plots": ["evaluation/plots/gallery"],
@@ -139,6 +143,19 @@ def test_they_are_compared_by_table_difference_plots_and_on_their_validation_ima
     assert re.search(r"^rate-1 .* \+0\.\d+ \(\+0\.\d+ to \+0\.\d+\)\*", compare, re.MULTILINE)
     assert re.search(r"^rate-2 .* \+0\.000 \(\+0\.000 to \+0\.000\) ", compare, re.MULTILINE)
     assert "" == run(repository, "git status --porcelain")
+
+
+@pytest.mark.usefixtures("tried")
+def test_an_experiment_that_only_trained_is_not_compared(repository):
+    run(repository, "dvc exp run train --queue --name trained -S train.learning_rate=0.003", "dvc queue start")
+    until = time.monotonic() + QUEUE_S
+    while "trained" not in experiments(repository):
+        assert time.monotonic() < until, run(repository, "dvc queue status")
+    refused = run(repository, "python -m studies.compare HEAD trained 2>&1 || true")
+    assert "trained: the stage evaluate has not run since train wrote models/segmenter.json" in refused
+    assert "`dvc exp apply trained` and `dvc repro evaluate`" in refused
+    assert "data" not in experiments(repository)["trained"]["metrics"]["evaluation/metrics.json"]  # it has no figures
+    run(repository, "dvc exp remove trained")
 
 
 @pytest.mark.usefixtures("tried")

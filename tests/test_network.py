@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 from training_data import WHOLE_IMAGE, params_with
 
+from training.errors import ParamsError, TrainingError
+from training.fitting.trainer import Trainer
 from training.network.segmenter import build_network
 
 
@@ -35,3 +38,22 @@ def test_it_has_less_than_4_million_parameters_and_25_billion_multiply_adds_a_me
         network(torch.zeros(1, 1, 512, 512))
     assert 4e6 > sum(parameter.numel() for parameter in network.parameters())
     assert 25e9 > counter.get_total_flops() / 2 / (512 * 512) * 1e6
+
+
+def test_an_encoder_that_nobody_knows_is_named_before_a_training_begins():
+    params = params_with(train__encoder="tu-tf_efficientnet_lite00").train
+    with pytest.raises(
+        ParamsError, match=r"nobody knows 'tu-tf_efficientnet_lite00'; did you mean tu-tf_efficientnet_"
+    ):
+        Trainer(params, seed=0)
+
+
+def test_truncated_pretrained_weights_are_named_with_the_mend(tmp_path, monkeypatch):
+    weights = tmp_path / "model.safetensors"
+    save_file({"x": torch.zeros(100)}, weights)
+    weights.write_bytes(weights.read_bytes()[:-8])
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: load_file(weights))
+    with pytest.raises(
+        TrainingError, match=r"weights of tu-tf_efficientnet_lite0 are damaged .*: delete their folder in "
+    ):
+        build_network(params_with().train)

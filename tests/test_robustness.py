@@ -32,7 +32,8 @@ FEW = {
 }
 LEVELS = RobustnessParams(**FEW)
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
-COLUMNS = ["change", "level", "dice_pooled", "dice_type_mean", "found_share", "false_alarm_share"]
+FIGURES = ["dice_pooled", "dice_type_mean", "found_share", "false_alarm_share"]
+COLUMNS = ["change", "words", "level", *FIGURES, "dice_pooled_kept", "dice_type_mean_kept"]
 PARTS = {
     "train": [sample_names(defect_type)[0] for defect_type in ("Crack", "Free")],
     "validation": [sample_names(defect_type)[1] for defect_type in ("Blowhole", "Free")],
@@ -91,6 +92,16 @@ def test_a_perturbation_that_hides_the_defect_lowers_its_curve_and_one_that_turn
     assert 0 == dice["gain"][0.5]  # no pixel is bright any more
     assert 0 < dice["noise"][16.0] < 1
     assert dice["rotation"][10.0] > 0.97
+
+
+def test_the_share_that_is_kept_is_of_the_unchanged_images_figure(segmenter, samples):
+    point = OperatingPoint(threshold=254, alarm_score=0.0)  # so high that even the unchanged images lose pixels
+    for name, rows in curves(segmenter, samples, point, LEVELS).items():
+        (unchanged,) = [row for row in rows if row["level"] == PERTURBATIONS[name].neutral]
+        for row in rows:
+            assert row["dice_pooled_kept"] == pytest.approx(
+                row["dice_pooled"] / (unchanged["dice_pooled"] or 1), abs=1e-4
+            )
 
 
 def test_the_same_images_have_the_same_curves(segmenter, samples, found):

@@ -22,7 +22,7 @@ from training_data import CIRCUMSTANCES, ROOT, WHOLE_IMAGE, params_with, unhurri
 from training.dataset.index import read_digest
 from training.dataset.samples import load_part
 from training.errors import TrainingError
-from training.files import PIPELINE_FILE
+from training.files import METRICS_FILE, PIPELINE_FILE
 from training.fitting import provenance
 from training.fitting import run as fitting_run
 from training.fitting.checkpoint import RunState
@@ -300,7 +300,13 @@ def test_dvclive_shows_the_epochs_before_an_interruption_too(uninterrupted):
 def test_the_stage_writes_weights_with_all_that_they_come_from(project, monkeypatch):
     monkeypatch.setattr(train, "check_packages", lambda: PACKAGES)  # tested by itself
     write_knobs(project / "params.yaml", **KNOBS | {"train__epochs": 1})
+    METRICS_FILE.parent.mkdir(exist_ok=True)
+    METRICS_FILE.write_text("{}")
     train.main()
+    assert not METRICS_FILE.exists()  # they were of other weights
+    METRICS_FILE.write_text("{}")
+    train.main()
+    assert METRICS_FILE.exists()
     params = load_params()
     network, configuration = load_model()
     expected = {

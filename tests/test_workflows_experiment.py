@@ -21,7 +21,7 @@ from workflows import publish, runner
 BRANCH = "experiment/longer"
 TOKEN = "the-workflow's"  # noqa: S105 - the test's own server's
 RUN = {"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "2", "AWS_REGION": "eu-north-1", "REPO_TOKEN": "may-register"}
-COPIED = ("evaluation/metrics.json", "export/parity.json", "export/precisions.json", "evaluation/plots/gallery")
+RESULTS = ("evaluation/metrics.json", "export/parity.json", "export/precisions.json")
 PIPELINE = """\
 stages:
   data:
@@ -35,6 +35,13 @@ stages:
     outs:
       - evaluation/result.txt:
           cache: false
+  measure:
+    cmd: mkdir -p evaluation export && cp measured/evaluation/* evaluation && cp measured/export/* export
+    deps: [measured]
+    outs:
+      - evaluation/metrics.json: {cache: false}
+      - export/parity.json: {cache: false}
+      - export/precisions.json: {cache: false}
 """
 
 
@@ -75,10 +82,10 @@ def small_pipeline(folder: Path, s3: S3Server) -> None:
     dvc(folder, "remote", "modify", "storage", "endpointurl", s3.endpoint)
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text("epochs: 1\n")
-    for path in COPIED:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copy
-        copy(ROOT / path, folder / path)
+    for path in RESULTS:
+        (folder / "measured" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, folder / "measured" / path)
+    shutil.copytree(ROOT / "evaluation/plots/gallery", folder / "evaluation/plots/gallery")
     dvc(folder, "repro", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "a small pipeline")
@@ -206,11 +213,12 @@ def test_data_that_the_remote_refuses_leaves_the_branch_as_it_was(branch: Branch
 def test_the_comment_compares_with_the_target_and_goes_to_the_pull_request(branch: Branch) -> None:
     branch.step.install("cml")
     branch.change(epochs=3)
-    metrics = branch.clone / "evaluation/metrics.json"
+    metrics = branch.clone / "measured/evaluation/metrics.json"
     found = json.loads(metrics.read_text())
     shipped = found["test"]["dice_pooled"]
     found["test"]["dice_pooled"] += 0.01
     metrics.write_text(json.dumps(found))
+    dvc(branch.clone, "repro", "--quiet", "measure")
     branch.git("commit", "--quiet", "--all", "--message", "better")
 
     done = branch.run("comment", "--against", "dev")
@@ -227,6 +235,22 @@ def test_the_comment_compares_with_the_target_and_goes_to_the_pull_request(branc
     assert branch.step.said("comment.md").strip() == branch.step.said("summary").strip()
     assert [["comment", "create", "--publish=false", "comment.md"]] == branch.step.calls("cml")
     assert "may-register" == branch.step.said("token")
+
+
+@pytest.mark.slow
+def test_results_of_another_run_make_no_comment_and_are_not_compared_with(branch: Branch) -> None:
+    metrics = branch.clone / "evaluation/metrics.json"
+    metrics.write_text(metrics.read_text().replace('"images"', '"pictures"'))
+    refused = branch.run("comment", "--against", "dev")
+    branch.git("commit", "--quiet", "--all", "--message", "by hand")
+    branch.git("checkout", "--quiet", "dev")
+    alone = branch.run("comment", "--against", BRANCH)
+
+    assert 1 == refused.returncode
+    reason = "evaluation/metrics.json is not what the stage measure wrote"
+    assert f"{reason}: run `dvc repro measure`" in refused.stderr
+    assert 0 == alone.returncode, alone.stderr
+    assert f"there is nothing to compare with: at {BRANCH} {reason}" in alone.stderr
 
 
 def test_the_shipped_results_make_a_comment_without_cml(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The pipeline: archive → index → split → weights → figures → model repository.
 
-    params, errors, files, packages, pipeline    what every folder below may use
+    params, errors, files, packages, pipeline, progress, runs    what every folder below may use
     dataset/      the archive or your own table → images, masks, index, split, samples
     network/      the network, its losses, the function that is served, its weights on disk
     evaluation/   predictions → counts → figures, operating point, plots, robustness

@@ -7,6 +7,7 @@ PipelineError
 ├── DatasetError      images, masks or splits do not fit together
 ├── TrainingError     the training cannot continue
 ├── EvaluationError   a measurement is missing
+├── MixedRunsError    files that belong together come from different runs
 ├── StudyError        the runs of a study do not fit together
 └── ExportError       the exported graph is not the evaluated network
 """
@@ -45,6 +46,10 @@ class TrainingError(PipelineError):
 
 class EvaluationError(PipelineError):
     """A measurement is missing."""
+
+
+class MixedRunsError(PipelineError):
+    """Files that belong together come from different runs."""
 
 
 class StudyError(PipelineError):

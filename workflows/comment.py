@@ -1,6 +1,7 @@
 """`python -m workflows.comment [--against COMMIT]`: the results of HEAD, as Markdown, on the pull request and run page.
 
-It compares what the pipeline wrote at HEAD and at another commit; nothing is measured here. CML posts it on the pull
+It compares what the pipeline wrote at HEAD and at another commit; nothing is measured here. Results of several runs
+are refused. CML posts it on the pull
 request; without CML, it is only on the run's own page. The words are in comment.md.j2, those of the figures in
 training/reports/figure_words.py.
 
@@ -15,6 +16,7 @@ import csv
 import json
 import re
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,17 +24,19 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tabulate import tabulate
 
-from host.commit import git
+from host.commit import extract
 from training.reports.figure_words import COUNTS, flat, headline
+from training.runs import stale_stage
 from workflows import cml
 from workflows.commands import head_commit, is_commit, run, say, summarise
-from workflows.errors import exit_status, setting
+from workflows.errors import ResultsError, exit_status, setting
 
 TEMPLATE = Path(__file__).with_name("comment.md.j2")
 COMMENT_FILE = Path("comment.md")
 METRICS_FILE = Path("evaluation/metrics.json")
 PRECISIONS_FILE = Path("export/precisions.json")
 PARITY_FILE = Path("export/parity.json")
+LOCK_FILE = "dvc.lock"
 CURVES = {
     "training loss": Path("dvclive/plots/metrics/train/loss.tsv"),
     "Dice on the validation fold": Path("dvclive/plots/metrics/validation/dice_pooled.tsv"),
@@ -66,14 +70,19 @@ def main() -> None:
 
 
 def render(against: str) -> str:
-    """Return the comment."""
+    """Return the comment.
+
+    Raises: ResultsError, when the results are not of one run.
+    """
+    if stale := stale_stage(path for path in (METRICS_FILE, PRECISIONS_FILE, PARITY_FILE) if path.is_file()):
+        raise ResultsError(f"{stale.reason}: run `dvc repro {stale.stage}`")
     known = is_commit(against)
     if not known:
         say(f"the commit {against} does not exist here: there is nothing to compare with")
     template = Environment(  # noqa: S701 - Markdown, not HTML: there is nothing to escape
         loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).get_template(TEMPLATE.name)
-    metrics = json_here(METRICS_FILE)
+    metrics, theirs = json_here(METRICS_FILE), metrics_at(against) if known else {}
     comment = template.render(
         table=partial(tabulate, tablefmt="pipe", disable_numparse=True),
         link=partial(link, head_commit()),
@@ -81,7 +90,7 @@ def render(against: str) -> str:
         against=against,
         parameters=run("dvc", "params", "diff", "--md", against).strip() if known else "",
         measurement=measurement(metrics),
-        figures=compared(figures(metrics), figures(json_at(against, METRICS_FILE)) if known else {}),
+        figures=compared(figures(metrics), figures(theirs)),
         curves={title: found for title, path in CURVES.items() if (found := curve(path))},
         parity=json_here(PARITY_FILE),
         precisions=json_here(PRECISIONS_FILE),
@@ -97,10 +106,14 @@ def json_here(path: Path) -> dict[str, Any]:
     return found
 
 
-def json_at(commit: str, path: Path) -> dict[str, Any]:
-    """Read the same file of another commit."""
-    found: dict[str, Any] = json.loads(git("show", f"{commit}:{path}") or "{}")
-    return found
+def metrics_at(commit: str) -> dict[str, Any]:
+    """Read the metrics of another commit; empty if they are not of its model."""
+    with tempfile.TemporaryDirectory() as folder:
+        extract(commit, Path(folder), LOCK_FILE, str(METRICS_FILE))
+        if (Path(folder) / METRICS_FILE).is_file() and (stale := stale_stage([METRICS_FILE], Path(folder))):
+            say(f"there is nothing to compare with: at {commit} {stale.reason}")
+            return {}
+        return json_here(Path(folder) / METRICS_FILE)
 
 
 def measurement(metrics: dict[str, Any]) -> str:

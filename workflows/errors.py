@@ -6,6 +6,7 @@ WorkflowError
 ├── ServiceError    GitHub or Heroku gave an unexpected answer
 ├── PublishError    the commit could not be pushed to the branch
 ├── ImageError      there is no image of these sources
+├── ResultsError    the results of HEAD are not of one run
 └── SmokeError      the service does not answer as it should
 """
 
@@ -36,6 +37,10 @@ class PublishError(WorkflowError):
 
 class ImageError(WorkflowError):
     """There is no image of these sources."""
+
+
+class ResultsError(WorkflowError):
+    """The results of HEAD are not of one run."""
 
 
 class SmokeError(WorkflowError):

@@ -1,6 +1,6 @@
 """Figures of a set of images at an operating point, and their intervals: every reported figure is computed here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -164,16 +164,19 @@ def false_alarms(free: Outcomes) -> dict[str, float]:
     return {"images": len(free), **alarms, **shares}
 
 
-def bootstrap(outcomes: Outcomes, *, samples: int, seed: int) -> list[dict[str, Any]]:
+def bootstrap(
+    outcomes: Outcomes, *, samples: int, seed: int, figures: Callable[[Outcomes], dict[str, Any]] = measure
+) -> list[dict[str, Any]]:
     """Measure `samples` sets of tiles, each as large as the original, drawn with replacement.
 
+    figures: what is measured of each set.
     Source: Efron & Tibshirani 1993.
     """
     names, index = np.unique(outcomes.tile, return_inverse=True)
     images = [np.flatnonzero(index == tile) for tile in range(len(names))]
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(names), size=(samples, len(names)))
-    return [measure(outcomes.take(np.concatenate([images[tile] for tile in draw]))) for draw in draws]
+    return [figures(outcomes.take(np.concatenate([images[tile] for tile in draw]))) for draw in draws]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from tiles import pad
 from training.dataset.samples import Sample
@@ -15,6 +14,7 @@ from training.evaluation.other_images import other_images
 from training.network.novelty import Novelty, describe
 from training.network.segmenter import Segmenter
 from training.network.served import normalise
+from training.progress import counted, progress
 
 AXES = 64  # of 128 for the shipped encoder: more catch fewer negatives, fewer leave too much to the residual
 FAMILIAR_SHARE = 0.995  # of the validation images; the limit is the lowest that leaves so many familiar
@@ -42,14 +42,17 @@ def fit_and_measure(
     network: Segmenter, train: Sequence[Sample], validation: Sequence[Sample], test: Sequence[Sample]
 ) -> Fitted:
     """Fit to the training images, choose the limit on the validation images, measure on test images and others."""
-    novelty = fit_novelty(describe_images(network, _images(train), "train"))
-    limit = novelty_limit(novelty(describe_images(network, _images(validation), "validation")).flatten().tolist())
-    others = other_images(_images(test))
-    described = {kind: describe_images(network, images, kind) for kind, images in others.items()}
+    own = {"train": _images(train), "validation": _images(validation), "test": _images(test)}
+    others = other_images(own["test"])
+    images = own | others
+    with progress("novelty", sum(map(len, images.values()))):
+        described = {name: describe_images(network, each, name) for name, each in images.items()}
+    novelty = fit_novelty(described["train"])
+    limit = novelty_limit(novelty(described["validation"]).flatten().tolist())
     figures = {
         "limit": limit,
-        "test": _counted("unfamiliar", novelty(describe_images(network, _images(test), "test")), limit),
-        "others": {kind: _counted("caught", novelty(rows), limit) for kind, rows in described.items()},
+        "test": _counted("unfamiliar", novelty(described["test"]), limit),
+        "others": {kind: _counted("caught", novelty(described[kind]), limit) for kind in others},
     }
     return Fitted(novelty, limit, figures)
 
@@ -88,7 +91,7 @@ def describe_images(network: Segmenter, images: Sequence[np.ndarray], descriptio
 def _descriptions(network: Segmenter, images: Sequence[np.ndarray], description: str) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     network.eval()
-    for image in tqdm(images, desc=description, unit="image", leave=False):
+    for image in counted(images, description):
         grey = normalise(torch.from_numpy(pad(image)).unsqueeze(0).to(device))  # (1, 1, H32, W32)
         yield describe(grey, network.encoder(grey)).cpu()
 

@@ -1,15 +1,24 @@
 """The files that the stage evaluate writes, and how the later stages read its metrics."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from host.files import write_table, write_whole
 from tiles.operating_point import OperatingPoint
 from training.errors import EvaluationError
 from training.evaluation.figures import Outcomes, dice_each, measure, outcomes_at
+from training.evaluation.gallery import write_gallery
 from training.evaluation.image_results import Result
-from training.evaluation.plots import write_confusion, write_gallery, write_precision_recall, write_reliability
+from training.evaluation.plots import (
+    write_confusion,
+    write_detection,
+    write_dice_by_type,
+    write_precision_recall,
+    write_reliability,
+    write_scores,
+)
 from training.evaluation.predict import Prediction
 from training.evaluation.tile_figures import TileOutcomes, judge_tiles, measure_tiles, tile_intervals
 from training.files import EVALUATION_FOLDER, METRICS_FILE, PLOTS_FOLDER
@@ -59,27 +68,54 @@ def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What is chosen on the validation part: the operating point, and the alarm score of tiles."""
+
+    point: OperatingPoint
+    tile_alarm_score: float
+
+
 def write_outputs(
-    predictions: list[Prediction],
-    results: list[Result],
-    point: OperatingPoint,
-    tile_alarm_score: float,
+    results: Mapping[str, Sequence[Result]], predictions: Sequence[Prediction], chosen: Chosen, params: Params
+) -> None:
+    """Write one row for each test image, the plots and, last, the metrics.
+
+    results: of the parts `validation` and `test` (or `test_leaky`), in this order. predictions: of the test images.
+    """
+    outcomes = {part: outcomes_at(each, chosen.point) for part, each in results.items()}
+    tiles = {part: judge_tiles(each, chosen.tile_alarm_score) for part, each in outcomes.items()}
+    test = outcomes[name_of_test_part(params)]
+    write_table(EVALUATION_FOLDER / "images.csv", image_rows(test))
+    _write_plots(results, outcomes, tiles, chosen, params)
+    worst_first = sorted(zip(dice_each(test), range(len(test)), strict=True))
+    defective = [(predictions[index], dice) for dice, index in worst_first if test.defective[index]]
+    write_gallery(defective, chosen.point, params.evaluate.gallery_images, PLOTS_FOLDER / "gallery")
+    figures = {part: measure(each) for part, each in outcomes.items()}  # in the order of the columns of `dvc exp show`
+    of_tiles = {part: _tile_figures(each) for part, each in tiles.items()}
+    chosen_figures = {
+        "operating_point": asdict(chosen.point),
+        "tiles": {"alarm_score": chosen.tile_alarm_score} | of_tiles,
+    }
+    write_whole(METRICS_FILE, json.dumps(figures | chosen_figures, indent=2) + "\n")
+
+
+def _write_plots(
+    results: Mapping[str, Sequence[Result]],
+    outcomes: Mapping[str, Outcomes],
+    tiles: Mapping[str, TileOutcomes],
+    chosen: Chosen,
     params: Params,
 ) -> None:
-    """Write one row for each image, the plots and, last, the metrics of the test part."""
-    outcomes = outcomes_at(results, point)
-    counts = [result.counts for result in results]
-    write_table(EVALUATION_FOLDER / "images.csv", image_rows(outcomes))
-    write_precision_recall(counts, PLOTS_FOLDER / "precision_recall.csv")
+    """Write a table for each plot."""
+    counts = {part: [result.counts for result in each] for part, each in results.items()}
+    alarm_score = chosen.point.alarm_score
+    write_scores(outcomes, alarm_score, PLOTS_FOLDER / "scores.csv")
+    write_detection(outcomes, alarm_score, tiles, chosen.tile_alarm_score, PLOTS_FOLDER / "detection.csv")
+    write_precision_recall(counts, chosen.point.threshold, PLOTS_FOLDER / "precision_recall.csv")
+    write_dice_by_type(outcomes, PLOTS_FOLDER / "dice_by_type.csv")
+    write_confusion(outcomes, params.data_load.types, PLOTS_FOLDER / "confusion.csv")
     write_reliability(counts, PLOTS_FOLDER / "reliability.csv")
-    write_confusion(zip(outcomes.defect_type, outcomes.found_type, strict=True), PLOTS_FOLDER / "confusion.csv")
-    worst_first = sorted(zip(dice_each(outcomes), range(len(results)), strict=True))
-    defective = [(predictions[index], dice) for dice, index in worst_first if results[index].defective]
-    write_gallery(defective, point, params.evaluate.gallery_images, PLOTS_FOLDER / "gallery")
-    part = name_of_test_part(params)
-    tiles = {"alarm_score": tile_alarm_score, part: _tile_figures(judge_tiles(outcomes, tile_alarm_score))}
-    figures = {"operating_point": asdict(point), part: measure(outcomes), "tiles": tiles}
-    write_whole(METRICS_FILE, json.dumps(figures, indent=2) + "\n")
 
 
 def _tile_figures(tiles: TileOutcomes) -> dict[str, Any]:

@@ -1,77 +1,143 @@
-"""The plots of `dvc plots show`: tables for DVC's own templates, and sheets of pictures."""
+"""The tables that `dvc plots` draws: dvc.yaml lists the plots, .dvc/plots has their templates.
 
-from collections.abc import Iterable, Sequence
+Every table has a column `part`. Choose by `validation`; the test part is for the model that was chosen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from host.files import write_table
-from tiles.operating_point import OperatingPoint
-from tiles.pictures import side_by_side
 from training.dataset.index import FREE
 from training.evaluation.counts import LEVELS, Counts, pool, precision_recall
-from training.evaluation.predict import Prediction
+from training.evaluation.figures import Outcomes, bootstrap, dice_by_type, dice_pooled, interval, mean_of_types
+from training.evaluation.tile_figures import TileOutcomes
 
 RELIABILITY_BINS = 16  # of equal width
+BOOTSTRAP_SAMPLES, SEED = 500, 20
+ALL, MEAN = "all, pooled", "mean of types"  # the rows beside those of the types
+Row = dict[str, Any]
 
 
-def write_precision_recall(counts: Sequence[Counts], path: Path) -> None:
-    """Write threshold, precision and recall of the pixels pooled over all images."""
+def write_scores(parts: Mapping[str, Outcomes], alarm_score: float, path: Path) -> None:
+    """Write the score of each image with a defect and of each Free image, beside the alarm score."""
     rows = [
-        {"threshold": threshold, "precision": round(precision, 5), "recall": round(recall, 5)}
+        {"part": part, "image": name, "defective": int(defective), "score": score, "alarm_score": alarm_score}
+        for part, outcomes in parts.items()
+        for name, kind, defective, score in zip(
+            outcomes.name, outcomes.defect_type, outcomes.defective, outcomes.score, strict=True
+        )
+        if defective or kind == FREE
+    ]
+    write_table(path, rows)
+
+
+def write_precision_recall(parts: Mapping[str, Sequence[Counts]], chosen: int, path: Path) -> None:
+    """Write threshold, precision and recall of the pixels pooled over all images. chosen: the operating point's."""
+    rows = [
+        {
+            "part": part,
+            "threshold": threshold,
+            "precision": round(precision, 5),
+            "recall": round(recall, 5),
+            "chosen": int(threshold == chosen),
+        }
+        for part, counts in parts.items()
         for threshold, precision, recall in precision_recall(counts)
     ]
     write_table(path, rows)
 
 
-def write_reliability(counts: Sequence[Counts], path: Path) -> None:
-    """Write the reliability diagram: the share of defective pixels among pixels of similar probability."""
-    pooled, width = pool(counts), LEVELS // RELIABILITY_BINS
-    levels = np.arange(LEVELS)
-    rows = []
-    for first in range(0, LEVELS, width):
-        defect, sound = pooled.defect[first : first + width], pooled.sound[first : first + width]
-        if pixels := int((defect + sound).sum()):
-            mean = float(((defect + sound) * levels[first : first + width]).sum()) / pixels / (LEVELS - 1)
+def write_detection(
+    images: Mapping[str, Outcomes],
+    alarm_score: float,
+    tiles: Mapping[str, TileOutcomes],
+    tile_alarm_score: float,
+    path: Path,
+) -> None:
+    """Write for each alarm score the shares of sound and of defective photographs, and of tiles, that reach it."""
+    rows: list[Row] = []
+    for part, outcomes in images.items():
+        judged = outcomes.take(outcomes.defective | (outcomes.defect_type == FREE))
+        each = {
+            "photograph": (judged.score, judged.defective, alarm_score),
+            "tile": (tiles[part].score, tiles[part].defective, tile_alarm_score),
+        }
+        rows += [{"part": part, "of": of, **row} for of, columns in each.items() for row in _detection(*columns)]
+    write_table(path, rows)
+
+
+def _detection(score: np.ndarray, defective: np.ndarray, chosen: float) -> Iterator[Row]:
+    above_all = [score.max() + 0.0001] if len(score) else []  # where the curve begins
+    for level in sorted({*score.tolist(), *above_all, chosen}, reverse=True):
+        alarm = score >= level
+        yield {
+            "alarm_score": level,
+            "false_alarms": _share(alarm, ~defective),
+            "found": _share(alarm, defective),
+            "chosen": int(level == chosen),
+        }
+
+
+def _share(chosen: np.ndarray, among: np.ndarray) -> float:
+    return round(int((chosen & among).sum()) / max(1, int(among.sum())), 5)
+
+
+def write_dice_by_type(parts: Mapping[str, Outcomes], path: Path) -> None:
+    """Write the Dice of each type, of all defective images and the mean of types, with 95 % intervals over tiles.
+
+    A single tile has no interval.
+    """
+    rows: list[Row] = []
+    for part, outcomes in parts.items():
+        drawn = bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED, figures=_dice)
+        for name, dice in _dice(outcomes).items():
+            chosen = outcomes.take(outcomes.defect_type == name) if name not in (ALL, MEAN) else outcomes
+            tiles = len(np.unique(chosen.tile[chosen.defective]))
+            bounds = interval([each[name] for each in drawn if name in each]) if tiles > 1 else ()
+            low, high = (round(bound, 5) for bound in bounds) if bounds else ("", "")
             rows.append(
-                {"probability": round(mean, 4), "defective": round(int(defect.sum()) / pixels, 4), "pixels": pixels}
+                {"part": part, "type": name, "dice": round(dice, 5), "low": low, "high": high}
+                | {"images": int(chosen.defective.sum()), "tiles": tiles}
             )
     write_table(path, rows)
 
 
-def write_confusion(pairs: Iterable[tuple[str, str]], path: Path) -> None:
-    """Write actual and predicted type of each image; `Free` is predicted if no pixel is found."""
-    write_table(path, [{"actual": actual, "predicted": found or FREE} for actual, found in pairs])
+def _dice(outcomes: Outcomes) -> dict[str, float]:
+    types = dice_by_type(outcomes)
+    return {ALL: dice_pooled(outcomes.take(outcomes.defective)), MEAN: mean_of_types(types), **types}
 
 
-def write_gallery(
-    worst_first: Sequence[tuple[Prediction, float]], point: OperatingPoint, rows: int, folder: Path
-) -> None:
-    """Draw the best, median and worst predictions with their Dice, one in each row: image, truth, prediction."""
-    folder.mkdir(exist_ok=True)
-    middle = max(0, (len(worst_first) - rows) // 2)
-    chosen = {
-        "worst": worst_first[:rows],
-        "median": worst_first[middle : middle + rows],
-        "best": worst_first[-rows:],
-    }
-    for name, pairs in chosen.items():
-        if pairs:
-            stack([_picture(prediction, dice, point) for prediction, dice in pairs]).save(folder / f"{name}.png")
+def write_confusion(parts: Mapping[str, Outcomes], types: Sequence[str], path: Path) -> None:
+    """Write how many images of each actual type are predicted as each type, and as shares of the actual type.
+
+    `Free` is predicted if no pixel is found. Pairs that never occur are written as well.
+    """
+    names = (FREE, *types)
+    rows: list[Row] = []
+    for part, outcomes in parts.items():
+        found = np.where(outcomes.found_type == "", FREE, outcomes.found_type)
+        for actual in names:
+            of_type = outcomes.defect_type == actual
+            rows += [
+                {"part": part, "actual": actual, "predicted": name, "images": int((of_type & (found == name)).sum())}
+                | {"share": _share(found == name, of_type)}
+                for name in names
+            ]
+    write_table(path, rows)
 
 
-def _picture(prediction: Prediction, dice: float, point: OperatingPoint) -> Image.Image:
-    sample = prediction.sample
-    captions = [sample.entry.name, f"truth: {sample.entry.defect_type}", f"Dice {dice:.2f}"]
-    return side_by_side(sample.image, sample.mask, point.mask(prediction.probability), captions)
+def write_reliability(parts: Mapping[str, Sequence[Counts]], path: Path) -> None:
+    """Write the reliability diagram: the share of defective pixels among pixels of similar probability."""
+    write_table(path, [{"part": part, **row} for part, counts in parts.items() for row in _reliability(pool(counts))])
 
 
-def stack(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Put pictures below each other."""
-    sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
-    top = 0
-    for picture in pictures:
-        sheet.paste(picture, (0, top))
-        top += picture.height
-    return sheet
+def _reliability(pooled: Counts) -> Iterator[Row]:
+    levels, width = np.arange(LEVELS), LEVELS // RELIABILITY_BINS
+    for first in range(0, LEVELS, width):
+        defect, sound = pooled.defect[first : first + width], pooled.sound[first : first + width]
+        if pixels := int((defect + sound).sum()):
+            mean = float(((defect + sound) * levels[first : first + width]).sum()) / pixels / (LEVELS - 1)
+            yield {"probability": round(mean, 4), "defective": round(int(defect.sum()) / pixels, 4), "pixels": pixels}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from tiles import crop, pad
 from training.dataset.samples import Sample
 from training.network.served import ServedSegmenter
+from training.progress import counted
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def predict(segmenter: ServedSegmenter, samples: list[Sample], *, description: s
     """Yield the prediction of each sample, one padded image at a time, on the segmenter's device."""
     device = next(segmenter.parameters()).device
     segmenter.eval()
-    for sample in tqdm(samples, desc=description, unit="image", leave=False):
+    for sample in counted(samples, description):
         canvas = torch.from_numpy(pad(sample.image)).unsqueeze(0).to(device)  # (1, 1, H32, W32)
         outputs = [output[0].cpu().numpy() for output in segmenter(canvas)]
         probability, defect_type = (crop(output, *sample.image.shape) for output in outputs[:2])  # from (1, H32, W32)

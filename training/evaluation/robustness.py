@@ -3,6 +3,7 @@
 We measure all images with a defect type, and the first image of every tile without one.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from tiles.operating_point import OperatingPoint
@@ -14,6 +15,9 @@ from training.evaluation.perturbations import PERTURBATIONS
 from training.evaluation.predict import predict
 from training.network.served import ServedSegmenter
 from training.params import RobustnessParams
+from training.progress import progress
+
+KEPT = ("dice_pooled", "dice_type_mean")  # the figures that are also written as shares of the unchanged images'
 
 
 def choose_samples(samples: list[Sample]) -> list[Sample]:
@@ -43,12 +47,20 @@ def curves(
     segmenter: ServedSegmenter, samples: list[Sample], point: OperatingPoint, levels: RobustnessParams
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of each perturbation's table, by ascending level; unchanged images are measured only once."""
-    unchanged = figures_of(segmenter, samples, point, "unchanged")
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, perturbation in PERTURBATIONS.items():
-        figures = {perturbation.neutral: unchanged}
-        for level in set(getattr(levels, name)) - {perturbation.neutral}:
-            changed = [perturbation.apply(sample, level) for sample in samples]
-            figures[level] = figures_of(segmenter, changed, point, f"{name} {level:g}")
-        found[name] = [{"change": name, "level": level, **figures[level]} for level in sorted(figures)]
+    wanted = {name: {*getattr(levels, name)} - {change.neutral} for name, change in PERTURBATIONS.items()}
+    with progress("robustness", (1 + sum(map(len, wanted.values()))) * len(samples)):
+        unchanged = figures_of(segmenter, samples, point, "unchanged")
+        found: dict[str, list[dict[str, Any]]] = {}
+        for name, perturbation in PERTURBATIONS.items():
+            figures = {perturbation.neutral: unchanged}
+            for level in sorted(wanted[name]):
+                changed = [perturbation.apply(sample, level) for sample in samples]
+                figures[level] = figures_of(segmenter, changed, point, f"{name} {level:g}")
+            found[name] = [_row(name, level, figures[level], unchanged) for level in sorted(figures)]
     return found
+
+
+def _row(name: str, level: float, figures: Mapping[str, float], unchanged: Mapping[str, float]) -> dict[str, Any]:
+    """Return a row of a table; `…_kept` is the share of the unchanged images' figure."""
+    kept = {f"{figure}_kept": round(figures[figure] / (unchanged[figure] or 1.0), 5) for figure in KEPT}
+    return {"change": name, "words": PERTURBATIONS[name].words, "level": level, **figures, **kept}

@@ -25,6 +25,7 @@ from training.fitting.provenance import RunRecord, circumstances
 from training.fitting.trainer import Trainer
 from training.params import Params
 from training.pipeline import code_digest
+from training.progress import bar
 
 if TYPE_CHECKING:
     from dvclive.live import Live
@@ -61,7 +62,15 @@ def run(
         _log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
     crops = made_ahead(sampler, trainer.device)
-    for epoch in range(len(meta["history"]), params.train.epochs):
+    done, epochs = len(meta["history"]), params.train.epochs
+    for epoch in bar(
+        iterable=range(done, epochs),
+        desc="train",
+        initial=done,
+        total=epochs,
+        unit="epoch",
+        disable=not trainer.is_main,
+    ):
         figures = _train_and_validate(epoch, trainer, crops, params, samples["validation"])
         meta["history"].append(figures)
         meta |= record.so_far()

@@ -19,6 +19,7 @@ from training.evaluation.predict import predict
 from training.fitting.crop_workers import Batches
 from training.fitting.crops import Crops
 from training.fitting.mirrors import MIRRORS_START, first_half, mean_over_mirrors, mirror_loss_with_logits
+from training.network.encoders import refuse_unknown_encoder
 from training.network.losses import consistency_loss_with_logits, segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
@@ -80,6 +81,7 @@ class Trainer:
                 f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
                 f"share it equally{' in pairs of crops' if in_pairs else ''}: change one of the two"
             )
+        refuse_unknown_encoder(self.params)
         torch.manual_seed(self.seed)
         network = build_network(self.params, classes=self.classes).to(self.device).to(memory_format=torch.channels_last)
         self.network: nn.Module = network

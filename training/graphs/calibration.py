@@ -10,6 +10,7 @@ from onnxruntime.quantization import CalibrationDataReader
 from tiles import pad
 from training.dataset.samples import Sample
 from training.graphs.tensors import INPUT
+from training.progress import counted
 
 
 def choose_images(samples: Sequence[Sample], number: int, *, seed: int) -> list[Sample]:
@@ -47,7 +48,8 @@ class CalibrationImages(CalibrationDataReader):  # type: ignore[misc]  # the lib
 
     def __init__(self, samples: Sequence[Sample], *, side: int | None = None) -> None:
         images = (sample.image if side is None else _square(sample.image, side) for sample in samples)
-        self._canvases = (pad(image)[np.newaxis] for image in images)  # (1, 1, H32, W32) each
+        canvases = (pad(image)[np.newaxis] for image in images)  # (1, 1, H32, W32) each
+        self._canvases = counted(canvases, "calibration", len(samples))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """Return the next input of the graph, or None after the last."""

@@ -21,6 +21,7 @@ def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
 
     Raises: ExportError, when the exporter fails or takes longer than `timeout_s`.
     """
+    print(f"torch traces the network: a few minutes, at most {timeout_s / 60:.0f}")  # noqa: T201
     try:
         subprocess.run([sys.executable, "-m", TRACE, str(path)], timeout=timeout_s, check=True)
     except subprocess.TimeoutExpired:

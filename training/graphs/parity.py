@@ -15,6 +15,7 @@ from training.evaluation.predict import Prediction, predict
 from training.graphs.session import open_session, predict_onnx
 from training.network.served import ServedModel
 from training.params import ExportParams
+from training.progress import progress
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Parity:
 
 def measure_parity(segmenter: ServedModel, graph: Path, samples: list[Sample], point: OperatingPoint) -> Parity:
     """Segment every sample in torch and in ONNX Runtime."""
-    torch_predictions = list(predict(segmenter, samples, description="torch"))
-    onnx_predictions = predict_onnx(open_session(graph), samples, description="ONNX Runtime")
+    with progress("parity", 2 * len(samples)):
+        torch_predictions = list(predict(segmenter, samples, description="torch"))
+        onnx_predictions = predict_onnx(open_session(graph), samples, description="ONNX Runtime")
     return compare(torch_predictions, onnx_predictions, point)
 
 

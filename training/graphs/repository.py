@@ -19,11 +19,19 @@ from tiles.fingerprint import SUMS
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES
 from training.dataset.index import Entry
-from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_CONFIG_FILES, GPU_GRAPH_FILE
+from training.files import (
+    CONFIGURATION_FILE,
+    CPU_CONFIG_FILE,
+    CPU_GRAPH_FILE,
+    GPU_CONFIG_FILES,
+    GPU_GRAPH_FILE,
+    WEIGHTS_FILE,
+)
 from training.graphs.proof import with_proof
 from training.graphs.session import open_session, run
 from training.graphs.signature import refuse_other_signature
 from training.pipeline import lock_digest
+from training.runs import stale_stage
 
 FIGURES = ("dice_pooled", "dice_type_mean", "auroc", "type_right_of_found")
 
@@ -47,7 +55,7 @@ def model_parameters(
         "model.precision": precision,
         "model.commit": configuration["commit"],
         "model.commit_dirty": str(configuration["dirty"]).lower(),
-        "model.train_lock": lock_digest("train"),
+        "model.train_lock": "" if stale_stage((CONFIGURATION_FILE, WEIGHTS_FILE)) else lock_digest("train"),
         "model.data_digest": configuration["data_digest"],
         **{f"model.{part}.{name}": f"{figures[name]:.4f}" for name in FIGURES if name in figures},
         f"model.{part}.free_images_with_an_alarm": f"{figures['free']['any_pixel_share']:.4f}",

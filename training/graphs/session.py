@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 os.environ.setdefault(
     "ORT_DISABLE_TELEMETRY", "1"
@@ -17,6 +16,7 @@ from tiles import crop, pad
 from training.dataset.samples import Sample
 from training.evaluation.predict import Prediction
 from training.graphs.tensors import INPUT, NOVELTY, OUTPUTS
+from training.progress import counted
 
 
 def open_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -39,7 +39,7 @@ def predict_onnx(
     session: onnxruntime.InferenceSession, samples: Sequence[Sample], *, description: str
 ) -> list[Prediction]:
     """Predict each sample, one padded image at a time."""
-    return [_predict(session, sample) for sample in tqdm(samples, desc=description, unit="image", leave=False)]
+    return [_predict(session, sample) for sample in counted(samples, description)]
 
 
 def _predict(session: onnxruntime.InferenceSession, sample: Sample) -> Prediction:

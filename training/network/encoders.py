@@ -21,7 +21,7 @@ def refuse_unfit_encoder(params: NetworkParams) -> None:
 
     Raises: ParamsError, when nobody knows the encoder, its weights do not exist, or the decoder cannot stand on it.
     """
-    _refuse_unknown(params)
+    refuse_unknown_encoder(params)
     try:
         found = _mask_size(params, "meta") or _mask_size(params, "cpu")
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError) as error:
@@ -47,7 +47,11 @@ def _mask_size(params: NetworkParams, device: str) -> tuple[int, ...]:
         raise
 
 
-def _refuse_unknown(params: NetworkParams) -> None:
+def refuse_unknown_encoder(params: NetworkParams) -> None:
+    """Check that there are an encoder and weights of these names.
+
+    Raises: ParamsError, with names that look alike.
+    """
     name = params.encoder.removeprefix(TIMM)
     known = timm.is_model(name) if name != params.encoder else name in encoders
     if not known:

@@ -4,7 +4,9 @@ Class 0 is background, class k is the dataset's k-th defect type. The softmax ov
 defect?" and "given a defect, which type?"; losses and the served function both use that factorisation.
 """
 
+import huggingface_hub.constants
 import torch
+from safetensors import SafetensorError
 from segmentation_models_pytorch.base import initialization
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.encoders import get_encoder
@@ -59,7 +61,7 @@ class Segmenter(nn.Module):
 def build_network(params: NetworkParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:
     """Build the network. classes: background and the defect types.
 
-    Raises: TrainingError, when the pretrained weights cannot be downloaded.
+    Raises: TrainingError, when the pretrained weights cannot be downloaded or are damaged.
     """
     imagenet = True if params.encoder.startswith("tu-") else "imagenet"  # how smp asks timm for its default weights
     try:
@@ -68,6 +70,11 @@ def build_network(params: NetworkParams, *, classes: int = CLASSES, pretrained: 
         raise TrainingError(
             f"the ImageNet weights of {params.encoder} could not be downloaded ({error}): check the network, "
             "point HF_HOME at a cache that has them, or set train.encoder_weights to null"
+        ) from None
+    except SafetensorError as error:
+        raise TrainingError(
+            f"the ImageNet weights of {params.encoder} are damaged ({error}): delete their folder in "
+            f"{huggingface_hub.constants.HF_HUB_CACHE}, and run again to download them"
         ) from None
 
 

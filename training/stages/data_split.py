@@ -12,7 +12,7 @@ from training.errors import exit_status
 from training.files import SPLIT_FILE
 from training.packages import check_packages
 from training.params import Params, load_params
-from training.pipeline import refuse_damaged_inputs
+from training.runs import refuse_unfit_inputs
 
 LEAKY = "leaky: exposures of one tile are in several parts; compare only with other random splits"
 MAY_LEAK = (
@@ -24,7 +24,7 @@ MAY_LEAK = (
 def main() -> None:
     """Run the stage."""
     check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     entries = read_index()
     folds = assign_folds(entries, params.data_split, params.base.seed)

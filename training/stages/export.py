@@ -19,13 +19,13 @@ from training.network.served import ServedModel
 from training.network.weights import load_model, load_novelty
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage."""
     check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     network, _ = load_model()
     point = read_operating_point()

@@ -8,14 +8,14 @@ from training.files import CARD_FILE
 from training.network.weights import load_model
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
 from training.reports.card import render_card
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage."""
     check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     network, configuration = load_model()
     write_whole(CARD_FILE, render_card(network, configuration, load_params()))
 

@@ -15,13 +15,13 @@ from training.network.mixed_precision import pick_device
 from training.network.weights import load_model, save_novelty
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage."""
     check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     network = load_model()[0].to(pick_device())
     train, validation, test = (load_part(part, params) for part in ("train", "validation", "test"))

@@ -22,19 +22,22 @@ from training.graphs.repository import label, model_parameters, publish, render_
 from training.network.weights import load_model
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
+from training.progress import progress
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage."""
     check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     _, configuration = load_model()
     parts = {"validation": load_part("validation", params), name_of_test_part(params): load_part("test", params)}
     with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
-        graphs = make_graphs(params, Path(folder))
-        found = compare_precisions(graphs, parts, params)
+        images = params.quantize.calibration_images + len(GRAPH_FILES) * sum(map(len, parts.values()))
+        with progress("quantize", images):
+            graphs = make_graphs(params, Path(folder))
+            found = compare_precisions(graphs, parts, params)
         served = choose_served(found, params)
         admission = admit(graphs, served, found, parts[name_of_test_part(params)], params.quantize)
         parameters = {

@@ -16,13 +16,13 @@ from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage; the folder is written completely or not at all."""
     check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     network, _ = load_model()
     segmenter = ServedSegmenter(network).to(pick_device())

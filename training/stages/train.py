@@ -5,20 +5,20 @@ import sys
 from training.dataset.samples import load_part
 from training.dataset.split import read_split
 from training.errors import exit_status
-from training.files import LIVE_FOLDER, RUN_FOLDER
+from training.files import LIVE_FOLDER, METRICS_FILE, RUN_FOLDER, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
 from training.fitting.run import configuration, live_in, run, run_key
 from training.fitting.trainer import Trainer
 from training.network.weights import save_model
 from training.packages import check_packages
 from training.params import load_params
-from training.pipeline import refuse_damaged_inputs
+from training.runs import refuse_unfit_inputs
 
 
 def main() -> None:
     """Run the stage."""
     packages = check_packages()
-    refuse_damaged_inputs()
+    refuse_unfit_inputs()
     params = load_params()
     key = run_key(params, packages, read_split())
     samples = {part: load_part(part, params) for part in ("train", "validation")}
@@ -26,7 +26,10 @@ def main() -> None:
     with live_in(str(LIVE_FOLDER), trainer) as live:
         meta = run(trainer, params, samples, RunState(RUN_FOLDER / key), live)
     if trainer.is_main:
+        before = WEIGHTS_FILE.read_bytes() if WEIGHTS_FILE.is_file() else b""
         save_model(trainer.average_network, configuration(params, key, meta))
+        if WEIGHTS_FILE.read_bytes() != before:
+            METRICS_FILE.unlink(missing_ok=True)  # of other weights: `dvc exp show` would show them as this run's
 
 
 if __name__ == "__main__":
