@@ -6,6 +6,7 @@
     baseline/           the first public project's recipe on our folds
     compare             is an experiment really better, or only by chance?
     browse              draws images, their masks and what is found
+    plots_page          all plots on one page, which works offline
     audit/              finds labels that contradict the photographs of the same tile
 
 They read what the stages wrote, and write tables and Markdown into this folder. `training` must not import them.
