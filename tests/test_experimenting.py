@@ -147,7 +147,9 @@ def test_they_are_compared_by_table_difference_plots_and_on_their_validation_ima
 
 def test_make_try_trains_and_evaluates_and_then_compares_with_head():
     ready = [word for stamp in ("development", "installed", "vega.js") for word in ("-o", f".venv/{stamp}")]
-    recipe = run(ROOT, f'make -n {" ".join(ready)} try SET="train.epochs=3 base.seed=1" NAME=longer')
+    recipe = run(
+        ROOT, f'make --no-print-directory -n {" ".join(ready)} try SET="train.epochs=3 base.seed=1" NAME=longer'
+    )
     first, second = recipe.splitlines()
     assert first.endswith(" dvc exp run evaluate --set-param train.epochs=3 --set-param base.seed=1 --name longer")
     assert second.endswith(" -m studies.compare HEAD workspace")
