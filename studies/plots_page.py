@@ -44,7 +44,8 @@ def draw(revisions: list[str]) -> None:
 
     Raises: StudyError, when it fails; its own message is above.
     """
-    command = ["dvc", "plots", *(["diff", *revisions] if revisions else ["show"]), "--out", str(FOLDER)]
+    words = ["diff", *revisions] if revisions else ["show"]
+    command = [sys.executable, "-m", "dvc", "plots", *words, "--out", str(FOLDER)]
     if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
         raise StudyError(f"`{' '.join(command)}` failed: its message is above")
 

@@ -4,11 +4,13 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from training_data import params_with
 
 from training.dataset.own_images import write_images
 from training.dataset.table import read_table
+from training.errors import DatasetError
 from training.params import DataLoadParams
 
 TYPES = ("Dent", "Rust spot")
@@ -76,3 +78,10 @@ def load(table: Path, folder: Path, **changes) -> list[str]:
     """Read the table and write the images below a folder, as data_load does; the warnings."""
     params = params_of(table, **changes)
     return write_images(read_table(table, params), params, folder)
+
+
+def refuse_load(table: Path, folder: Path, words: str) -> None:
+    """Loading is refused in these words, a regular expression, and leaves no index."""
+    with pytest.raises(DatasetError, match=words):
+        load(table, folder)
+    assert not (folder / "index.csv").exists()
