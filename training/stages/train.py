@@ -30,6 +30,7 @@ def main() -> None:
         save_model(trainer.average_network, configuration(params, key, meta))
         if WEIGHTS_FILE.read_bytes() != before:
             METRICS_FILE.unlink(missing_ok=True)  # of other weights: `dvc exp show` would show them as this run's
+    trainer.accelerator.end_training()  # else a process among several may end while its connections' threads still run
 
 
 if __name__ == "__main__":
