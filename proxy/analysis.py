@@ -12,7 +12,7 @@ from proxy.errors import SegmenterAnswerError
 from proxy.regions import Labels, Region, label_regions, measure_regions
 from proxy.segmenter import Segmentation
 from proxy.served_model import ServedModel
-from tiles.operating_point import OperatingPoint, level_of, probability_of
+from tiles.operating_point import OperatingPoint, level_of, probability_of, verdict_of
 
 
 class Wish(NamedTuple):
@@ -93,13 +93,6 @@ class Analysis:
     def regions(self) -> Sequence[Region]:
         """The connected regions of the mask, the highest score first."""
         return () if self.labels is None else measure_regions(self.labels, self.probability, self.defect_type)
-
-
-def verdict_of(score: float, alarm_score: float, review_score: float | None) -> str:
-    """Return `defect`, `review` or `ok`; there is no review where the model has no limit for it."""
-    if score >= alarm_score:
-        return "defect"
-    return "review" if review_score is not None and score >= review_score else "ok"
 
 
 def majority(type_pixels: Mapping[str, int]) -> str | None:

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from proxy.analysis import majority, verdict_of
+from proxy.analysis import majority
 from proxy.answers import Representation
 from proxy.errors import ModelChangedError, NoImageAnsweredError, ProxyError
 from proxy.mask_formats import MASKS
 from proxy.problems import document_of
 from proxy.report import Report, describe_model, figures
 from proxy.served_model import ServedModel
-from tiles.operating_point import tile_score
+from tiles.operating_point import tile_score, verdict_of
 
 
 class ImageFacts(NamedTuple):

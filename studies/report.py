@@ -18,6 +18,7 @@ from studies.consensus import consensus_outcomes
 from studies.literature import CLASSES, mean_iou
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
+from studies.report_verdicts import verdict_figures
 from studies.runs import BASELINE, HONEST, RANDOM, TABLES_FOLDER, honest_folders, point_of, read_run, run_names
 from tiles.operating_point import OperatingPoint
 from training.dataset.doubtful import doubtful_images
@@ -53,6 +54,7 @@ def honest() -> dict[str, Any]:
     points = {folder.name: point_of(folder) for folder in folders}
     folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
     outcomes = join(list(folds.values()))
+    params = load_params().evaluate
     agreed = consensus_outcomes({folder: points[folder.name] for folder in folders})
     return {
         "all": _with_intervals(outcomes),
@@ -61,10 +63,11 @@ def honest() -> dict[str, Any]:
         "folds": {name: measure(fold) for name, fold in folds.items()},
         "tiles": by_tile(
             {folder: folds[folder.name] for folder in folders},
-            load_params().evaluate.false_alarm_rate,
+            params,
             samples=BOOTSTRAP_SAMPLES,
             seed=SEED,
         ),
+        "verdicts": verdict_figures(folders, params),
         "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
     }

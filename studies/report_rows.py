@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studies.report_tiles import tile_rows
+from studies.report_verdicts import rate_rows, verdict_rows
 from tiles import DEFECT_TYPES
 from training.evaluation.perturbations import PERTURBATIONS
 from training.reports.figure_words import headline
@@ -37,6 +38,8 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "folds": _fold_rows(found),
         "tiles": tile_rows(found["tiles"]),
         "tile_folds": found["tiles"]["folds"],
+        "verdicts": verdict_rows(found["verdicts"]),
+        "rates": rate_rows(found["verdicts"]),
         "novelty": found["novelty"]["all"],
         "novelty_rows": novelty_rows(found["novelty"]["all"]),
         "novelty_folds": list(found["novelty"]["folds"]),

@@ -8,20 +8,23 @@ from typing import Any
 from training.evaluation.figures import Outcomes
 from training.evaluation.image_results import read_results
 from training.evaluation.novelty import total
-from training.evaluation.operating_point import choose_tile_alarm_score
+from training.evaluation.operating_point import choose_limits, sound_tile_scores
 from training.evaluation.tile_figures import TileOutcomes, join_tiles, judge_tiles, measure_tiles, tile_intervals
+from training.params import EvaluateParams
 from training.reports.figure_words import TILE_WORDS, figure_text
 
 NOVELTY = "novelty.json"
 
 
-def by_tile(outcomes: Mapping[Path, Outcomes], rate: float, *, samples: int, seed: int) -> dict[str, Any]:
+def by_tile(outcomes: Mapping[Path, Outcomes], params: EvaluateParams, *, samples: int, seed: int) -> dict[str, Any]:
     """Judge the tiles of each fold by the alarm score that its validation tiles give, and measure all of them together.
 
-    outcomes: of the test images of each run, by its folder. rate: evaluate.false_alarm_rate. samples, seed: of the
-    bootstrap.
+    outcomes: of the test images of each run, by its folder. samples, seed: of the bootstrap.
     """
-    scores = {folder: choose_tile_alarm_score(read_results(folder / "validation.csv"), rate) for folder in outcomes}
+    validation = {folder: read_results(folder / "validation.csv") for folder in outcomes}
+    scores = {
+        folder: choose_limits(sound_tile_scores(found), params).alarm_score for folder, found in validation.items()
+    }
     judged = {folder: judge_tiles(found, scores[folder]) for folder, found in outcomes.items()}
     return {
         "all": _with_intervals(join_tiles(list(judged.values())), samples, seed),

@@ -15,13 +15,13 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from proxy.analysis import Wish, summarize, verdict_of
+from proxy.analysis import Wish, summarize
 from proxy.answers import in_header, represent_json, represent_png
 from proxy.report import Report, describe_model
 from proxy.segmenter import Segmentation
 from proxy.served_model import ServedModel
 from tiles import decode_mask, pad
-from tiles.operating_point import OperatingPoint, level_of, probability_of, score
+from tiles.operating_point import OperatingPoint, level_of, probability_of, score, verdict_of
 
 MODEL = ServedModel(
     name="segmenter",

@@ -37,6 +37,13 @@ class OperatingPoint:
         return probability >= self.threshold, image_score
 
 
+def verdict_of(score: float, alarm_score: float, review_score: float | None) -> str:
+    """Return `defect`, `review` or `ok`, for an image or a tile; without a review score there is no `review`."""
+    if score >= alarm_score:
+        return "defect"
+    return "review" if review_score is not None and score >= review_score else "ok"
+
+
 def level_of(threshold: float) -> int:
     """Return the lowest grey level that reaches a probability, 0–1: a pixel of level g reaches it if g / 255 does."""
     return int(np.searchsorted(PROBABILITIES, threshold))

@@ -160,9 +160,10 @@ class RobustnessParams(_Section):
 
 
 class EvaluateParams(_Section):
-    """The limit for the operating point, and what the evaluation shows in addition to its figures."""
+    """The limits of the verdicts, and what the evaluation shows in addition to its figures."""
 
     false_alarm_rate: Share
+    review_rate: Share | None = None  # revisions that are compared may be older
     gallery_images: Positive
     robustness: RobustnessParams
 

@@ -1,6 +1,10 @@
-"""The operating point, chosen on validation images: docs/decisions/7-operating-point.md gives the reasons."""
+"""The operating point and the limits of the verdicts, chosen on validation images.
+
+docs/decisions/7-operating-point.md gives the reasons.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import compress
 
 import numpy as np
@@ -9,8 +13,65 @@ from tiles.operating_point import OperatingPoint, tile_score
 from training.dataset.index import FREE
 from training.evaluation.figures import Outcomes, dice_by_type, mean_of_types, outcomes_at
 from training.evaluation.image_results import THRESHOLDS, Result
+from training.params import EvaluateParams
 
 USUAL_THRESHOLD = 64  # of 255: used if the validation tiles cannot distinguish it from the best
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which scores mean what, 0–1.
+
+    Attributes:
+        alarm_score: from this score on an image or a tile is defective.
+        review_score: from this score on, and below the alarm score, a person should look; None: nobody should.
+    """
+
+    alarm_score: float
+    review_score: float | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is chosen on the validation part: an image's operating point and review score, and the limits of a tile."""
+
+    point: OperatingPoint
+    review_score: float | None
+    of_tiles: Limits
+
+    @property
+    def of_images(self) -> Limits:
+        """The limits of an image."""
+        return Limits(self.point.alarm_score, self.review_score)
+
+
+def choose(results: Sequence[Result], params: EvaluateParams) -> Chosen:
+    """Choose everything that the verdicts need, on the results of the validation images."""
+    point = choose_operating_point(results, params.false_alarm_rate)
+    review_score = choose_limits(_free_scores(results), params).review_score
+    return Chosen(point, review_score, choose_limits(sound_tile_scores(results), params))
+
+
+def choose_limits(sound: Sequence[float], params: EvaluateParams) -> Limits:
+    """Choose the limits by the scores of what has no defect: of Free images, or of tiles with Free images only.
+
+    Each limit is the lowest that at most its share of them reaches: `false_alarm_rate`, `review_rate`.
+    """
+    alarm_score = _lowest_within(params.false_alarm_rate, sound)
+    if params.review_rate is None:
+        return Limits(alarm_score, None)
+    review_score = _lowest_within(params.review_rate, sound)
+    return Limits(alarm_score, review_score if review_score < alarm_score else None)
+
+
+def sound_tile_scores(results: Sequence[Result]) -> list[float]:
+    """Return the score of each tile that has Free images only: the mean of its images' scores."""
+    tiles = {result.tile for result in results} - {result.tile for result in results if result.defect_type != FREE}
+    return [tile_score([result.score for result in results if result.tile == tile]) for tile in sorted(tiles)]
+
+
+def _free_scores(results: Sequence[Result]) -> list[float]:
+    return [result.score for result in results if result.defect_type == FREE]
 
 
 def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -> OperatingPoint:
@@ -22,23 +83,11 @@ def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -
 
     false_alarm_rate: share of the Free images that may raise an alarm, 0–1.
     """
-    alarm_score = _alarm_score([result.score for result in results if result.defect_type == FREE], false_alarm_rate)
+    alarm_score = _lowest_within(false_alarm_rate, _free_scores(results))
     points = [OperatingPoint(threshold, alarm_score) for threshold in THRESHOLDS]
     defects = [result for result in results if result.defect_type != FREE]
     near = _near_the_best([outcomes_at(defects, point) for point in points]) if defects else [True] * len(points)
     return min(compress(points, near), key=lambda point: abs(point.threshold - USUAL_THRESHOLD))
-
-
-def choose_tile_alarm_score(results: Sequence[Result], false_alarm_rate: float) -> float:
-    """Choose on validation tiles: the lowest alarm score of a tile within the false-alarm rate.
-
-    A tile's score is the mean score of its images. A tile without a defect is one with Free images only.
-
-    false_alarm_rate: share of the tiles without a defect that may raise an alarm, 0–1.
-    """
-    tiles = {result.tile for result in results} - {result.tile for result in results if result.defect_type != FREE}
-    scores = [tile_score([result.score for result in results if result.tile == tile]) for tile in tiles]
-    return _alarm_score(scores, false_alarm_rate)
 
 
 def _near_the_best(parts: Sequence[Outcomes]) -> np.ndarray:
@@ -63,11 +112,8 @@ def _type_mean(outcomes: Outcomes) -> float:
     return mean_of_types(dice_by_type(outcomes))
 
 
-def _alarm_score(free: Sequence[float], rate: float) -> float:
-    """Return the lowest alarm score for which at most this share of the Free images is a false alarm.
-
-    free: the scores of the Free images. The result is a multiple of 0.0001.
-    """
-    allowed = int(rate * len(free))
-    below = sorted(free, reverse=True)[allowed:]
+def _lowest_within(rate: float, sound: Sequence[float]) -> float:
+    """Return the lowest limit that at most this share of the scores reaches, a multiple of 0.0001."""
+    allowed = int(rate * len(sound))
+    below = sorted(sound, reverse=True)[allowed:]
     return min(round(below[0] + 0.0001, 4), 1.0) if below else 0.0

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from host.files import write_table, write_whole
@@ -11,6 +11,7 @@ from training.errors import EvaluationError
 from training.evaluation.figures import Outcomes, dice_each, measure, outcomes_at
 from training.evaluation.gallery import write_gallery
 from training.evaluation.image_results import Result
+from training.evaluation.operating_point import Chosen, Limits
 from training.evaluation.plots import (
     write_confusion,
     write_detection,
@@ -21,6 +22,7 @@ from training.evaluation.plots import (
 )
 from training.evaluation.predict import Prediction
 from training.evaluation.tile_figures import TileOutcomes, judge_tiles, measure_tiles, tile_intervals
+from training.evaluation.verdicts import measure_verdicts, verdicts_of
 from training.files import EVALUATION_FOLDER, METRICS_FILE, PLOTS_FOLDER
 from training.params import Params
 
@@ -68,14 +70,6 @@ def image_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What is chosen on the validation part: the operating point, and the alarm score of tiles."""
-
-    point: OperatingPoint
-    tile_alarm_score: float
-
-
 def write_outputs(
     results: Mapping[str, Sequence[Result]], predictions: Sequence[Prediction], chosen: Chosen, params: Params
 ) -> None:
@@ -84,18 +78,20 @@ def write_outputs(
     results: of the parts `validation` and `test` (or `test_leaky`), in this order. predictions: of the test images.
     """
     outcomes = {part: outcomes_at(each, chosen.point) for part, each in results.items()}
-    tiles = {part: judge_tiles(each, chosen.tile_alarm_score) for part, each in outcomes.items()}
+    tiles = {part: judge_tiles(each, chosen.of_tiles.alarm_score) for part, each in outcomes.items()}
     test = outcomes[name_of_test_part(params)]
     write_table(EVALUATION_FOLDER / "images.csv", image_rows(test))
     _write_plots(results, outcomes, tiles, chosen, params)
     worst_first = sorted(zip(dice_each(test), range(len(test)), strict=True))
     defective = [(predictions[index], dice) for dice, index in worst_first if test.defective[index]]
     write_gallery(defective, chosen.point, params.evaluate.gallery_images, PLOTS_FOLDER / "gallery")
-    figures = {part: measure(each) for part, each in outcomes.items()}  # in the order of the columns of `dvc exp show`
-    of_tiles = {part: _tile_figures(each) for part, each in tiles.items()}
+    # in the order of the columns of `dvc exp show`
+    figures = {part: measure(each) | _worth(each, chosen.of_images) for part, each in outcomes.items()}
+    of_tiles = {part: _tile_figures(each) | _worth(each, chosen.of_tiles) for part, each in tiles.items()}
     chosen_figures = {
         "operating_point": asdict(chosen.point),
-        "tiles": {"alarm_score": chosen.tile_alarm_score} | of_tiles,
+        "review_score": chosen.review_score,
+        "tiles": asdict(chosen.of_tiles) | of_tiles,
     }
     write_whole(METRICS_FILE, json.dumps(figures | chosen_figures, indent=2) + "\n")
 
@@ -111,11 +107,15 @@ def _write_plots(
     counts = {part: [result.counts for result in each] for part, each in results.items()}
     alarm_score = chosen.point.alarm_score
     write_scores(outcomes, alarm_score, PLOTS_FOLDER / "scores.csv")
-    write_detection(outcomes, alarm_score, tiles, chosen.tile_alarm_score, PLOTS_FOLDER / "detection.csv")
+    write_detection(outcomes, alarm_score, tiles, chosen.of_tiles.alarm_score, PLOTS_FOLDER / "detection.csv")
     write_precision_recall(counts, chosen.point.threshold, PLOTS_FOLDER / "precision_recall.csv")
     write_dice_by_type(outcomes, PLOTS_FOLDER / "dice_by_type.csv")
     write_confusion(outcomes, params.data_load.types, PLOTS_FOLDER / "confusion.csv")
     write_reliability(counts, PLOTS_FOLDER / "reliability.csv")
+
+
+def _worth(judged: Outcomes | TileOutcomes, limits: Limits) -> dict[str, float]:
+    return measure_verdicts(verdicts_of(judged.score, limits), judged.defective)
 
 
 def _tile_figures(tiles: TileOutcomes) -> dict[str, Any]:

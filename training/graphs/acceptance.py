@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tiles.operating_point import OperatingPoint
 from training.dataset.samples import Sample
 from training.evaluation.figures import Outcomes, dice_pooled, join, measure, outcomes_at
 from training.evaluation.image_results import result_of
 from training.evaluation.novelty import novelty_limit
-from training.evaluation.operating_point import choose_operating_point, choose_tile_alarm_score
+from training.evaluation.operating_point import Chosen, choose
 from training.graphs.session import open_session, predict_onnx, run
-from training.params import QuantizeParams
+from training.params import EvaluateParams, QuantizeParams
 
 
 @dataclass(frozen=True)
@@ -25,16 +24,14 @@ class Quality:
     """What a graph finds on the images that were not trained on, at its own operating point.
 
     Attributes:
-        point: the operating point, chosen on the graph's own predictions of the validation part, by the rule of the
-            stage evaluate.
-        tile_alarm_score: that of tiles, chosen likewise.
+        chosen: the operating point and the limits, chosen on the graph's own predictions of the validation part, by the
+            rule of the stage evaluate.
         novelty_limit: chosen on the graph's own novelty of the validation part.
         unfamiliar: {part: number of images whose novelty exceeds the limit}.
         outcomes: {part: outcomes}, for `validation` and `test` (or `test_leaky`).
     """
 
-    point: OperatingPoint
-    tile_alarm_score: float
+    chosen: Chosen
     novelty_limit: float
     unfamiliar: Mapping[str, int]
     outcomes: Mapping[str, Outcomes]
@@ -47,33 +44,33 @@ class Quality:
         return {"all": dice_pooled(defective), **measure(defective)["dice_by_type"]}
 
     def figures(self) -> dict[str, Any]:
-        """Return the operating point and every figure of each part."""
+        """Return what was chosen, and every figure of each part."""
         parts = {part: measure(outcomes) for part, outcomes in self.outcomes.items()}
         return {
-            "operating_point": asdict(self.point),
-            "tile_alarm_score": self.tile_alarm_score,
+            "operating_point": asdict(self.chosen.point),
+            "review_score": self.chosen.review_score,
+            "tiles": asdict(self.chosen.of_tiles),
             "novelty_limit": self.novelty_limit,
             "unfamiliar": dict(self.unfamiliar),
             **parts,
         }
 
 
-def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], false_alarm_rate: float) -> Quality:
-    """Segment every image of the parts, choose the operating point on `validation`, and count."""
+def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], params: EvaluateParams) -> Quality:
+    """Segment every image of the parts, choose operating point and limits on `validation`, and count."""
     session = open_session(graph)
     predictions = {
         part: predict_onnx(session, samples, description=f"{graph.stem} {part}") for part, samples in parts.items()
     }
     results = {part: [result_of(prediction) for prediction in found] for part, found in predictions.items()}
     novelties = {part: [prediction.novelty for prediction in found] for part, found in predictions.items()}
-    validation, limit = results["validation"], novelty_limit(novelties["validation"])
-    point = choose_operating_point(validation, false_alarm_rate)
+    limit = novelty_limit(novelties["validation"])
+    chosen = choose(results["validation"], params)
     return Quality(
-        point,
-        choose_tile_alarm_score(validation, false_alarm_rate),
+        chosen,
         limit,
         {part: sum(value > limit for value in values) for part, values in novelties.items()},
-        {part: outcomes_at(of_part, point) for part, of_part in results.items()},
+        {part: outcomes_at(of_part, chosen.point) for part, of_part in results.items()},
     )
 
 

@@ -26,8 +26,7 @@ def compare_precisions(
     graphs: Mapping[str, Path], parts: Mapping[str, Sequence[Sample]], params: Params
 ) -> dict[str, Any]:
     """Measure each precision; for int8 and fp16, also return what each loses and gains, and reasons to refuse it."""
-    rate = params.evaluate.false_alarm_rate
-    qualities = {name: measure_quality(graph, parts, rate) for name, graph in graphs.items()}
+    qualities = {name: measure_quality(graph, parts, params.evaluate) for name, graph in graphs.items()}
     timed = list(parts["validation"])[:: max(1, len(parts["validation"]) // params.quantize.timed_images)]
     speeds = {"int8": speed_up(graphs["fp32"], graphs["int8"], timed), "fp16": None}  # fp16 is faster only on a GPU
     return {

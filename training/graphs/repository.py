@@ -48,8 +48,8 @@ def model_parameters(
     figures = quality[part]
     return {
         "model.threshold": str(quality["operating_point"]["threshold"]),
-        "model.alarm_score": str(quality["operating_point"]["alarm_score"]),
-        "model.tile_alarm_score": str(quality["tile_alarm_score"]),
+        **_limits("", quality["operating_point"]["alarm_score"], quality["review_score"]),
+        **_limits("tile_", **quality["tiles"]),
         "model.novelty_limit": str(quality["novelty_limit"]),
         "model.types": ",".join(types),
         "model.precision": precision,
@@ -60,6 +60,11 @@ def model_parameters(
         **{f"model.{part}.{name}": f"{figures[name]:.4f}" for name in FIGURES if name in figures},
         f"model.{part}.free_images_with_an_alarm": f"{figures['free']['any_pixel_share']:.4f}",
     }
+
+
+def _limits(of: str, alarm_score: float, review_score: float | None) -> dict[str, str]:
+    review = {} if review_score is None else {f"model.{of}review_score": str(review_score)}
+    return {f"model.{of}alarm_score": str(alarm_score)} | review
 
 
 def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file: Path = CPU_GRAPH_FILE) -> str:

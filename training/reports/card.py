@@ -166,10 +166,16 @@ def _precision_rows(found: Mapping[str, Any], params: Params) -> list[list[str]]
         "times as fast on one core": [str(found[name].get("speed_up", "–")) for name in names],
         "alarm score": [str(found[name]["operating_point"]["alarm_score"]) for name in names],
         "threshold": [str(found[name]["operating_point"]["threshold"]) for name in names],
-        "alarm score of tiles": [str(found[name]["tile_alarm_score"]) for name in names],
+        "review score": [_limit(found[name]["review_score"]) for name in names],
+        "alarm score of tiles": [_limit(found[name]["tiles"]["alarm_score"]) for name in names],
+        "review score of tiles": [_limit(found[name]["tiles"]["review_score"]) for name in names],
         "limit of novelty": [str(found[name]["novelty_limit"]) for name in names],
         "unfamiliar test images": [str(found[name]["unfamiliar"][name_of_test_part(params)]) for name in names],
     }
     words = {name: text for name, text in headline(params.data_load.types).items() if name in figures["fp32"]}
     rows |= {text: [figure_text(figures[name].get(figure)) for name in names] for figure, text in words.items()}
     return [[name, *values] for name, values in rows.items()]
+
+
+def _limit(score: float | None) -> str:
+    return "–" if score is None else str(score)

@@ -8,8 +8,8 @@ import sys
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.image_results import result_of, write_results
-from training.evaluation.operating_point import choose_operating_point, choose_tile_alarm_score
-from training.evaluation.outputs import Chosen, name_of_test_part, write_outputs
+from training.evaluation.operating_point import choose
+from training.evaluation.outputs import name_of_test_part, write_outputs
 from training.evaluation.predict import predict
 from training.files import TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE
 from training.network.mixed_precision import pick_device
@@ -35,8 +35,7 @@ def main() -> None:
     test = [result_of(prediction) for prediction in predictions]
     write_results(validation, VALIDATION_RESULTS_FILE)
     write_results(test, TEST_RESULTS_FILE)
-    rate = params.evaluate.false_alarm_rate
-    chosen = Chosen(choose_operating_point(validation, rate), choose_tile_alarm_score(validation, rate))
+    chosen = choose(validation, params.evaluate)
     write_outputs({"validation": validation, name_of_test_part(params): test}, predictions, chosen, params)
 
 
