@@ -14,6 +14,7 @@ from training.graphs.session import open_session, predict_onnx
 PARAMS = params_with(
     quantize__max_dice_loss=0.005, quantize__max_dice_loss_of_type=0.01, quantize__min_speed_up=1.5
 ).quantize
+RATES = params_with(evaluate__false_alarm_rate=0.0).evaluate
 NOTHING = {"all": 0.0, "Crack": 0.0}
 
 
@@ -45,17 +46,17 @@ def graphs(tmp_path_factory):
 
 def test_quality_counts_both_parts_at_the_point_that_validation_chose(graphs):
     given = parts(grey=200)
-    quality = measure_quality(graphs / "plain.onnx", given, 0.0)
+    quality = measure_quality(graphs / "plain.onnx", given, RATES)
     samples = [sample for part in given.values() for sample in part if sample.mask.any()]
     predictions = predict_onnx(open_session(graphs / "plain.onnx"), samples, description="")
-    assert dice_pooled(outcomes_at([result_of(p) for p in predictions], quality.point)) == quality.dice["all"]
+    assert dice_pooled(outcomes_at([result_of(p) for p in predictions], quality.chosen.point)) == quality.dice["all"]
     assert 0.5 < quality.dice["all"] < 1
     assert {"all", "Crack", "Break"} == quality.dice.keys()
 
 
 def test_figures_tell_each_part_and_the_operating_point(graphs):
-    figures = measure_quality(graphs / "plain.onnx", parts(grey=200), 0.0).figures()
-    chosen = {"operating_point", "tile_alarm_score", "novelty_limit", "unfamiliar"}
+    figures = measure_quality(graphs / "plain.onnx", parts(grey=200), RATES).figures()
+    chosen = {"operating_point", "review_score", "tiles", "novelty_limit", "unfamiliar"}
     assert chosen | {"validation", "test"} == figures.keys()
     assert {"validation": 0, "test": 0} == figures["unfamiliar"]  # dark, too
     assert 1.0 == figures["test"]["auroc"]
@@ -64,14 +65,14 @@ def test_figures_tell_each_part_and_the_operating_point(graphs):
 
 
 def test_a_graph_that_sees_nothing_loses_all_dice(graphs):
-    plain, blind = (measure_quality(graphs / f"{name}.onnx", parts(grey=200), 0.0) for name in ("plain", "blind"))
+    plain, blind = (measure_quality(graphs / f"{name}.onnx", parts(grey=200), RATES) for name in ("plain", "blind"))
     lost = losses(plain, blind)
     assert plain.dice == pytest.approx({name: lost[name] + blind.dice[name] for name in lost})
     assert 0.3 < lost["all"]
 
 
 def test_a_graph_against_itself_loses_nothing_and_is_not_refused(graphs):
-    quality = measure_quality(graphs / "plain.onnx", parts(grey=200), 0.0)
+    quality = measure_quality(graphs / "plain.onnx", parts(grey=200), RATES)
     assert {"all": 0, "Crack": 0, "Break": 0} == losses(quality, quality)
     assert [] == refusals(losses(quality, quality), 2.0, PARAMS)
 

@@ -48,7 +48,8 @@ PRECISIONS = {
         name: {
             "bytes": size,
             "operating_point": {"threshold": 80, "alarm_score": alarm_score},
-            "tile_alarm_score": 0.25,
+            "review_score": 0.2,
+            "tiles": {"alarm_score": 0.25, "review_score": None},
             "novelty_limit": 2.75,
             "unfamiliar": {"validation": 1, "test": 3},
             "test": {

@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint
 from training.evaluation.image_results import result_of
-from training.evaluation.outputs import Chosen, write_outputs
+from training.evaluation.operating_point import Chosen, Limits
+from training.evaluation.outputs import write_outputs
 from training.evaluation.perturbations import PERTURBATIONS
 from training.files import ROBUSTNESS_FOLDER
 
@@ -45,7 +46,7 @@ def write_evaluation(sureness):
         found.append(a_prediction(mask, probability, found=1 + n % 5, defect_type=kind, name=f"{n}"))
     results = [result_of(prediction) for prediction in found]
     parts = {"validation": results[1:], "test": results}
-    write_outputs(parts, found, Chosen(OperatingPoint(64, 0.5), 0.5), params_with())
+    write_outputs(parts, found, Chosen(OperatingPoint(64, 0.5), 0.25, Limits(0.5, 0.25)), params_with())
     for name, change in PERTURBATIONS.items():
         rows = [
             {"change": name, "words": change.words, "level": level}

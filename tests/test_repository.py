@@ -18,7 +18,8 @@ from training.graphs.signature import parse_config
 PARAMETERS = {"model.threshold": "88", "model.types": "Blowhole,Break,Crack,Fray,Uneven"}
 QUALITY = {
     "operating_point": {"threshold": 88, "alarm_score": 0.52},
-    "tile_alarm_score": 0.31,
+    "review_score": 0.25,
+    "tiles": {"alarm_score": 0.31, "review_score": None},
     "novelty_limit": 2.5,
     "test": {
         "dice_pooled": 0.88812,
@@ -65,6 +66,7 @@ def test_the_parameters_tell_precision_operating_point_origin_and_figures():
         "model.precision": "int8",
         "model.threshold": "88",
         "model.alarm_score": "0.52",
+        "model.review_score": "0.25",
         "model.tile_alarm_score": "0.31",
         "model.novelty_limit": "2.5",
         "model.commit": "c0ffee",
@@ -74,6 +76,7 @@ def test_the_parameters_tell_precision_operating_point_origin_and_figures():
         "model.test.free_images_with_an_alarm": "0.0725",
     }
     assert expected.items() <= parameters.items()
+    assert "model.tile_review_score" not in parameters  # there is no such limit
 
 
 def test_a_leaky_test_is_called_so():

@@ -5,13 +5,13 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from training_data import ROOT
+from training_data import ROOT, params_with
 
 from tiles.operating_point import tile_score
 from training.evaluation.counts import LEVELS, Counts
 from training.evaluation.figures import Outcomes
 from training.evaluation.image_results import Result
-from training.evaluation.operating_point import choose_tile_alarm_score
+from training.evaluation.operating_point import Limits, choose_limits, sound_tile_scores
 from training.evaluation.tile_figures import join_tiles, judge_tiles, measure_tiles, tile_intervals
 from training.graphs.signature import parse_config
 from training.reports.card import tile_rows
@@ -42,11 +42,17 @@ def test_a_tiles_score_is_the_mean_of_its_images_in_any_order():
     assert {0.4333} == {tile_score(scores) for scores in permutations([0.1, 0.2, 1.0])}
 
 
-def test_a_tile_alarm_score_is_the_lowest_within_the_false_alarm_rate_of_tiles_without_a_defect():
+def rates(false_alarm_rate, review_rate=None):
+    return params_with(evaluate__false_alarm_rate=false_alarm_rate, evaluate__review_rate=review_rate).evaluate
+
+
+def test_the_limits_of_tiles_are_the_lowest_within_the_rates_of_tiles_without_a_defect():
     scores = [result(f"t{n}", "Free", score) for n in range(10) for score in (n / 10, n / 10 + 0.02)]
     defective = [result("x", "Crack", 1.0), result("x", "Free", 1.0)]  # a Free image of it counts nothing
-    assert 0.8101 == choose_tile_alarm_score([*scores, *defective], 0.1)
-    assert 0.9101 == choose_tile_alarm_score([*scores, *defective], 0.09)
+    sound = sound_tile_scores([*scores, *defective])
+    assert Limits(0.8101, None) == choose_limits(sound, rates(0.1))
+    assert Limits(0.9101, 0.7101) == choose_limits(sound, rates(0.09, 0.2))
+    assert Limits(0.8101, None) == choose_limits(sound, rates(0.1, 0.1))  # no score is between equal limits
 
 
 def test_tiles_with_a_defect_and_tiles_with_free_images_only_are_counted():

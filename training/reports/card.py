@@ -25,7 +25,7 @@ from training.evaluation.operating_point import USUAL_THRESHOLD
 from training.evaluation.outputs import name_of_test_part, read_metrics, read_operating_point
 from training.files import METRICS_FILE, NOVELTY_FIGURES_FILE, PARITY_FILE, PRECISIONS_FILE, TEST_RESULTS_FILE
 from training.params import Params
-from training.reports.figure_words import COUNTS, TILE_WORDS, figure_text, flat, headline
+from training.reports.figure_words import COUNTS, TILE_WORDS, VERDICT_WORDS, figure_text, flat, headline
 from training.reports.novelty import novelty_rows
 from training.reports.robustness import read_curves, robustness_rows
 from training.reports.templates import render
@@ -69,6 +69,8 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         point=read_operating_point(),
         usual_threshold=USUAL_THRESHOLD,
         false_alarm_rate=params.evaluate.false_alarm_rate,
+        review_score=read_metrics()["review_score"],
+        review_rate=params.evaluate.review_rate,
         **_figures(outcomes, doubtful, params),
         by_type=by_type,
         weakest=min(by_type, key=lambda name: by_type[name]["dice_by_type"][name]),
@@ -128,7 +130,7 @@ def figure_rows(columns: Sequence[Mapping[str, Any]], types: Sequence[str]) -> l
     found = [flat(figures) for figures in columns]
     return [
         [words, *(figure_text(column.get(name)) for column in found)]
-        for name, words in (COUNTS | headline(types)).items()
+        for name, words in (COUNTS | headline(types) | VERDICT_WORDS).items()
         if any(name in column for column in found)
     ]
 
@@ -138,7 +140,7 @@ def tile_rows(figures: Mapping[str, Any]) -> list[list[str]]:
     bounds = {name: f" ({ends['low']:.3f}–{ends['high']:.3f})" for name, ends in figures["interval"].items()}
     return [
         [words, figure_text(figures[name]) + bounds.get(name, "")]
-        for name, words in TILE_WORDS.items()
+        for name, words in (TILE_WORDS | VERDICT_WORDS).items()
         if name in figures
     ]
 

@@ -21,6 +21,10 @@ TILE_WORDS = {
     "false_alarm_share": "share of tiles without a defect that raise an alarm",
     "auroc": "defective or not, AUROC",
 }
+VERDICT_WORDS = {
+    "review_share": "share with the verdict `review`",
+    "defective_share_of_ok": "share with a defect, of those with the verdict `ok`",
+}
 OTHER_IMAGES = {  # what the novelty must catch
     "noise": "noise",
     "flat": "flat grey, or one grey running into another",
