@@ -183,7 +183,7 @@ def test_every_other_command_of_the_page_is_tested_elsewhere():
     assert ['export PATH="$PWD/.venv/bin:$PATH"', "dvc repro data_split"] == SETUP  # test_pipeline.py
     assert all(command.startswith("python -m studies.browse") for command in BROWSE[1:])  # test_inspect.py
     assert [] == blocks("## The pipeline")
-    assert [["python -m studies.crossval", "python -m studies.report"]] == blocks(
+    assert [["python -m studies.crossval", "python -m studies.report", "python -m studies.misses"]] == blocks(
         "## Cross-validate"
     )  # test_crossval.py
 
