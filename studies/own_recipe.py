@@ -9,6 +9,7 @@ from typing import Any
 
 from host.files import write_whole
 from studies.consensus import write_consensus
+from studies.int8 import write_int8
 from studies.literature import write_centre_crop, write_literature_tables
 from training.dataset.samples import Sample
 from training.evaluation.image_results import result_of, write_results
@@ -50,7 +51,7 @@ def train_model(
 
 
 def write_tables(network: Segmenter, samples: dict[str, list[Sample]], params: Params, folder: Path) -> None:
-    """Predict the validation and the test part and write their tables, and what the novelty catches."""
+    """Predict the validation and the test part and write their tables, and what int8 finds and the novelty catches."""
     segmenter = ServedSegmenter(network).to(pick_device())
     validation = [result_of(p) for p in predict(segmenter, samples["validation"], description="validation")]
     predictions = list(predict(segmenter, samples["test"], description="test"))
@@ -59,6 +60,8 @@ def write_tables(network: Segmenter, samples: dict[str, list[Sample]], params: P
     write_centre_crop(predictions, params.data_load, folder)
     fitted = fit_and_measure(network, samples["train"], samples["validation"], samples["test"])
     write_whole(folder / "novelty.json", json.dumps(fitted.figures, indent=2) + "\n")
+    if params.quantize.serve == "int8":
+        write_int8(network, fitted.novelty, samples, params, folder)
     if params.data_split.method == "random":
         point = choose_operating_point(validation, params.evaluate.false_alarm_rate)
         write_literature_tables(predictions, point, folder)

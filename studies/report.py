@@ -15,6 +15,7 @@ import numpy as np
 
 from host.files import write_whole
 from studies.consensus import consensus_outcomes
+from studies.int8 import int8_outcomes, int8_price
 from studies.literature import CLASSES, mean_iou
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
@@ -55,6 +56,7 @@ def honest() -> dict[str, Any]:
     folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
     outcomes = join(list(folds.values()))
     params = load_params().evaluate
+    quantized = int8_outcomes(folders, params.false_alarm_rate)
     agreed = consensus_outcomes({folder: points[folder.name] for folder in folders})
     return {
         "all": _with_intervals(outcomes),
@@ -67,6 +69,7 @@ def honest() -> dict[str, Any]:
             samples=BOOTSTRAP_SAMPLES,
             seed=SEED,
         ),
+        "int8": int8_price(outcomes, quantized) if quantized else None,
         "verdicts": verdict_figures(folders, params),
         "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},

@@ -16,14 +16,14 @@ from training.errors import ExportError
 TRACE = "training.graphs.trace"
 
 
-def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
-    """Export the network of models/ to `path` and return the graph, tidied.
+def export_graph(path: Path, *, timeout_s: int, project: Path = Path()) -> onnx.ModelProto:
+    """Export the network of the project's models/ to `path` and return the graph, tidied.
 
     Raises: ExportError, when the exporter fails or takes longer than `timeout_s`.
     """
     print(f"torch traces the network: a few minutes, at most {timeout_s / 60:.0f}")  # noqa: T201
     try:
-        subprocess.run([sys.executable, "-m", TRACE, str(path)], timeout=timeout_s, check=True)
+        subprocess.run([sys.executable, "-m", TRACE, str(path.resolve()), str(project)], timeout=timeout_s, check=True)
     except subprocess.TimeoutExpired:
         raise ExportError(
             f"torch's shape solver was stopped after {timeout_s} s: raise export.shape_solver_timeout_s, or choose "

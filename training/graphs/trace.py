@@ -1,8 +1,9 @@
-"""`python -m training.graphs.trace FILE.onnx`: trace the served function of models/ and write it, weights included.
+"""`python -m training.graphs.trace FILE.onnx PROJECT`: trace the served function of PROJECT/models and write it.
 
 A child process of `onnx_export`; no module imports this one.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,8 +42,11 @@ def _write_graph(path: Path, opset: int) -> None:
 
 
 def main() -> None:
-    """Write the graph to the path on the command line."""
-    _write_graph(Path(sys.argv[1]), load_params().export.opset)
+    """Write the graph, with its weights, to the path on the command line."""
+    path, project = sys.argv[1:]
+    opset = load_params().export.opset
+    os.chdir(project)
+    _write_graph(Path(path), opset)
 
 
 if __name__ == "__main__":

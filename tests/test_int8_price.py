@@ -1,0 +1,81 @@
+"""What int8 costs: the tables of a network that is exported and quantized, and the price told from them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from training_data import ROOT, params_with, real_sample, sample_names, write_knobs
+
+from studies import int8
+from studies.int8 import TEST, VALIDATION, int8_outcomes, int8_price, price_rows, write_int8
+from training.evaluation.figures import join, outcomes_at
+from training.evaluation.image_results import read_results
+from training.evaluation.operating_point import choose_operating_point
+from training.network.novelty import Novelty
+from training.network.segmenter import build_network
+
+RATE = 0.035
+DESCRIBED = 2 * (24 + 40) + 2  # as in test_context_graph.py
+FOLDS = [ROOT / f"studies/tables/honest-{fold}" for fold in (3, 4)]
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Two folds whose int8 graphs answer as float32 does."""
+    monkeypatch.setattr(int8, "SAMPLES", 20)
+    for fold in FOLDS:
+        shutil.copytree(fold, tmp_path / fold.name)
+        for full, quantized in (("validation.csv", VALIDATION), ("test.csv", TEST)):
+            shutil.copyfile(fold / full, tmp_path / fold.name / quantized)
+    return sorted(tmp_path.iterdir())
+
+
+def full_outcomes(folders):
+    validation, test = ([read_results(f / f"{part}.csv") for f in folders] for part in ("validation", "test"))
+    points = [choose_operating_point(results, RATE) for results in validation]
+    return join([outcomes_at(*pair) for pair in zip(test, points, strict=True)])
+
+
+def test_equal_answers_cost_nothing(folders):
+    price = int8_price(full_outcomes(folders), int8_outcomes(folders, RATE))
+    assert {(0.0, 0.0)} == {found["interval"] for found in price.values()}
+    assert all(found["int8"] == found["fp32"] for found in price.values())
+    assert {"dice_pooled", "dice_by_type.Fray", "auroc"} <= price.keys()
+    assert {"**+0.0000** (+0.0000 to +0.0000)"} == {row[-1] for row in price_rows(price)}
+
+
+def test_worse_answers_are_told_with_the_interval_of_the_difference(folders):
+    found = full_outcomes(folders)
+    lost = found.take(np.arange(len(found)))
+    lost.false_positive[:] = found.false_positive + found.true_positive  # as many wrong pixels again as right ones
+    price = int8_price(found, lost)["dice_pooled"]
+    low, high = price["interval"]
+    assert low < price["int8"] - price["fp32"] < high < 0
+
+
+def test_nothing_is_told_unless_every_fold_has_the_tables(folders):
+    (folders[1] / TEST).unlink()
+    assert int8_outcomes(folders, RATE) is None
+
+
+@pytest.mark.slow
+def test_a_folds_network_is_exported_quantized_and_answers_each_image(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    knobs = {"train__encoder_weights": None, "quantize__calibration_images": 2}
+    write_knobs(tmp_path / "params.yaml", **knobs)
+    params = params_with(**knobs)
+    torch.manual_seed(0)
+    network = build_network(params.train).eval()
+    samples = [real_sample(sample_names(name)[0]) for name in ("Blowhole", "Uneven", "Free")]
+    write_int8(
+        network,
+        Novelty(DESCRIBED, 64),
+        {"train": samples, "validation": samples[:2], "test": samples},
+        params,
+        tmp_path,
+    )
+    for table, expected in ((VALIDATION, samples[:2]), (TEST, samples)):
+        assert [sample.entry.name for sample in expected] == [result.name for result in read_results(tmp_path / table)]
+    assert {VALIDATION, TEST, "params.yaml"} == {path.name for path in tmp_path.iterdir()}  # no models/ is left
