@@ -7,12 +7,16 @@ its part and the operating point that was asked for, not to the file's name or d
 import contextlib
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from client.errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
 
 FILE = "journal.jsonl"
 KEY_LETTERS = 32
@@ -25,9 +29,10 @@ def journal_key(content: bytes, part: str | None, settings: Mapping[str, float |
 
 
 class Journal:
-    """The journal of one folder, open for reading and appending; use it in a `with` block.
+    """The journal of one folder, open for reading and appending; use it in a `with` block, which one run at a time has.
 
     Answers stay in the file and not in memory, so that a folder may have very many.
+    Raises: InputError, when the file is another program's, or another run has it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,6 +45,7 @@ class Journal:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
             self._file = undo.enter_context(self._path.open("a+b"))
+            self._lock()
             self._read()
             undo.pop_all()
         return self
@@ -71,6 +77,18 @@ class Journal:
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         self._shown[name] = key
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            return  # it has no such lock
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run writes into {self._path.parent}: wait until it ends, or choose another --out"
+            ) from None
+        except OSError:  # some network file systems cannot lock
+            pass
 
     def _read(self) -> None:
         self._file.seek(0)
