@@ -33,7 +33,7 @@ STAGES = ("data_load", "train", "export", "quantize")
 OUTPUTS = {
     "data_load": "data/tiles",
     "train": "models/segmenter.safetensors",
-    "export": "export/fp32.onnx",
+    "export": "export/fp32.sha256",
     "quantize": "model_repository",
 }
 SMALL = {
