@@ -36,12 +36,12 @@ def commit(folder: Path, message: str) -> None:
     run(folder, "git", "commit", "--quiet", "--message", message)
 
 
-def moved_environment(folder: Path) -> None:
-    """Give a clone the installed environment as a move leaves it: the first line of its scripts names no Python."""
-    source, target = Path(sys.prefix), folder / ".venv"
+def moved_environment(folder: Path, name: str = ".venv") -> None:
+    """Give a clone an installed environment as a move leaves it: the first line of its scripts names no Python."""
+    source, target = (Path(sys.prefix) if name == ".venv" else ROOT / name), folder / name
     (target / "bin").mkdir(parents=True)
-    for name in ("lib", "pyvenv.cfg"):
-        (target / name).symlink_to(source / name)
+    for part in ("lib", "pyvenv.cfg"):
+        (target / part).symlink_to(source / part)
     for path in (source / "bin").iterdir():
         copy = target / "bin" / path.name
         if path.is_symlink():
@@ -51,7 +51,7 @@ def moved_environment(folder: Path) -> None:
             copy.chmod(0o755)
         else:
             copy.symlink_to(path)
-    for stamp in ("training", "development"):
+    for stamp in ("training", "development", "installed"):
         (target / stamp).touch()
 
 

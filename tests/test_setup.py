@@ -1,7 +1,9 @@
 """`make` in a clone that was moved or whose path has a blank, and in a shell that is set up for another project."""
 
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -11,6 +13,7 @@ import pytest
 
 from tests.clones import clone, is_script, make, moved_environment
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 OTHERS = {
     "PYTHONHOME": "/nowhere",
@@ -67,6 +70,25 @@ def test_lint_and_plots_run_in_a_moved_clone(moved: Path) -> None:
 
     assert "0 broken" in make(moved, "lint", **OTHERS)
     assert "a%20moved%20cl%C3%B6ne/dvc_plots/plots.html" in make(moved, "plots", **OTHERS)
+
+
+@pytest.mark.slow
+def test_the_service_starts_in_a_moved_clone(moved: Path) -> None:
+    moved_environment(moved, ".venv-serving")
+    ports = {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
+
+    with subprocess.Popen(
+        ["make", "serve"], cwd=moved, env=os.environ | OTHERS | ports, text=True, start_new_session=True, umask=0o077,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as service:  # fmt: skip
+        assert service.stdout
+        said = []
+        for line in service.stdout:
+            said.append(line)
+            if "open http" in line:
+                os.killpg(service.pid, signal.SIGINT)
+
+    assert "open http" in "".join(said)
 
 
 @pytest.mark.slow
