@@ -25,7 +25,7 @@ def give(monkeypatch: pytest.MonkeyPatch, graph: onnx.ModelProto) -> list[Path]:
     """Have the weights give this graph, without a training; the list says where it was exported to."""
     exported = []
 
-    def export_graph(path: Path, *, timeout_s: float) -> onnx.ModelProto:
+    def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
         assert timeout_s == 9
         exported.append(path)
         return graph

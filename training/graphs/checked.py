@@ -17,7 +17,7 @@ def keep_graph(path: Path) -> None:
     write_whole(GRAPH_DIGEST_FILE, f"{_digest(GRAPH_FILE)}  {GRAPH_FILE.name}\n")
 
 
-def checked_graph(timeout_s: float) -> Path:
+def checked_graph(timeout_s: int) -> Path:
     """Return the graph's file; export it anew where it is missing, as in a fresh clone, or of other weights.
 
     Raises: ExportError, when the weights do not give the checked graph.
