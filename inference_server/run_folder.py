@@ -3,7 +3,7 @@
     backends/python/        the wheel's Python backend, with the stub of the running Python
     backends/onnxruntime/   ours
     models/                 a copy of the model repository, with this machine's instances and threads
-
+    environment             a link to that of this Python: the stub of Python 3.12 ends where its path is not ASCII
     tmp/                    the temporary folder of Triton and its backends
 
 All files are copies: Triton refuses symbolic links in a backend folder, the stub must belong to the user who runs it,
@@ -12,6 +12,7 @@ and the model repository stays as it is in git.
 
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from inference_server.wheel import Wheel
 OUR_BACKENDS = Path(__file__).parent / "backends"
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "__init__.py")
 HOW_TO_GET_A_MODEL = "`dvc repro` makes one, `git checkout model_repository` restores the published one"
+ENVIRONMENT = "environment"
 PREFIX = "inference_server"  # of all names in temporary folders and in shared memory
 
 
@@ -56,6 +58,7 @@ def run_folder(wheel: Wheel, settings: Settings, guard: Guard | None = None) -> 
 def _assemble(folder: Path, wheel: Wheel, settings: Settings, models: list[Path]) -> None:
     folder.mkdir(mode=0o700)
     (folder / "tmp").mkdir()
+    (folder / ENVIRONMENT).symlink_to(sys.prefix)
     _copy_backends(wheel, folder / "backends")
     for model in models:
         shutil.copytree(model, folder / "models" / model.name)

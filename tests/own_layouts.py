@@ -1,5 +1,7 @@
 """Three photographs of castings, laid out as people and labelling tools do: one truth in many files."""
 
+import base64
+import io
 import json
 from collections.abc import Callable
 from itertools import groupby
@@ -151,6 +153,28 @@ def labelled(defect_type: str, *, brush: bool) -> dict:
         value = {"format": "rle", "rle": brushed(mask_of(defect_type))}
     kind = "brushlabels" if brush else "polygonlabels"
     return {"type": kind, "original_width": WIDTH, "original_height": HEIGHT, "value": {**value, kind: [defect_type]}}
+
+
+def labelme(folder: Path, *, masks: bool) -> None:
+    """As labelme 5 saves them: it writes no file for a photograph without a shape."""
+    for defect_type, name in NAMES.items():
+        path = folder / ("photos" if defect_type in SQUARES else "good") / name
+        write_photograph(path, defect_type)
+        if defect_type in SQUARES:
+            shape = masked(defect_type) if masks else {"shape_type": "polygon", "points": corners(defect_type)}
+            write_json(
+                path.with_suffix(".json"), version="5.5.0", flags={}, shapes=[{"label": defect_type, **shape}],
+                imagePath=name, imageData=None, imageHeight=HEIGHT, imageWidth=WIDTH,
+            )  # fmt: skip
+
+
+def masked(defect_type: str) -> dict:
+    """A shape of labelme's kind mask: the box, whose last row and column belong to it, and its pixels as PNG."""
+    left, top, right, bottom = SQUARES[defect_type]
+    png = io.BytesIO()
+    Image.fromarray(mask_of(defect_type)[top:bottom, left:right]).save(png, format="PNG")
+    box = [[left, top], [right - 1, bottom - 1]]
+    return {"shape_type": "mask", "points": box, "mask": base64.b64encode(png.getvalue()).decode()}
 
 
 def cvat(folder: Path, *, masks: bool) -> None:

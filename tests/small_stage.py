@@ -55,7 +55,7 @@ def evaluate():
 
 
 def export():
-    write("export/fp32.onnx", json.loads(MODEL.read_text())["rate"])
+    write("export/parity.json", json.loads(MODEL.read_text())["rate"])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import pytest
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from tests.clones import commit, run
+from tests.clones import DVC, commit, run
 from tests.conftest import ROOT
 from tests.training_data import sample_members, write_zip
 
@@ -33,7 +33,7 @@ STAGES = ("data_load", "train", "export", "quantize")
 OUTPUTS = {
     "data_load": "data/tiles",
     "train": "models/segmenter.safetensors",
-    "export": "export/fp32.onnx",
+    "export": "export/fp32.sha256",
     "quantize": "model_repository",
 }
 SMALL = {
@@ -137,7 +137,7 @@ def environment() -> dict[str, str]:
 def attempt(project: Path, *stages: str) -> subprocess.CompletedProcess:
     """`dvc repro`, which may fail."""
     return subprocess.run(
-        ["dvc", "repro", *stages], cwd=project, env=environment(), capture_output=True, text=True, check=False
+        [*DVC, "repro", *stages], cwd=project, env=environment(), capture_output=True, text=True, check=False
     )
 
 
@@ -151,7 +151,7 @@ def repro(project: Path, stage: str) -> Iterator[subprocess.Popen]:
 
     Raises: CompleteError.
     """
-    words = ["dvc", "repro", stage]
+    words = [*DVC, "repro", stage]
     with subprocess.Popen(
         words,
         cwd=project,

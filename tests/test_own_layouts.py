@@ -20,6 +20,7 @@ from own_layouts import (
     cvat,
     in_folders,
     label_studio,
+    labelme,
     mask_of,
     mvtec,
     photographs,
@@ -53,6 +54,8 @@ LAYOUTS = {
     "COCO compressed": ("coco", partial(coco_json, outline=compressed)),
     "Label Studio polygons": ("label-studio", partial(label_studio, brush=False)),
     "Label Studio brush": ("label-studio", partial(label_studio, brush=True)),
+    "labelme polygons": ("labelme", partial(labelme, masks=False)),
+    "labelme masks": ("labelme", partial(labelme, masks=True)),
     "CVAT polygons": ("cvat", partial(cvat, masks=False)),
     "CVAT masks": ("cvat", partial(cvat, masks=True)),
 }
@@ -147,6 +150,17 @@ def changed_tasks(**changes: object) -> Callable[[Path], None]:
     return write
 
 
+def labelme_boxes(folder: Path) -> None:
+    labelme(folder, masks=False)
+    path = folder / "photos/1.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("polygon", "rectangle"), encoding="utf-8")
+
+
+def not_labelled(folder: Path) -> None:
+    labelme(folder, masks=False)
+    (folder / "photos/1.json").unlink()
+
+
 def cvat_boxes(folder: Path) -> None:
     cvat(folder, masks=False)
     path = folder / "annotations.xml"
@@ -183,6 +197,11 @@ SKIPPED = {
     "boxes in Label Studio": (
         changed_tasks(result=[{"type": "rectanglelabels", "value": {}}]),
         r"1: it has a shape of the kind rectanglelabels: use polygons, .* \(1\.JPG\)",
+    ),
+    "boxes in labelme": (labelme_boxes, r"1: it has a shape of the kind rectangle: use polygons, .* \(1\.JPG\)"),
+    "not labelled": (
+        not_labelled,
+        r"1: no JSON file is about it: label it, or move it to a folder Free if it has no defect \(photos/1\.JPG\)",
     ),
     "boxes in CVAT": (cvat_boxes, r"1: it has a shape of the kind box: use polygons, ellipses or masks \(1\.JPG\)"),
     "a colour": (colour_without_name, r"1: its mask cannot be read: labelmap\.txt has no colour 1,2,3 \(1\.JPG\)"),
@@ -221,9 +240,30 @@ def a_video(folder: Path) -> None:
     (folder / "annotations.xml").write_text("<annotations><track/></annotations>", encoding="utf-8")
 
 
+def no_photographs(folder: Path) -> None:
+    (folder / "notes.docx").touch()
+
+
+def types_called(one: str, other: str) -> Callable[[Path], None]:
+    """Lay three castings out, the two types of defects under these names."""
+
+    def write(folder: Path) -> None:
+        BESIDE(folder)
+        (folder / "Dent").rename(folder / one)
+        (folder / "Rust spot").rename(folder / other)
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("write", "words"),
     [
+        (no_photographs, r"castings has no JPEG, PNG, TIFF or BMP file: name the folder of your photographs"),
+        (
+            types_called("rust_spot", "Rust spot"),
+            r"'Rust spot' and 'rust_spot': is this one type\? Then give it one name",
+        ),
+        (types_called("断裂", "划痕"), r"'划痕' and '断裂': is this one type\? .* each a name of other Latin letters"),
         (no_masks, r"no photograph has a mask: put it beside the photograph as <name>\.mask\.png"),
         (damaged_json, r"coco\.json cannot be read as JSON"),
         (other_coco, r"is not COCO JSON \(KeyError\('file_name'\)\): name another --layout"),
@@ -395,6 +435,29 @@ def test_the_command_looks_at_a_table_that_a_person_wrote(folder, command, capsy
     command("castings/castings.csv", "--group", "casting")
     assert 'group: "casting"' in capsys.readouterr().out
     assert before == table.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["castings.zip", "castings.xlsx", "castings/coco.json"])
+def test_what_is_neither_a_folder_nor_a_table_is_refused(folder: Path, command, name: str) -> None:
+    (folder.parent / name).touch()
+    with pytest.raises(DatasetError, match=rf"{name} is neither a folder nor a CSV file: unpack an archive, save a"):
+        command(name)
+
+
+def test_a_persons_table_whose_types_differ_in_case_alone_is_refused(folder: Path, command) -> None:
+    table = write_castings(folder)
+    table.write_text(table.read_text(encoding="utf-8").replace(",Dent,", ",dent,", 1), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"'Dent' and 'dent': is this one type\?"):
+        command("castings/castings.csv", "--group", "casting")
+
+
+def test_a_labelme_circle_has_its_area(folder: Path) -> None:
+    labelme(folder, masks=False)
+    path = folder / "photos/1.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["shapes"][0] |= {"shape_type": "circle", "points": [[25, 20], [25, 32]]}
+    write_json(path, **document)
+    assert np.pi * 12**2 == pytest.approx((pixels(folder / rows_of(table_of(folder))[0]["mask"]) > 0).sum(), rel=0.03)
 
 
 def test_the_command_refuses_wrong_truth_by_the_files_name(folder, command) -> None:

@@ -57,7 +57,10 @@ FAULTS = {
     "an absolute path": (row(4, image="/Dent/9.jpg"), r"line 4: /Dent/9\.jpg is an absolute path: name files from"),
     "a drive": (row(4, image=r"C:\Dent\9.jpg"), r"line 4: C:\\Dent\\9\.jpg is an absolute path: name files from"),
     "no group": (row(5, casting=" "), r"line 5: Dent/1-1\.png has nothing in the column casting"),
-    "no column": (without_column, r"has no column casting: its columns are image, mask, type"),
+    "no column": (
+        without_column,
+        r"has no column casting: its columns are image, mask, type; add it, or name one of these",
+    ),
     "a column twice": (edited("type,casting", "type,type,casting"), "has the column type twice: rename one"),
     "semicolons": (semicolons, r"has no column image, mask, type, casting: .*; separate the cells by commas"),
     "an unquoted comma": (edited("Dent/0-0.jpg", "Dent/0,0.jpg"), r'line 2: it has 5 cells, .* comma into "quotes"'),

@@ -102,7 +102,7 @@ def a_defect_on_free(table: Path) -> None:
 FAULTS = {
     "nothing bright": (redrawn(painted(100)), r"no pixel brighter than 127 \(data_load\.mask_above\), its bright"),
     "class numbers": (redrawn(grey), r"its brightest has 1: .*; if its values are class numbers, set .*above to 0"),
-    "another size": (redrawn(painted(255, (7, 5))), r"the mask has \(7, 5\) pixels, but its image"),
+    "another size": (redrawn(painted(255, (7, 5))), r"the mask has \(7, 5\) pixels, but its image has .*: draw it on"),
     "a defect on a Free image": (a_defect_on_free, r"the mask has a pixel brighter .* but its image is called Free:"),
     "white in transparency": (redrawn(transparent(255)), r"shape is in its transparency, .*magick .* -alpha extract"),
     "black in transparency": (redrawn(transparent(0)), r"shape is in its transparency, .*magick .* -alpha extract"),

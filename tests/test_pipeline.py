@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.clones import clone, commit, run
+from tests.clones import clone, commit, make, moved_environment, run
 from tests.conftest import ROOT, StartTriton, answers
 from tests.s3_server import s3_server
 
@@ -61,14 +61,15 @@ def make_small(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone in which `dvc repro` has run on the small archive, and everything is committed."""
+    """A moved clone in which `make repro` has run on the small archive, and everything is committed."""
     folder = tmp_path_factory.mktemp("pipeline")
-    repository = clone(ROOT, folder / "repository")
+    repository = clone(ROOT, folder / "a moved clöne")
+    moved_environment(repository)
     make_small(repository)
     commit(repository, "small")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MTD_ARCHIVE", str(small_archive(folder / "small.zip")))
-        run(repository, "dvc", "repro")
+        make(repository, "repro", LC_ALL="C", PYTHONSAFEPATH="1")
         commit(repository, "reproduced")
         yield repository
 
@@ -131,6 +132,18 @@ def test_an_experiment_with_another_training_knob_reruns_training_and_what_follo
     assert "Ran experiment(s): longer" in said
     assert "longer" in shown
     assert json.loads((pipeline / "models/segmenter.json").read_text())["train"]["epochs"] == 3
+
+
+def test_make_try_trains_and_evaluates_and_then_compares_with_head(pipeline: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(pipeline, tmp_path / "copy", symlinks=True)
+    run(copy, "git", "reset", "--quiet", "--hard")
+
+    said = make(copy, "try", "SET=train.epochs=1 train.learning_rate=0.001", "NAME=slower")
+
+    assert ["check_params", "train", "evaluate"] == re.findall(r"Running stage '(\w+)'", said)
+    assert "Ran experiment(s): slower" in said
+    assert re.search(r"^workspace .* to .*\)", said, re.MULTILINE), said
+    assert json.loads((copy / "models/segmenter.json").read_text())["train"]["epochs"] == 1
 
 
 def test_other_levels_of_the_robustness_rerun_it_and_not_the_evaluation(pipeline: Path, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from training_data import params_with, sample_names, write_knobs, write_project
 
 from tiles import DEFECT_TYPES
 from training.errors import ExportError
-from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, GPU_GRAPH_FILE, MODEL_FOLDER
+from training.files import CPU_CONFIG_FILE, CPU_GRAPH_FILE, MODEL_FOLDER
 from training.graphs import precisions
+from training.graphs.checked import keep_graph
 from training.graphs.signature import parse_config
 from training.network.segmenter import build_network
 from training.network.weights import save_model
@@ -51,7 +52,8 @@ def made(tmp_path_factory):
             {"train": params.train.model_dump(), "commit": "c0ffee", "dirty": False, "data_digest": "d1ge57"},
         )
         (folder / "export").mkdir()
-        onnx.save(tiny_graph(layers=2), folder / "export/fp32.onnx")
+        onnx.save(tiny_graph(layers=2), folder / "made.onnx")
+        keep_graph(folder / "made.onnx")
     return folder
 
 
@@ -80,8 +82,6 @@ def test_int8_is_served_where_it_keeps_within_the_limits(project):
     found = run(project)
     assert {"cpu": "int8", "gpu": "fp16"} == found["served"]
     assert "int8" == served_precision()
-    assert (project / "export/int8.onnx").read_bytes() == CPU_GRAPH_FILE.read_bytes()
-    assert (project / "export/fp16.onnx").read_bytes() == GPU_GRAPH_FILE.read_bytes()
 
 
 def test_each_precision_serves_its_own_operating_point(project):
@@ -107,7 +107,6 @@ def test_float32_is_served_with_the_reason_where_int8_goes_over_a_limit(project,
     assert "fp32" == served_precision()
     assert found["int8"]["refused"]
     assert re.search(reason, capsys.readouterr().out)
-    assert (project / "export/int8.onnx").is_file(), "it must stay measurable"
 
 
 def test_float32_is_served_where_params_say_so(project):
@@ -122,6 +121,4 @@ def test_a_failure_leaves_the_repository_as_it_was(project):
     with pytest.raises(ExportError):
         run(project, quantize__excluded_nodes=["nothing"])
     assert before == {path: path.read_bytes() for path in MODEL_FOLDER.rglob("*") if path.is_file()}
-    assert {"fp32.onnx", "int8.onnx", "fp16.onnx", "precisions.json"} == {
-        path.name for path in (project / "export").iterdir()
-    }
+    assert {"fp32.onnx", "fp32.sha256", "precisions.json"} == {path.name for path in (project / "export").iterdir()}

@@ -13,6 +13,7 @@ import dvc.repo
 import pytest
 from training_data import write_project
 
+from tests.clones import DVC
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.workflow_tools import served
@@ -181,7 +182,7 @@ def test_of_an_experiment_studio_hears_the_parameters_its_figures_and_its_commit
     studio = Studio()
     with served(studio.answer) as address:
         environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "DVC_STUDIO_URL": address}
-        command = ["dvc", "exp", "run", "--set-param", "train.learning_rate=0.001", "--name", "slower"]
+        command = [*DVC, "exp", "run", "--set-param", "train.learning_rate=0.001", "--name", "slower"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr[-3000:]
     assert ["start", "data", "done"] == list(dict.fromkeys(studio.events))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clones import DVC
 from tests.conftest import ROOT
 from tests.s3_server import S3Server, s3_server
 from tests.workflow_tools import GitHub, GitServer, Step, served
@@ -72,7 +73,7 @@ def git(folder: Path, *words: str) -> str:
 
 def dvc(folder: Path, *words: str) -> None:
     env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    subprocess.run(["dvc", *words], cwd=folder, env=env, check=True, capture_output=True)
+    subprocess.run([*DVC, *words], cwd=folder, env=env, check=True, capture_output=True)
 
 
 def small_pipeline(folder: Path, s3: S3Server) -> None:
@@ -205,7 +206,7 @@ def test_data_that_the_remote_refuses_leaves_the_branch_as_it_was(branch: Branch
     done = branch.run("publish", AWS_SECRET_ACCESS_KEY="wrong")  # noqa: S106 - meant to be refused
 
     assert 1 == done.returncode
-    assert "`dvc push` ended with" in done.stderr
+    assert " -m dvc push` ended with" in done.stderr
     assert before == branch.git("rev-parse", BRANCH, folder=branch.bare)
 
 

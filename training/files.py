@@ -43,7 +43,8 @@ ROBUSTNESS_FOLDER = PLOTS_FOLDER / "robustness"
 
 # graphs/
 EXPORT_FOLDER = Path("export")
-GRAPH_FILES = {precision: EXPORT_FOLDER / f"{precision}.onnx" for precision in ("fp32", "int8", "fp16")}
+GRAPH_FILE = EXPORT_FOLDER / "fp32.onnx"  # neither git nor DVC keeps it
+GRAPH_DIGEST_FILE = EXPORT_FOLDER / "fp32.sha256"
 PARITY_FILE = EXPORT_FOLDER / "parity.json"
 PRECISIONS_FILE = EXPORT_FOLDER / "precisions.json"
 MODEL_FOLDER = Path("model_repository/segmenter")

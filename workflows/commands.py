@@ -29,6 +29,14 @@ def run(*words: str, stdin: str | None = None, **env: str) -> str:
     return done.stdout
 
 
+def dvc(*words: str) -> str:
+    """Run DVC of this environment, as `run` does.
+
+    Raises: CommandError.
+    """
+    return run(sys.executable, "-m", "dvc", *words)
+
+
 def succeeds(*words: str, **env: str) -> bool:
     """Return True if the program exits with 0, False if with 1. Pass secrets in `env`: it is not logged.
 

@@ -28,7 +28,7 @@ from host.commit import extract
 from training.reports.figure_words import COUNTS, flat, headline
 from training.runs import stale_stage
 from workflows import cml
-from workflows.commands import head_commit, is_commit, run, say, summarise
+from workflows.commands import dvc, head_commit, is_commit, say, summarise
 from workflows.errors import ResultsError, exit_status, setting
 
 TEMPLATE = Path(__file__).with_name("comment.md.j2")
@@ -88,7 +88,7 @@ def render(against: str) -> str:
         link=partial(link, head_commit()),
         head=head_commit(),
         against=against,
-        parameters=run("dvc", "params", "diff", "--md", against).strip() if known else "",
+        parameters=dvc("params", "diff", "--md", against).strip() if known else "",
         measurement=measurement(metrics),
         figures=compared(figures(metrics), figures(theirs)),
         curves={title: found for title, path in CURVES.items() if (found := curve(path))},

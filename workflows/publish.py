@@ -21,7 +21,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from workflows.commands import head_commit, output, run, say, succeeds
+from workflows.commands import dvc, head_commit, output, run, say, succeeds
 from workflows.errors import CommandError, PublishError, exit_status, setting
 from workflows.pipeline import PIPELINE
 
@@ -39,7 +39,7 @@ BOT = {
 def main() -> None:
     """Publish, and pass the commit with the results to later jobs."""
     branch = setting("GITHUB_REF_NAME")
-    run("dvc", "push")
+    dvc("push")
     run("git", "add", "--all", "--", LOCK_FILE, *kept_by_git(outputs()))
     if succeeds("git", "diff", "--cached", "--quiet"):
         say("the branch already has these results")

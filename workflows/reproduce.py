@@ -2,14 +2,14 @@
 
 import sys
 
-from workflows.commands import run
+from workflows.commands import dvc
 from workflows.errors import exit_status
 
 
 def main() -> None:
     """Pull and reproduce; the stages make the data that the remote lacks."""
-    run("dvc", "pull", "--allow-missing")
-    run("dvc", "repro")
+    dvc("pull", "--allow-missing")
+    dvc("repro")
 
 
 if __name__ == "__main__":

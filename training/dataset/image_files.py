@@ -46,7 +46,8 @@ def read_mask(mask: File, image: np.ndarray, params: DataLoadParams) -> np.ndarr
         raise DatasetError(f"{mask.name}: {error}") from None
     if image.shape != truth.shape:
         raise DatasetError(
-            f"{mask.name}: the mask has {truth.shape[::-1]} pixels, but its image has {image.shape[::-1]}"
+            f"{mask.name}: the mask has {truth.shape[::-1]} pixels, but its image has {image.shape[::-1]}: "
+            "draw it on this very image, neither scaled nor cropped"
         )
     return truth
 

@@ -85,8 +85,8 @@ def read_rows(table: Path, wanted: Sequence[str]) -> list[Row]:
     _, columns = next(lines, (0, []))
     if lacking := [name for name in wanted if name not in columns]:
         separated = [name for name in (";", "\t") if any(name in column for column in columns)]
-        hint = "; separate the cells by commas" if separated else ""
-        raise DatasetError(f"{table} has no column {', '.join(lacking)}: its columns are {', '.join(columns)}{hint}")
+        hint = "separate the cells by commas" if separated else "add it, or name one of these"
+        raise DatasetError(f"{table} has no column {', '.join(lacking)}: its columns are {', '.join(columns)}; {hint}")
     if twice := sorted({name for name in wanted if columns.count(name) > 1}):
         raise DatasetError(f"{table} has the column {', '.join(twice)} twice: rename one")
     rows, problems = [], []

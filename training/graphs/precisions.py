@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from training.dataset.samples import Sample, load_part
-from training.files import GRAPH_FILES
 from training.graphs.acceptance import Quality, losses, measure_quality, refusals, speed_up
 from training.graphs.calibration import choose_images
+from training.graphs.checked import checked_graph
 from training.graphs.quantization import to_fp16, to_int8
 from training.params import Params
+
+PRECISIONS = ("fp32", "int8", "fp16")
 
 
 def make_graphs(params: Params, folder: Path) -> dict[str, Path]:
     """Convert the float32 graph to int8 and fp16 in a folder, and return the path of each precision there."""
-    graphs = {name: folder / path.name for name, path in GRAPH_FILES.items()}
-    graphs["fp32"].write_bytes(GRAPH_FILES["fp32"].read_bytes())
+    graphs = {name: folder / f"{name}.onnx" for name in PRECISIONS}
+    graphs["fp32"].write_bytes(checked_graph(params.export.shape_solver_timeout_s).read_bytes())
     images = choose_images(load_part("train", params), params.quantize.calibration_images, seed=params.base.seed)
     to_int8(graphs["fp32"], graphs["int8"], images, params.quantize)
     to_fp16(graphs["fp32"], graphs["fp16"])

@@ -18,7 +18,7 @@ from training.own_data.found import SHEET, Notes
 from training.own_data.layouts import LAYOUTS, fitting
 from training.own_data.proposal import as_yaml
 from training.own_data.sheet import draw_sheet, share
-from training.own_data.writing import TILE, summaries, write_own_table
+from training.own_data.writing import TILE, refuse_alike, summaries, write_own_table
 from training.params import DataLoadParams, Params, load_params
 
 HEADINGS = ("type", "images", "objects", "defective pixels", "least", "most")
@@ -54,8 +54,13 @@ def main() -> None:
     if options.source.is_dir():
         table = make_table(options.source, options.layout, options.tile_from, params.data_load)
         group = TILE if options.tile_from else options.group
-    elif options.source.is_file():
+    elif options.source.is_file() and options.source.suffix.lower() == ".csv":
         table, group = options.source, options.group
+    elif options.source.is_file():
+        raise DatasetError(
+            f"{options.source} is neither a folder nor a CSV file: unpack an archive, save a spreadsheet as CSV, and "
+            "for annotations name the folder of their photographs"
+        )
     else:
         raise DatasetError(f"{options.source} does not exist: name the folder of your photographs, or a table")
     look_at(table, group, params)
@@ -86,6 +91,7 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
     Raises: DatasetError, naming every file that does not fit.
     """
     types = sorted({row.cells["type"] for row in read_rows(table, COLUMNS)} - {FREE})
+    refuse_alike({name: name for name in types})
     if not types:
         raise DatasetError(f"{table}: no image has a defect type; without defects there is nothing to learn")
     load = _params(params.data_load, table, group, types)

@@ -36,7 +36,7 @@ def fits(folder: Path) -> bool:
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every photograph.
 
-    Raises: DatasetError, when no photograph has a mask.
+    Raises: DatasetError, when there is no photograph, or none has a mask.
     """
     images: dict[Key, list[Path]] = defaultdict(list)
     masks: dict[Key, list[Path]] = defaultdict(list)
@@ -44,6 +44,8 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
         key, is_mask = _key(path.relative_to(folder))
         (masks if is_mask else images)[key].append(path)
     _separate_pairs(images, masks)
+    if not images and not masks:
+        raise DatasetError(f"{folder} has no JPEG, PNG, TIFF or BMP file: name the folder of your photographs")
     if not masks:
         raise DatasetError(
             f"{folder}: no photograph has a mask: put it beside the photograph as <name>.mask.png, or into a folder "

@@ -85,6 +85,10 @@ class Photographs:
         del self._unused[best[0]]
         return best[0]
 
+    def unused(self) -> list[Path]:
+        """Return the photographs that were not taken."""
+        return list(self._unused)
+
     def note_unused(self) -> None:
         """Note every photograph that was not taken."""
         for path in self._unused:

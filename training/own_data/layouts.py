@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from training.own_data import coco, cvat, folders, label_studio, mvtec, voc
+from training.own_data import coco, cvat, folders, label_studio, labelme, mvtec, voc
 from training.own_data.found import Found, Notes
 
 
@@ -21,6 +21,7 @@ LAYOUTS = {  # the first that fits is taken: folders fit always
     "voc": Layout("PASCAL VOC: JPEGImages, SegmentationClass", voc.fits, voc.find),
     "coco": Layout("COCO JSON", coco.fits, coco.find),
     "label-studio": Layout("Label Studio JSON", label_studio.fits, label_studio.find),
+    "labelme": Layout("labelme JSON", labelme.fits, labelme.find),
     "cvat": Layout("CVAT for images", cvat.fits, cvat.find),
     "folders": Layout("photographs and masks in folders", folders.fits, folders.find),
 }

@@ -1,7 +1,8 @@
 """Photographs as a reader found them → the table, and the masks that were drawn from outlines."""
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,13 @@ def write_own_table(
 ) -> Path:
     """Write the masks that have no file, and the table; return its path.
 
-    Raises: DatasetError, when there is no photograph, or a table with other rows.
+    Raises: DatasetError, when there is no photograph, a label that is nearly another, or a table with other rows.
     """
-    rows = [_row(each, folder, notes, params, tile_from) for each in found]
+    rows, names = [], {}
+    for each in found:
+        rows.append(_row(each, folder, notes, params, tile_from))
+        names[each.defect_type or DEFECT] = rows[-1]["type"]
+    refuse_alike(names)
     table = folder / TABLE
     if not rows:
         raise DatasetError("\n  ".join([f"{folder}: no photograph can be taken:", *summaries(notes.skipped)]))
@@ -57,6 +62,22 @@ def _row(
     row = dict(zip(COLUMNS, (name, mask.relative_to(folder).as_posix() if mask else "", named), strict=True))
     row = {column: f"./{cell}" if cell.startswith(COMMENT) else cell for column, cell in row.items()}
     return row | ({TILE: _tile(name, tile_from)} if tile_from else {})
+
+
+def refuse_alike(names: Mapping[str, str]) -> None:
+    """Refuse labels whose types are equal, or differ only in case and separators. names: {label: type}.
+
+    Raises: DatasetError.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label, name in names.items():
+        alike[re.sub(r"[ _-]+", " ", name.casefold())].append(label)
+    problems = [" and ".join(map(repr, labels)) for name, labels in alike.items() if len(labels) > 1 and name != "free"]
+    if problems:
+        raise DatasetError(
+            f"{'; '.join(problems)}: is this one type? Then give it one name; otherwise give each a name of other "
+            "Latin letters or digits"
+        )
 
 
 def _has_defect(mask: Path, params: DataLoadParams) -> bool:

@@ -12,7 +12,8 @@ from host.files import write_whole
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.outputs import read_operating_point
-from training.files import EXPORT_FOLDER, GRAPH_FILES, PARITY_FILE
+from training.files import EXPORT_FOLDER, GRAPH_FILE, PARITY_FILE
+from training.graphs.checked import keep_graph
 from training.graphs.onnx_export import export_graph
 from training.graphs.parity import measure_parity, refuse_too_far
 from training.network.served import ServedModel
@@ -31,7 +32,7 @@ def main() -> None:
     point = read_operating_point()
     EXPORT_FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
-        path = Path(folder, GRAPH_FILES["fp32"].name)
+        path = Path(folder, GRAPH_FILE.name)
         graph = export_graph(path, timeout_s=params.export.shape_solver_timeout_s)
         onnx.checker.check_model(graph, full_check=True)
         onnx.save(graph, path)
@@ -39,7 +40,7 @@ def main() -> None:
         figures = asdict(parity) | {"dice_difference": parity.dice_difference}
         write_whole(PARITY_FILE, json.dumps(figures, indent=2) + "\n")
         refuse_too_far(parity, params.export)
-        path.replace(GRAPH_FILES["fp32"])
+        keep_graph(path)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from training.dataset.index import read_index
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.outputs import name_of_test_part
-from training.files import EXPORT_FOLDER, GRAPH_FILES, PRECISIONS_FILE
-from training.graphs.precisions import choose_served, compare_precisions, make_graphs
+from training.files import EXPORT_FOLDER, PRECISIONS_FILE
+from training.graphs.precisions import PRECISIONS, choose_served, compare_precisions, make_graphs
 from training.graphs.publication import admit
 from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
 from training.network.weights import load_model
@@ -34,7 +34,7 @@ def main() -> None:
     _, configuration = load_model()
     parts = {"validation": load_part("validation", params), name_of_test_part(params): load_part("test", params)}
     with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
-        images = params.quantize.calibration_images + len(GRAPH_FILES) * sum(map(len, parts.values()))
+        images = params.quantize.calibration_images + len(PRECISIONS) * sum(map(len, parts.values()))
         with progress("quantize", images):
             graphs = make_graphs(params, Path(folder))
             found = compare_precisions(graphs, parts, params)
@@ -55,8 +55,6 @@ def main() -> None:
             graphs[served["gpu"]],
             render_gpu_configs(parameters[served["gpu"]], params.export.max_batch_size, read_index()),
         )
-        for name in ("int8", "fp16"):
-            graphs[name].replace(GRAPH_FILES[name])
     write_whole(PRECISIONS_FILE, json.dumps({"served": served, **found}, indent=2) + "\n")
 
 

@@ -1,0 +1,76 @@
+"""labelme: a JSON file beside each photograph, whose shapes are polygons, circles and masks.
+
+labelme saves no file for a photograph without a shape, so a folder says which of them have no defect.
+"""
+
+import base64
+import io
+from collections.abc import Iterator
+from math import dist
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from training.dataset.index import FREE
+from training.own_data.found import Found, Notes, Photographs, from_labels, type_name
+from training.own_data.json_files import json_files
+from training.own_data.outlines import ellipse, polygon
+
+KEYS = {"shapes", "imagePath", "imageHeight", "imageWidth"}
+
+
+def fits(folder: Path) -> bool:
+    """Return whether a JSON file of the folder has labelme's keys."""
+    return bool(_documents(folder))
+
+
+def find(folder: Path, notes: Notes) -> Iterator[Found]:
+    """Give every photograph that has a file, and those of a folder for photographs without a defect."""
+    photographs = Photographs(folder, notes)
+    for file, document in _documents(folder).items():
+        if path := photographs.take(document["imagePath"], beside=file):
+            yield from _read(path, document, notes)
+    for path in photographs.unused():
+        if any(type_name(part) == FREE for part in path.relative_to(folder).parts[:-1]):
+            yield Found(path, FREE)
+        else:
+            name = path.relative_to(folder).as_posix()
+            notes.skip(f"no JSON file is about it: label it, or move it to a folder {FREE} if it has no defect", name)
+
+
+def _documents(folder: Path) -> dict[Path, Any]:
+    return {path: each for path, each in json_files(folder).items() if isinstance(each, dict) and each.keys() >= KEYS}
+
+
+def _read(path: Path, document: Any, notes: Notes) -> Iterator[Found]:
+    masks: dict[str, np.ndarray] = {}
+    for shape in document["shapes"]:
+        mask = _draw(shape, document["imageHeight"], document["imageWidth"])
+        if mask is None:
+            kind = shape["shape_type"]
+            notes.skip(f"it has a shape of the kind {kind}: use polygons, circles or masks", path.name)
+            return
+        label = str(shape["label"])
+        masks[label] = masks[label] | mask if label in masks else mask
+    yield from_labels(path, masks, notes)
+
+
+def _draw(shape: Any, height: int, width: int) -> np.ndarray | None:
+    """Draw a shape; None if it has no inside, or is a box."""
+    points = shape["points"]
+    if shape["shape_type"] == "polygon":
+        return polygon([number for point in points for number in point], height, width)
+    if shape["shape_type"] == "circle":
+        centre, edge = points
+        radius = dist(centre, edge)
+        return ellipse((centre[0], centre[1]), (radius, radius), 0, height, width)
+    if shape["shape_type"] == "mask":
+        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as png:
+            inside = np.asarray(png.convert("L")) > 0
+        left, top = (round(number) for number in points[0])
+        mask = np.zeros((height, width), bool)
+        mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        return mask
+    return None
