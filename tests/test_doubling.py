@@ -5,8 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from training.graphs.doubling import with_copied_places
+from training.graphs.doubling import round_before_copying, with_copied_places
+from training.graphs.quantization import QUANTIZED
 
 CHANNELS, BESIDE = 3, 2
 
@@ -51,3 +53,39 @@ def test_no_resize_is_left_and_the_given_graph_stays_as_it_was(decoder_stage):
     before = decoder_stage.SerializeToString(deterministic=True)
     assert "Resize" not in [node.op_type for node in with_copied_places(decoder_stage).graph.node]
     assert before == decoder_stage.SerializeToString(deterministic=True)
+
+
+class Tensors(CalibrationDataReader):
+    def __init__(self, *tensors):
+        self.left = list(tensors)
+
+    def get_next(self):
+        return self.left.pop(0) if self.left else None
+
+
+def test_places_are_rounded_once_before_they_are_copied_and_the_numbers_stay(decoder_stage, tmp_path):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "low": rng.random((2, CHANNELS, 4, 4), np.float32),
+        "skip": 10 * rng.standard_normal((2, BESIDE, 8, 8), np.float32),
+    }
+    target = tmp_path / "int8.onnx"
+    copied = with_copied_places(decoder_stage)
+    quantize_static(
+        copied, target, Tensors(tensors), activation_type=QuantType.QUInt8, op_types_to_quantize=list(QUANTIZED)
+    )
+    quantized = onnx.load(target)
+    expected, before = answer(quantized, **tensors), scales(quantized)
+    round_before_copying(quantized)
+    after = scales(quantized)
+    np.testing.assert_array_equal(expected, answer(quantized, **tensors))
+    assert before["resize_0_wide"] < before["resize_0_joined"] == after["resize_0_wide"] == after["resize_0_high"]
+
+
+def scales(model):
+    """The scale of each node's quantized output, by the node's name."""
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    found = {
+        node.input[0]: float(values[node.input[1]]) for node in model.graph.node if node.op_type == "QuantizeLinear"
+    }
+    return {node.name: found[node.output[0]] for node in model.graph.node if node.output[0] in found}

@@ -17,7 +17,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from training.dataset.samples import Sample
 from training.errors import ExportError
 from training.graphs.calibration import CalibrationImages
-from training.graphs.doubling import with_copied_places
+from training.graphs.doubling import round_before_copying, with_copied_places
 from training.graphs.tensors import NOVELTY, OUTPUTS
 from training.params import QuantizeParams
 
@@ -58,7 +58,10 @@ def to_int8(source: Path, target: Path, images: Sequence[Sample], params: Quanti
             nodes_to_exclude=excluded,
             calibrate_method=METHODS[params.calibration_method],
         )
-    return onnx.load(target)
+    quantized = onnx.load(target)
+    round_before_copying(quantized)
+    onnx.save(quantized, target)
+    return quantized
 
 
 def to_fp16(source: Path, target: Path) -> onnx.ModelProto:
