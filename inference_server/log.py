@@ -39,13 +39,14 @@ class Log:
         self._thread.start()
 
     def _read(self) -> None:
-        for line in self._source:
-            if any(harmless in line for harmless in HARMLESS):
-                continue
-            with self._lock:
-                self._kept.append(line)
-                if self._live:
-                    self._write(line)
+        with self._source as lines:
+            for line in lines:
+                if any(harmless in line for harmless in HARMLESS):
+                    continue
+                with self._lock:
+                    self._kept.append(line)
+                    if self._live:
+                        self._write(line)
 
     def _write(self, line: str) -> None:
         self._target.write(line)

@@ -23,6 +23,7 @@ from tests.ports import free_port
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")  # of the scratch projects, too, which know no .dvc/config of ours
+os.environ.setdefault("SERVING_PYTHON", str(Path(__file__).parent.parent / ".venv-serving/bin/python"))  # for clones
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the servers that we start would be deaf to it, too
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell is deaf to it
 settings.register_profile("unhurried", deadline=None)  # a busy machine fails no property
@@ -71,7 +72,7 @@ StartTriton = Callable[..., Triton]
 
 @pytest.fixture(scope="session")
 def serving_python() -> Path:
-    python = Path(os.environ.get("SERVING_PYTHON", ROOT / ".venv-serving/bin/python"))
+    python = Path(os.environ["SERVING_PYTHON"])
     if not python.exists():
         pytest.fail(f"{python} does not exist: `make setup` makes it, or set SERVING_PYTHON", pytrace=False)
     return python

@@ -64,6 +64,7 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("quantize.min_speed_up", 0.0),
         ("quantize.min_auroc", 1.5),
         ("quantize.publish_anyway", ""),
+        ("quantize.skip_served_parity", ""),
         ("quantize.publish_anyway", True),
     ],
 )

@@ -36,6 +36,7 @@ KNOBS = {
     "quantize__max_dice_loss_of_type": 1.0,
     "quantize__min_dice_pooled": 0.0,
     "quantize__min_auroc": 0.0,
+    "quantize__skip_served_parity": "it has tests of its own",
 }
 
 
@@ -107,6 +108,19 @@ def test_float32_is_served_with_the_reason_where_int8_goes_over_a_limit(project,
     assert "fp32" == served_precision()
     assert found["int8"]["refused"]
     assert re.search(reason, capsys.readouterr().out)
+
+
+def test_what_triton_answered_stands_beside_the_figures_of_the_served_precision(project):
+    found = run(project, quantize__skip_served_parity=None)
+    assert {"images": len(PARTS["test"]), "differing_images": 0} == found["int8"]["triton"]
+    assert "triton" not in found["fp32"]
+
+
+def test_a_skipped_check_is_recorded_in_figures_and_model(project):
+    found = run(project)
+    config = parse_config(CPU_CONFIG_FILE.read_text())
+    assert {"skipped": KNOBS["quantize__skip_served_parity"]} == found["int8"]["triton"]
+    assert KNOBS["quantize__skip_served_parity"] == config.parameters["model.served_parity_skipped"].string_value
 
 
 def test_float32_is_served_where_params_say_so(project):

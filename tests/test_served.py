@@ -11,7 +11,7 @@ from training_data import ROOT, WHOLE_IMAGE, params_with, stirred
 from tiles import pad
 from training.graphs.export_modules import with_export_modules
 from training.network.segmenter import build_network, defect_logit, type_logits
-from training.network.served import ServedSegmenter, normalise
+from training.network.served import ServedSegmenter, most_likely, normalise
 
 IMAGE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_262480.jpg"
 SIZES = pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (224, 96)])
@@ -53,6 +53,22 @@ def test_every_byte_is_what_the_networks_logits_say_but_for_rounding(network, he
         defect_type = (1 + type_logits(logits).argmax(dim=1)).to(torch.uint8)
         found = ServedSegmenter(network)(image)
     assert_equal_but_for_rounding([probability.unsqueeze(1), defect_type.unsqueeze(1)], found)
+
+
+@pytest.mark.parametrize("types", [1, 2, 5])
+def test_the_most_likely_type_is_the_one_with_the_highest_logit_and_the_first_of_equal_ones(types):
+    torch.manual_seed(0)
+    logits = torch.randint(-2, 3, (types, 2, 4, 8, 8)).float()
+    expected = 1 + torch.from_numpy(logits.numpy().argmax(axis=0))
+    assert torch.equal(expected.to(torch.uint8), most_likely(list(logits)))
+
+
+def test_infinite_odds_are_a_certain_defect(network):
+    other = copy.deepcopy(network)
+    with torch.inference_mode():
+        other.head[0].bias[4:8] += 1000.0  # of the first type
+        probability, defect_type = ServedSegmenter(other)(canvases(32, 32))
+    assert (255, 1) == (probability.min(), defect_type.max())
 
 
 @SIZES

@@ -196,6 +196,7 @@ class QuantizeParams(_Section):
     min_dice_pooled: Share
     min_auroc: Share
     publish_anyway: Annotated[str, Field(min_length=1)] | None
+    skip_served_parity: Annotated[str, Field(min_length=1)] | None
     title: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 

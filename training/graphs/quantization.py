@@ -17,13 +17,14 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from training.dataset.samples import Sample
 from training.errors import ExportError
 from training.graphs.calibration import CalibrationImages
+from training.graphs.doubling import round_before_copying, with_copied_places
 from training.graphs.tensors import NOVELTY, OUTPUTS
 from training.params import QuantizeParams
 
 # Activations are quantized together with the convolution before them, and operators that only move numbers keep int8.
 # What follows the head stays in float32: its exponentials need more than 256 steps. So does the measure of novelty.
 ACTIVATIONS = ("Clip", "Relu")
-QUANTIZED = ("Conv", *ACTIVATIONS, "Add", "Concat", "Resize")
+QUANTIZED = ("Conv", *ACTIVATIONS, "Add", "Concat", "Reshape", "Transpose")
 HISTOGRAM_SIDE = 256  # pixels; most images are a little wider or higher
 FORMATS = {"QDQ": QuantFormat.QDQ, "QOperator": QuantFormat.QOperator}
 METHODS = {
@@ -38,11 +39,12 @@ def to_int8(source: Path, target: Path, images: Sequence[Sample], params: Quanti
 
     Raises: ExportError, when a pattern of quantize.excluded_nodes matches nothing.
     """
-    graph = onnx.load(source)
+    graph = with_copied_places(onnx.load(source))
     excluded = [*_beside_the_network(graph), *_matching(graph, params.excluded_nodes)]
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder, "prepared.onnx")
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)  # torch's shapes are symbolic already
+        copying, prepared = Path(folder, "copying.onnx"), Path(folder, "prepared.onnx")
+        onnx.save(graph, copying)
+        quant_pre_process(copying, prepared, skip_symbolic_shape=True)  # torch's shapes are symbolic already
         quantize_static(
             prepared,
             target,
@@ -56,7 +58,10 @@ def to_int8(source: Path, target: Path, images: Sequence[Sample], params: Quanti
             nodes_to_exclude=excluded,
             calibrate_method=METHODS[params.calibration_method],
         )
-    return onnx.load(target)
+    quantized = onnx.load(target)
+    round_before_copying(quantized)
+    onnx.save(quantized, target)
+    return quantized
 
 
 def to_fp16(source: Path, target: Path) -> onnx.ModelProto:

@@ -3,6 +3,9 @@
 Validation, parity, export and service all compute this one function; nothing outside repeats any of it.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
@@ -45,17 +48,24 @@ class ServedSegmenter(nn.Module):
     def segment(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Segment a batch whose features are known."""
         logits = self.convolution(self.decoder(features))  # (N, 4 · classes, H / 2, W / 2)
-        logits = logits.unflatten(1, (self.classes, -1))  # (N, classes, 4, H / 2, W / 2)
-        background, types = logits[:, 0], logits[:, 1:]
-        highest = types.amax(dim=1)  # (N, 4, H / 2, W / 2)
-        # logsumexp, written out: ONNX Runtime computes exp and log eight values at a time, ReduceLogSumExp one by one
-        defect = highest + (types - highest.unsqueeze(1)).exp().sum(dim=1).log()
-        logit = defect - background
+        background, *types = logits.chunk(self.classes, dim=1)  # each (N, 4, H / 2, W / 2)
         if self.image_head is not None:  # after the last convolution, where every precision keeps float32
-            logit = logit + self.image_head(features[-1])
-        probability = torch.round(255 * torch.sigmoid(logit)).to(torch.uint8)
-        defect_type = (1 + types.argmax(dim=1)).to(torch.uint8)
-        return self.spread(probability), self.spread(defect_type)  # (N, 4, H / 2, W / 2) → (N, 1, H, W)
+            background = background - self.image_head(features[-1])
+        one_and_odds = sum(((logit - background).exp() for logit in types), start=torch.ones(()))
+        probability = torch.round(255 - 255 / one_and_odds).to(torch.uint8)  # infinite odds give 255
+        return self.spread(probability), self.spread(most_likely(types))  # (N, 4, H / 2, W / 2) → (N, 1, H, W)
+
+
+def most_likely(types: Sequence[Tensor]) -> Tensor:
+    """Return the number of the type with the highest logit, from 1: one more than the running maxima below the last.
+
+    ONNX Runtime compares whole tensors six times as fast as it computes ArgMax.
+
+    Shapes: each (N, 4, H, W) → (N, 4, H, W) uint8.
+    """
+    maxima = list(accumulate(types, torch.maximum))
+    below = [(maximum < maxima[-1]).to(torch.uint8) for maximum in maxima[:-1]]
+    return sum(below, start=torch.ones_like(maxima[0], dtype=torch.uint8))
 
 
 class ServedModel(ServedSegmenter):

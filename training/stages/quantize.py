@@ -19,6 +19,7 @@ from training.files import EXPORT_FOLDER, PRECISIONS_FILE
 from training.graphs.precisions import PRECISIONS, choose_served, compare_precisions, make_graphs
 from training.graphs.publication import admit
 from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
+from training.graphs.served_parity import check_served_parity, told_of_skipping
 from training.network.weights import load_model
 from training.packages import check_packages
 from training.params import load_params
@@ -45,13 +46,17 @@ def main() -> None:
                 graph,
                 model_parameters(configuration, params.data_load.types, name, found[name])
                 | {"model.title": params.quantize.title}
-                | admission,
+                | admission
+                | told_of_skipping(params.quantize),
             )
             for name, graph in graphs.items()
         }
+        cpu, config = served["cpu"], render_config(parameters[served["cpu"]], params.export.max_batch_size)
+        test = parts[name_of_test_part(params)]
+        found[cpu]["triton"] = check_served_parity(graphs[cpu], config, test, params.quantize)
         publish(
-            graphs[served["cpu"]],
-            render_config(parameters[served["cpu"]], params.export.max_batch_size),
+            graphs[cpu],
+            config,
             graphs[served["gpu"]],
             render_gpu_configs(parameters[served["gpu"]], params.export.max_batch_size, read_index()),
         )
