@@ -5,7 +5,7 @@
                        ├ upload, tile_upload, forms       request → files
                        ├ decoding                         file → canvas
                        ├ analysis, regions                segmentation → what is found
-                       └ report, answers, tile_answers    what is found → JSON (mask_formats) | PNG (views)
+                       └ report, answers, tile_answers    what is found → JSON (mask_formats) | PNG (views, png_chunks)
 
 `readiness` watches whether Triton serves a model that fits; `contract` and `served_model` say which ones fit;
 `batch_queue` is the batcher's policy without I/O; `middleware` and `problems` turn every failure into one form of
