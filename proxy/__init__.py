@@ -1,17 +1,17 @@
 """The online half: an aiohttp service that answers POST /analyze with the defects in an image.
 
-    __main__ → app → handlers, tile_handler → image_steps → batcher → segmenter ⇢ Triton
+    __main__ → app → handlers, tile_handler → image_steps → batcher → segmenter (binary_tensors) ⇢ Triton
                        ├ negotiation, parameters          what is asked for
                        ├ upload, tile_upload, forms       request → files
                        ├ decoding                         file → canvas
                        ├ analysis, regions                segmentation → what is found
-                       └ report, answers, tile_answers    what is found → JSON (mask_formats) | PNG (views)
+                       └ report, answers, tile_answers    findings → JSON (mask_formats) | PNG (views, png_chunks)
 
 `readiness` watches whether Triton serves a model that fits; `contract` and `served_model` say which ones fit;
 `batch_queue` is the batcher's policy without I/O; `middleware` and `problems` turn every failure into one form of
 document; `document` serves the API's description and `page` the web page; `settings`, `errors`, `telemetry` and
 `logs` serve them all; `draining` and `exhaustion` see to the end and to used-up descriptors. One process fills about
-one core: several processes run behind a load balancer and share nothing. Only `segmenter` speaks to tritonclient.
+one core: several processes run behind a load balancer and share nothing. Only `segmenter` speaks to Triton.
 Nothing here knows torch, onnx or training.
 """
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import orjson
 
 from proxy.mask_formats import MASKS
+from proxy.png_chunks import add_texts, black_png
 from proxy.report import Report, describe_model, figures
 from proxy.views import VIEWS, encode
 
@@ -40,7 +41,13 @@ def represent_png(report: Report, view: str) -> Representation:
     headers = {f"Tile-{name}": text for name, text in texts.items()}
     if report.part is not None:
         headers["Tile-Part"] = in_header(report.part)
-    return Representation(encode(VIEWS[view](report), texts, quick=view != "mask"), headers)
+    return Representation(add_texts(_picture(report, view), texts), headers)
+
+
+def _picture(report: Report, view: str) -> bytes:
+    if view == "mask" and not report.analysis.defect_pixels:
+        return black_png(*report.analysis.mask.shape)
+    return encode(VIEWS[view](report), quick=view != "mask")
 
 
 def summary(report: Report) -> dict[str, str]:

@@ -17,7 +17,7 @@ class Mismatch(Exception):  # noqa: N818  the segmenter translates it, after it 
     """An answer is not the one to this request; the text says what shows it."""
 
 
-def prove(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | None], name: str, version: str) -> ServedModel:
+def prove(canvases: np.ndarray, tensors: Mapping[str, np.ndarray], name: str, version: str) -> ServedModel:
     """Return the model that gave this answer.
 
     Shapes: canvases (N, 1, H, W) uint8. tensors: the outputs by their names, as they came.
@@ -34,7 +34,7 @@ def prove(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | None], name: 
         raise Mismatch(f"its label cannot be read ({error})") from None
 
 
-def _require_shapes(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | None]) -> list[np.ndarray]:
+def _require_shapes(canvases: np.ndarray, tensors: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Return the outputs in their order. The model's signature was checked, so another shape is another request's."""
     count = len(canvases)
     expected = {
@@ -46,7 +46,7 @@ def _require_shapes(canvases: np.ndarray, tensors: Mapping[str, np.ndarray | Non
     }
     found = []
     for name, (dtype, shape) in expected.items():
-        tensor = tensors[name]
+        tensor = tensors.get(name)
         if tensor is None or tensor.dtype != dtype or tensor.shape != shape:
             said = "missing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
             raise Mismatch(f"its output {name!r} is {said}, but must be {np.dtype(dtype)} {list(shape)}")

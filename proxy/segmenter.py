@@ -6,21 +6,21 @@ nothing of uploads, queues or answers to clients.
 
 import asyncio
 import contextlib
-import gzip
 import io
 import re
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple, Self
+from urllib.parse import quote
 
 import aiohttp
 import numpy as np
 from tritonclient.http import InferInput, InferRequestedOutput
-from tritonclient.http.aio import InferenceServerClient
+from tritonclient.http.aio import InferenceServerClient, _raise_if_error
 from tritonclient.utils import InferenceServerException
 
 from proxy.addresses import Addresses
+from proxy.binary_tensors import HEADER_LENGTH, Tensors, request_header
 from proxy.contract import INPUT, OUTPUTS, Contract, read_contract
 from proxy.errors import (
     MismatchedAnswerError,
@@ -34,16 +34,15 @@ from proxy.proof import Mismatch, prove
 from proxy.served_model import ServedModel
 from tiles.golden import deviation, golden_canvas
 
-REQUESTED = [InferRequestedOutput(name, binary_data=True) for name in OUTPUTS]
 BYTES_AT_ONCE = 2**20  # aiohttp warns of a larger body
 UNCOMPRESSED = {"Accept-Encoding": "identity"}  # aiohttp asks for gzip, on which Triton spends 4 ms an image
 AWAY_STATUSES = ("404", "503")  # Triton does not serve the model, or is starting or stopping
-BAD_COMPRESSION = (zlib.error, EOFError, gzip.BadGzipFile)
 # What Triton 24.10 says of a stub that was late, and of one whose answers are shifted: they may be other requests'.
 UNHEALTHY = re.compile("is not healthy|health mutex|failed to reserve")
 END_SERVER = "end_server"  # a parameter of an inference request, which our backend knows and no other one reads
 END_S = 2.0  # that Triton may take to end; if it does not, readiness tells
 GOLDEN = golden_canvas()[np.newaxis]  # (1, 1, H, W)
+PROBABILITY = InferRequestedOutput(OUTPUTS[0], binary_data=True)
 SMALLEST = np.zeros((1, 1, 32, 32), np.uint8)
 
 
@@ -68,6 +67,15 @@ class Segmentation(NamedTuple):
 
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
+    async def segment(self, model_name: str, canvases: np.ndarray) -> tuple[bytes, str]:
+        """Return the answer's body, and what it says of its header's length."""
+        header = request_header(canvases)
+        headers = {**UNCOMPRESSED, HEADER_LENGTH: str(len(header))}
+        body = b"".join((header, canvases.data))
+        response = await self._post(f"v2/models/{quote(model_name)}/infer", body, headers, None)
+        await _raise_if_error(response)
+        return await response.read(), response.headers.get(HEADER_LENGTH, "")
+
     async def _post(self, request_uri: str, request_body: Any, headers: Any, query_params: Any) -> Any:
         """Send a large body as a file: aiohttp warns of large bytes, and writes a file in pieces."""
         body = request_body if len(request_body) <= BYTES_AT_ONCE else io.BytesIO(request_body)
@@ -159,16 +167,11 @@ class Segmenter:
         return segmentation
 
     async def _ask(self, client: _Client, canvases: np.ndarray, timeout_s: float) -> Segmentation:
-        image = InferInput(INPUT, list(canvases.shape), "UINT8").set_data_from_numpy(canvases, binary_data=True)
-        headers = dict(UNCOMPRESSED)  # the client adds its own
         async with self._asking(timeout_s, refusal=SegmenterAnswerError):
-            # no JSON, an object without `outputs`, JSON that is no object, compressed although we asked for `identity`
-            with self._decoding(ValueError, KeyError, TypeError, *BAD_COMPRESSION):
-                result = await client.infer(self._model_name, [image], outputs=REQUESTED, headers=headers)
-        # too few bytes, a field that is missing, a field of another type, JSON that is no object
+            body, header_length = await client.segment(self._model_name, canvases)
+        # no JSON, too few bytes, a field that is missing or of another type, JSON that is no object
         with self._decoding(ValueError, KeyError, TypeError, AttributeError):
-            tensors = {name: result.as_numpy(name) for name in OUTPUTS}
-            version = str(result.get_response().get("model_version", ""))
+            tensors, version = Tensors.read(body, header_length)
         model = prove(canvases, tensors, self._model_name, version)
         return Segmentation(tensors["probability"], tensors["type"], tensors["novelty"], model)
 
@@ -178,7 +181,7 @@ class Segmenter:
         with contextlib.suppress(ProxyError, Mismatch):
             async with self._asking(END_S, refusal=SegmenterAnswerError):
                 await client.infer(
-                    self._model_name, [image], outputs=REQUESTED[:1], headers=dict(UNCOMPRESSED),
+                    self._model_name, [image], outputs=[PROBABILITY], headers=dict(UNCOMPRESSED),
                     parameters={END_SERVER: reason},
                 )  # fmt: skip
 

@@ -7,7 +7,6 @@ from itertools import islice
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 
 from proxy.analysis import Analysis
 from proxy.report import Report
@@ -39,16 +38,10 @@ def overlay_view(report: Report) -> Image.Image:
     return picture
 
 
-def encode(picture: Image.Image, texts: Mapping[str, str], *, quick: bool) -> bytes:
-    """Encode as PNG with these texts in it."""
-    info = PngInfo()
-    for name, text in texts.items():
-        if text.isascii():
-            info.add_text(name, text)
-        else:
-            info.add_itxt(name, text)
+def encode(picture: Image.Image, *, quick: bool) -> bytes:
+    """Encode as PNG."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info, **({"compress_level": QUICK} if quick else {}))
+    picture.save(buffer, "PNG", **({"compress_level": QUICK} if quick else {}))
     return buffer.getvalue()
 
 

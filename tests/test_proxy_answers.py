@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pycocotools import mask as coco
 from scipy import ndimage
 
 from proxy.analysis import Wish, summarize
 from proxy.answers import in_header, represent_json, represent_png
+from proxy.png_chunks import add_texts, black_png
 from proxy.report import Report, describe_model
 from proxy.segmenter import Segmentation
 from proxy.served_model import ServedModel
@@ -221,6 +223,24 @@ def test_a_png_is_read_back_as_the_mask_in_one_bit_a_pixel(mask):
     with Image.open(io.BytesIO(data)) as image:
         assert ("PNG", "1", mask.shape[::-1]) == (image.format, image.mode, image.size)
     np.testing.assert_array_equal(mask, decode_mask(data, above=127, max_pixels=10**6))
+
+
+@given(height=st.integers(1, 700), width=st.integers(1, 700))
+def test_an_empty_mask_is_the_file_that_pillow_writes(height, width):
+    written = io.BytesIO()
+    Image.fromarray(np.zeros((height, width), bool)).save(written, "PNG")
+    assert written.getvalue() == black_png(height, width)
+
+
+def test_texts_in_a_png_stand_where_pillow_puts_them():
+    texts = {"Verdict": "defect", "Part": "Teil 4 ü", "Score": "0.4902"}
+    info, plain, pillows = PngInfo(), io.BytesIO(), io.BytesIO()
+    info.add_text("Verdict", texts["Verdict"])
+    info.add_itxt("Part", texts["Part"])
+    info.add_text("Score", texts["Score"])
+    Image.fromarray(np.eye(20, dtype=bool)).save(plain, "PNG")
+    Image.fromarray(np.eye(20, dtype=bool)).save(pillows, "PNG", pnginfo=info)
+    assert pillows.getvalue() == add_texts(plain.getvalue(), texts)
 
 
 def test_a_png_carries_the_figures_of_its_headers_as_texts():

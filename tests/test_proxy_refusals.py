@@ -195,7 +195,7 @@ BUGS = {
     "while the body is read": ("proxy.upload.File.join", ValueError),
     "while the form is read": ("proxy.upload._read_form", AssertionError),
     "while the headers are judged": ("proxy.upload.too_large", RuntimeError),
-    "while the batch is built": ("proxy.segmenter.InferInput", TypeError),
+    "while the batch is built": ("proxy.segmenter.request_header", TypeError),
     "while Triton's answer is checked": ("proxy.segmenter.prove", ValueError),
     "while the answer is written": ("proxy.answers.describe_model", KeyError),
 }

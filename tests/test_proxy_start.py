@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession
@@ -194,3 +195,41 @@ def ready_at(port):
         return await asyncio.to_thread(answers, f"http://127.0.0.1:{port}/health/ready")
 
     return is_ready
+
+
+LINES = """
+import logging
+import structlog
+from proxy.logs import configure_logs
+
+configure_logs("WARNING")
+structlog.get_logger("ours").info("not wanted")
+structlog.get_logger("ours").warning("slow")
+logging.getLogger("theirs").warning("slow")
+"""
+UNWRITABLE = """
+import structlog
+from proxy.logs import configure_logs
+
+configure_logs("INFO")
+structlog.get_logger("proxy").info("request")
+raise SystemExit(7)
+"""
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(serving_python):
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [serving_python, "-c", UNWRITABLE], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert "Traceback" not in run.stderr
+    assert run.returncode in (7, 120), "120 tells that Python itself could not flush at its end"
+
+
+def test_a_line_of_the_log_has_the_same_form_whether_it_is_ours_or_a_librarys(serving_python):
+    said = subprocess.run(
+        [serving_python, "-c", LINES], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    ours, theirs = (line.partition(" ")[2] for line in said)
+    assert ("level=warning logger=ours event=slow", "level=warning logger=theirs event=slow") == (ours, theirs)
+    assert all(line.startswith("timestamp=") for line in said)

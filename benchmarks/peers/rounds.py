@@ -40,6 +40,9 @@ def choose_all(
             chosen[contender.name] = _choose(contender, clients, expected)
         except BenchmarkError as error:
             _leave_out(contender, error, left_out)
+        else:
+            clients, variant = chosen[contender.name].clients, dict(chosen[contender.name].variant)
+            say(f"chosen: {contender.name} {variant or 'as shipped'}, {clients} clients")
     return chosen
 
 

@@ -1,0 +1,47 @@
+"""Canvases → the body of an inference request, and an answer's body → tensors.
+
+tritonclient's own way copies each tensor twice and defines three classes for every answer.
+
+Source: the KServe v2 protocol with Triton's extension for binary tensor data.
+"""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import orjson
+from tritonclient.utils import triton_to_np_dtype
+
+from proxy.contract import INPUT, OUTPUTS
+
+HEADER_LENGTH = "Inference-Header-Content-Length"  # the JSON's bytes; the tensors follow it
+REQUESTED = [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS]
+
+
+def request_header(canvases: np.ndarray) -> bytes:
+    """Return the JSON before the canvases. Shapes: (N, 1, H, W) uint8."""
+    size = {"binary_data_size": canvases.nbytes}
+    tensor = {"name": INPUT, "datatype": "UINT8", "shape": canvases.shape, "parameters": size}
+    return orjson.dumps({"inputs": [tensor], "outputs": REQUESTED})
+
+
+class Tensors(NamedTuple):
+    """What an answer holds: tensors by their names, which share its memory, and the version of the model."""
+
+    by_name: dict[str, np.ndarray]
+    version: str
+
+    @classmethod
+    def read(cls, body: bytes, header_length: str) -> Self:
+        """Read an answer's body.
+
+        Raises: ValueError, KeyError, TypeError or AttributeError, when it is none.
+        """
+        at = int(header_length)
+        header: dict[str, Any] = orjson.loads(body[:at])
+        memory, by_name = memoryview(body), {}
+        for output in header["outputs"]:
+            end = at + output["parameters"]["binary_data_size"]
+            tensor = np.frombuffer(memory[at:end], triton_to_np_dtype(output["datatype"]))
+            by_name[output["name"]] = tensor.reshape(output["shape"])
+            at = end
+        return cls(by_name, str(header.get("model_version", "")))
