@@ -158,6 +158,22 @@ def test_other_levels_of_the_robustness_rerun_it_and_not_the_evaluation(pipeline
     assert re.findall(r"Running stage '(\w+)'", said) == ["check_params", "robustness"]
 
 
+def test_a_clone_quantizes_anew_from_the_weights_in_git(pipeline: Path, tmp_path: Path) -> None:
+    copy = clone(pipeline, tmp_path / "clone")
+    yaml, path = YAML(), copy / "params.yaml"
+    params = yaml.load(path)
+    params["quantize"]["title"] = "Other tiles"
+    yaml.dump(params, path)
+    assert not (copy / "export/fp32.onnx").exists()
+
+    said = run(copy, "dvc", "repro", "quantize")
+
+    assert "Running stage 'quantize'" in said
+    assert "Running stage 'export'" not in said
+    run(copy / "export", "sha256sum", "--check", "fp32.sha256")
+    assert "Other tiles" in (copy / "model_repository/segmenter/config.pbtxt").read_text()
+
+
 def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: StartTriton) -> None:
     triton = start_triton(pipeline / "model_repository")
 
