@@ -20,6 +20,7 @@ from benchmarks.tools import Command, find_tool, run_tool
 SCRIPT = Path(__file__).parent / "k6/post.js"
 WARM_UP_S = 2.0
 FIXED_WORK_S = 600  # as post.js has it
+WARM_UP_REQUESTS = 60  # of fixed work, at most
 STRAGGLERS_S = 120  # after the load, for requests that are not answered yet and for k6 itself
 MEAN_DELAYS_TO_WARM_UP = 5  # of an open loop's arrivals, see post.js: their rate is then within 1 % of its own
 WAITING_CLIENTS = 260  # of an open loop: twice the proxy's two limits together
@@ -79,11 +80,11 @@ def _timed(url: str, bodies: Sequence[Body], seconds: float, warm_up_s: float, *
 
 
 def fixed_work(url: str, bodies: Sequence[Body], *, clients: int, cycles: int) -> Load:
-    """Post every body `cycles` times, after one cycle that is not counted.
+    """Post every body `cycles` times, after some requests that are not counted.
 
     Raises: ToolMissingError; LoadError, also if a request is not answered with 200.
     """
-    warm_up = len(bodies)
+    warm_up = min(len(bodies), WARM_UP_REQUESTS)
     shape = {"VUS": str(clients), "REQUESTS": str(warm_up + cycles * len(bodies)), "WARM_UP": str(warm_up)}
     metrics = _run_k6(url, bodies, shape, FIXED_WORK_S)
     load = read_summary(metrics, metrics["spent_ms"] / 1000, count="answered_ms")

@@ -1,9 +1,10 @@
-"""The requests: the repository's sample images as JPEG files, or padded and packed for Triton.
+"""The requests: the repository's samples or the published photographs, as JPEG files or padded and packed for Triton.
 
 Source of the packing: Triton's binary tensor data extension of the KServe v2 protocol.
 """
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from tiles import decode_image, pad
 
 PNG, JSON = "image/png", "application/json"  # what POST /analyze can answer
 FOLDER = Path("samples/tiles")
+PUBLISHED = Path("data/tiles/images")  # written by the pipeline's stage data_load
 MAX_PIXELS = 4_000_000  # far above the largest sample
-OUTPUTS = ("probability", "type", "fingerprint", "model")  # all that the proxy asks for
+OUTPUTS = ("probability", "type", "novelty", "fingerprint", "model")  # all that the proxy asks for
 SIZES = ("small", "median", "large")
 
 
@@ -32,9 +34,16 @@ def image_files() -> list[Path]:
     return sorted(FOLDER.glob("*/Imgs/*.jpg"))
 
 
-def canvases() -> list[np.ndarray]:
-    """Return every sample as a canvas, (1, H32, W32) uint8."""
-    return [pad(decode_image(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in image_files()]
+def photographs() -> list[Path]:
+    """Return all published photographs in random order, always the same, or the samples where the data is not there."""
+    published = sorted(PUBLISHED.glob("*.jpg"))
+    random.Random(0).shuffle(published)  # noqa: S311  no secret
+    return published or image_files()
+
+
+def canvases(files: Sequence[Path] = ()) -> list[np.ndarray]:
+    """Return these files, or all samples, as canvases, (1, H32, W32) uint8."""
+    return [pad(decode_image(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in files or image_files()]
 
 
 def canvases_by_size() -> dict[str, list[np.ndarray]]:

@@ -17,7 +17,7 @@ from benchmarks.load import read_summary
 from benchmarks.perf_analyzer import perf_analyzer, read_table
 from benchmarks.processes import cpu_s, memory_mib, memory_mib_by_role
 from benchmarks.replicas import FEWEST, TARGET_UTILISATION, core_seconds, replicas
-from benchmarks.samples import canvases_by_size, files_of_one_canvas_size, image_files, kserve_bodies
+from benchmarks.samples import canvases_by_size, files_of_one_canvas_size, image_files, kserve_bodies, photographs
 from benchmarks.servers import repository
 from benchmarks.tools import run_tool
 
@@ -158,6 +158,18 @@ def test_the_three_sizes_ascend_and_each_is_of_one_shape() -> None:
 
 def test_images_of_one_canvas_size_are_some_of_the_samples() -> None:
     assert 1 < len(files_of_one_canvas_size()) < len(image_files())
+
+
+def test_peers_get_every_published_photograph_where_the_dataset_is_at_hand_and_the_samples_otherwise(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("benchmarks.samples.PUBLISHED", tmp_path)
+    assert image_files() == photographs()
+    published = [tmp_path / f"{number}.jpg" for number in range(100)]
+    for path in published:
+        path.touch()
+    assert set(published) == set(photographs())
+    assert published != photographs() == photographs(), "in random order, always the same"
 
 
 def test_an_inference_request_is_header_then_pixels(tmp_path) -> None:

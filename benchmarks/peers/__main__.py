@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import AnswerError, exit_status
+from benchmarks.errors import AnswerError, exit_status, say
 from benchmarks.peers.contenders import Contender, Result, contenders
 from benchmarks.peers.rounds import Choice, choose_all, latency_alone, run_rounds, spread
 from benchmarks.record import write_record
-from benchmarks.samples import image_files
+from benchmarks.samples import PUBLISHED, photographs
 from benchmarks.servers import GRAPH
 from host.cores import usable_cores
 
@@ -27,7 +27,10 @@ def main() -> None:
     """Measure, and write the record `peers`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="The same graph, served by others.")
     parser.add_argument(
-        "--seconds", type=float, default=5, help="approximate seconds of a measurement; default: %(default)s"
+        "--seconds",
+        type=float,
+        default=5,
+        help="approximate seconds of a measurement, of at least one cycle over the photographs; default: %(default)s",
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds to measure; default: %(default)s")
     parser.add_argument(
@@ -40,24 +43,32 @@ def main() -> None:
     parser.add_argument("--graph", type=Path, default=GRAPH, help="graph that all serve; default: %(default)s")
     parser.add_argument("--only", nargs="+", help="names of the contenders; default: all")
     options = parser.parse_args()
+    say(f"the images are {which_photographs()}")
     cores, left_out = usable_cores(), dict[str, str]()
     asked = {each.name: each for each in contenders(options.graph, cores) if each.name in (options.only or [each.name])}
     chosen = choose_all(list(asked.values()), options.graph, options.clients, left_out)
     check_limit(chosen, left_out)
-    cycles = max(1, round(options.seconds * chosen[LIMIT].images_s / len(image_files())))
+    cycles = max(1, round(options.seconds * chosen[LIMIT].images_s / len(photographs())))
     rounds = run_rounds(list(asked.values()), chosen, options.rounds, cycles, left_out)
     check_limit(rounds, left_out)
     alone = None
     if OURS in rounds:
         alone = latency_alone(asked[LIMIT], asked[OURS], rounds=options.rounds, cycles=max(1, cycles // 2))
     figures = {
+        "photographs": which_photographs(),
         "contenders": {name: summary(asked[name], chosen[name], rounds) for name in rounds},
         "left_out": left_out,
         "ours_to_best_peer": ours_to_best_peer(asked, rounds),
         "latency_alone": alone,
     }
-    settings = {**vars(options), "cores": cores, "cycles": cycles, "tiles": len(image_files())}
+    settings = {**vars(options), "cores": cores, "cycles": cycles, "tiles": len(photographs())}
     write_record("peers", figures=figures, settings=settings)
+
+
+def which_photographs() -> str:
+    """Tell what everybody is measured with."""
+    count = len(photographs())
+    return f"all {count} published photographs, in random order" if PUBLISHED.exists() else f"the {count} samples"
 
 
 def check_limit(found: Mapping[str, Any], left_out: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.load import fixed_work
-from benchmarks.samples import JSON, PNG, Body, canvases, jpeg_bodies, kserve_bodies
+from benchmarks.samples import JSON, PNG, Body, canvases, jpeg_bodies, kserve_bodies, photographs
 from benchmarks.servers import free_address, repository, server, service, triton
 from benchmarks.tools import run_tool
 
@@ -35,7 +35,7 @@ class Result:
 class Running:
     """A contender that is ready. url: its address for images, None for a runtime alone and for Triton."""
 
-    measure: Callable[[int, int], Result]  # with so many clients, so many cycles over the samples
+    measure: Callable[[int, int], Result]  # with so many clients, so many cycles over the photographs
     url: str | None = None
 
 
@@ -61,7 +61,7 @@ def contenders(graph: Path, cores: int) -> list[Contender]:
     both = [spread, joined] if cores > 1 else [spread]
     # Either processes, or one process whose threads infer at the same time: ONNX Runtime releases Python's lock.
     processes = [{"processes": cores, "workers": 1, "threads": 1}, {"processes": 1, "workers": cores, "threads": 1}]
-    png, as_json = jpeg_bodies(PNG), jpeg_bodies(JSON)
+    png, as_json = jpeg_bodies(PNG, photographs()), jpeg_bodies(JSON, photographs())
     alone = {name: partial(_runtime, name, graph) for name in ("onnxruntime", "openvino")}
     return [
         Contender("onnxruntime", "ONNX Runtime alone, no server", "runtime", both, alone["onnxruntime"]),
@@ -95,7 +95,7 @@ def _triton(graph: Path, _variant: Variant) -> Iterator[Running]:
         tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
     ):
         url = f"http://{started.address}/v2/models/segmenter/infer"
-        yield Running(partial(_measure, url, kserve_bodies(Path(folder), canvases())))
+        yield Running(partial(_measure, url, kserve_bodies(Path(folder), canvases(photographs()))))
 
 
 @contextmanager

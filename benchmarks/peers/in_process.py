@@ -1,4 +1,4 @@
-"""No server: a runtime on the sample canvases in memory. Nothing that serves the graph can be faster.
+"""No server: a runtime on canvases in memory. Nothing that serves the graph can be faster.
 
 `python -m benchmarks.peers.in_process onnxruntime --workers 2 --threads 1` prints the images per second as JSON.
 Each runtime has a process of its own, so that no thread of another runtime is left.
@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import openvino
 
+from benchmarks.load import WARM_UP_REQUESTS
 from benchmarks.peers.local import LocalSegmenter
-from benchmarks.samples import canvases
+from benchmarks.samples import canvases, photographs
 from benchmarks.servers import GRAPH
 
 InferAll = Callable[[Sequence[np.ndarray]], list[np.ndarray]]  # canvases (1, H, W) → probabilities (1, H, W)
@@ -62,8 +63,8 @@ def openvino_on(graph: Path, workers: int, threads: int) -> InferAll:
 
 
 def images_s(infer_all: InferAll, inputs: Sequence[np.ndarray], cycles: int) -> float:
-    """Return the images per second over so many cycles, after one warm-up cycle."""
-    infer_all(inputs)
+    """Return the images per second over so many cycles, after a warm-up."""
+    infer_all(inputs[:WARM_UP_REQUESTS])
     started_s = time.perf_counter()
     infer_all([canvas for _ in range(cycles) for canvas in inputs])
     return cycles * len(inputs) / (time.perf_counter() - started_s)
@@ -76,11 +77,11 @@ def main() -> int:
     parser.add_argument("--graph", type=Path, default=GRAPH)
     parser.add_argument("--workers", type=int, default=1, help="sessions or streams at once; default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="threads of each; default: %(default)s")
-    parser.add_argument("--cycles", type=int, default=1, help="cycles over the samples; default: %(default)s")
+    parser.add_argument("--cycles", type=int, default=1, help="cycles over the photographs; default: %(default)s")
     options = parser.parse_args()
     load = {"onnxruntime": onnxruntime_on, "openvino": openvino_on}[options.runtime]
     infer_all = load(options.graph, options.workers, options.threads)
-    sys.stdout.write(json.dumps({"images_s": images_s(infer_all, canvases(), options.cycles)}) + "\n")
+    sys.stdout.write(json.dumps({"images_s": images_s(infer_all, canvases(photographs()), options.cycles)}) + "\n")
     return 0
 
 

@@ -40,6 +40,9 @@ def choose_all(
             chosen[contender.name] = _choose(contender, clients, expected)
         except BenchmarkError as error:
             _leave_out(contender, error, left_out)
+        else:
+            best = chosen[contender.name]
+            say(f"chosen: {best.clients} clients, {contender.name} {dict(best.variant) or 'as shipped'}")
     return chosen
 
 
