@@ -41,8 +41,8 @@ def choose_all(
         except BenchmarkError as error:
             _leave_out(contender, error, left_out)
         else:
-            clients, variant = chosen[contender.name].clients, dict(chosen[contender.name].variant)
-            say(f"chosen: {contender.name} {variant or 'as shipped'}, {clients} clients")
+            best = chosen[contender.name]
+            say(f"chosen: {best.clients} clients, {contender.name} {dict(best.variant) or 'as shipped'}")
     return chosen
 
 
