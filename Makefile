@@ -68,7 +68,7 @@ try: $(TRAINING)/development ## is a change better? SET="train.learning_rate=0.0
 plots: $(TRAINING)/vega.js ## one page with all plots, which works offline; ARGS="HEAD slower" compares two revisions
 	@$(TRAINING)/bin/python -m studies.plots_page $(ARGS)
 
-repro: $(TRAINING)/training ## run the pipeline, from the archive to the model repository; ARGS=evaluate: up to there
+repro: $(SERVING)/installed $(TRAINING)/training ## run the pipeline, from the archive to the model repository; ARGS=evaluate: up to there
 	@$(DVC) repro $(ARGS)
 
 # Modules, not the commands beside them: those have the path of the environment in their first line, so a moved clone
