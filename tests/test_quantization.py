@@ -94,6 +94,14 @@ def test_fp16_halves_the_weights_and_answers_nearly_the_same_bytes(source, tmp_p
     assert 2 >= np.abs(probability(source) - probability(tmp_path / "fp16.onnx")).max()
 
 
+def test_fp16_casts_nothing_down_and_up_again_between_float32_nodes(source, tmp_path):
+    graph = to_fp16(source, tmp_path / "fp16.onnx").graph
+    nodes = [node for node in graph.node if node.output[0] not in {output.name for output in graph.output}]
+    down = {node.output[0] for node in nodes if node.op_type == "Cast" and TensorProto.FLOAT16 == node.attribute[0].i}
+    assert down, "the network computes in float16"
+    assert not [node.name for node in nodes if node.op_type == "Cast" and node.input[0] in down]
+
+
 def test_what_measures_the_novelty_stays_in_float32(source, tmp_path):
     for model in (to_fp16(source, tmp_path / "fp16.onnx"), int8(source, tmp_path)[0]):
         assert TensorProto.FLOAT == weights(model)["summed"].data_type

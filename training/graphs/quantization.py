@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import onnx
+from onnx import TensorProto
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -70,8 +71,29 @@ def to_fp16(source: Path, target: Path) -> onnx.ModelProto:
     converted: onnx.ModelProto = convert_float_to_float16(
         graph, keep_io_types=True, node_block_list=_beside_the_network(graph)
     )
+    _remove_round_trips(converted.graph)
     onnx.save(converted, target)
     return converted
+
+
+def _remove_round_trips(graph: onnx.GraphProto) -> None:
+    """Let float32 nodes hand float32 to one another: the converter casts what is between them to float16 and back."""
+    outputs = {output.name for output in graph.output}
+    down = {node.output[0]: node.input[0] for node in graph.node if _casts_to(node, TensorProto.FLOAT16)}
+    up = [node for node in graph.node if _casts_to(node, TensorProto.FLOAT) and node.output[0] not in outputs]
+    trips = {node.output[0]: down[node.input[0]] for node in up if node.input[0] in down}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = trips.get(name, name)
+    for node in [node for node in graph.node if node.output[0] in trips]:
+        graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input} | outputs
+    for node in [node for node in graph.node if node.output[0] in down and node.output[0] not in read]:
+        graph.node.remove(node)
+
+
+def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
+    return node.op_type == "Cast" and any(each.name == "to" and each.i == kind for each in node.attribute)
 
 
 def _beside_the_network(graph: onnx.ModelProto) -> list[str]:
