@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import orjson
-from tritonclient.utils import triton_to_np_dtype
 
 from proxy.contract import INPUT, OUTPUTS
 
 HEADER_LENGTH = "Inference-Header-Content-Length"  # the JSON's bytes; the tensors follow it
+DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "FP32": np.float32}  # of the contract's tensors
 REQUESTED = [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS]
 
 
@@ -41,7 +41,7 @@ class Tensors(NamedTuple):
         memory, by_name = memoryview(body), {}
         for output in header["outputs"]:
             end = at + output["parameters"]["binary_data_size"]
-            tensor = np.frombuffer(memory[at:end], triton_to_np_dtype(output["datatype"]))
+            tensor = np.frombuffer(memory[at:end], DATATYPES[output["datatype"]])
             by_name[output["name"]] = tensor.reshape(output["shape"])
             at = end
         return cls(by_name, str(header.get("model_version", "")))
