@@ -11,13 +11,16 @@ def canvas_size(height: int, width: int) -> tuple[int, int]:
 
 
 def pad(image: np.ndarray) -> np.ndarray:
-    """Pad an image at the bottom and right with its own edge pixels.
+    """Pad an image at the bottom and right with its own edge pixels. `np.pad` takes twice as long for a small one.
 
     Shapes: image (H, W) uint8 → canvas (1, H32, W32) uint8.
     """
     height, width = image.shape
-    canvas_height, canvas_width = canvas_size(height, width)
-    return np.pad(image, ((0, canvas_height - height), (0, canvas_width - width)), mode="edge")[np.newaxis]
+    canvas = np.empty((1, *canvas_size(height, width)), image.dtype)
+    canvas[0, :height, :width] = image
+    canvas[0, height:, :width] = image[-1]
+    canvas[0, :, width:] = canvas[0, :, width - 1, np.newaxis]
+    return canvas
 
 
 def crop(canvas: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -112,7 +112,9 @@ def _to_grey(image: Image.Image) -> Picture:
         luma, *colours = image.split()
         difference = max(int(abs(np.asarray(each)[::EVERY, ::EVERY].astype(int) - NO_COLOUR).max()) for each in colours)
         return Picture(np.asarray(luma), coloured(2 * difference))  # red and blue differ from grey by almost twice
-    return _grey_of_pixels(np.asarray(image)) if image.mode == "RGB" else Picture(np.asarray(image.convert("L")), [])
+    if image.mode == "RGB":
+        return _grey_of_pixels(np.asarray(image))
+    return Picture(np.asarray(image if image.mode == "L" else image.convert("L")), [])  # `convert` would copy it
 
 
 def _has_luma(image: Image.Image) -> bool:
