@@ -166,6 +166,14 @@ def test_an_exif_orientation_is_warned_of_and_not_applied(form, orientation):
     assert GREY.shape == read(data).image.shape
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_file_of_several_pages_is_warned_of_and_gives_its_first(compression):
+    pages = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    data = encoded(pages[0], "TIFF", compression=compression, save_all=True, append_images=pages[1:])
+    assert ["several-pages"] == codes(data)
+    np.testing.assert_array_equal(GREY, read(data).image)
+
+
 def test_broken_exif_data_are_no_orientation():
     exif = Image.Exif()
     exif[0x0112] = 6

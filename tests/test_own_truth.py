@@ -74,6 +74,16 @@ def turned(*names: str) -> Callable[[Path], None]:
     return spoil
 
 
+def of_two_pages(name: str) -> Callable[[Path], None]:
+    """Make a TIFF file of it, with a second page."""
+
+    def spoil(table: Path) -> None:
+        image = opened(table.parent / name)
+        image.save(table.parent / name, format="TIFF", save_all=True, append_images=[image])
+
+    return spoil
+
+
 def in_twelve_bits(table: Path) -> None:
     levels = np.asarray(opened(table.parent / PHOTOGRAPH).convert("L")).astype(np.uint16) * 16
     Image.fromarray(levels).save(table.parent / PHOTOGRAPH, format="PNG")
@@ -166,6 +176,11 @@ WARNINGS = {
         of_another_photograph,
         r"^Dent/0-0\.mask\.png and Dent/1-0\.mask\.png are the same mask, but",
     ),
+    "pages of a photograph": (
+        of_two_pages(PHOTOGRAPH),
+        r"Dent/0-0\.jpg: the file has several pages, and only the first",
+    ),
+    "pages of a mask": (of_two_pages(MASK), r"Dent/0-0\.mask\.png: the file has several pages, and only the first"),
     "a turned Free image": (turned("Free/0-0.jpg"), r"Free/0-0\.jpg: its EXIF orientation is not applied"),
 }
 

@@ -15,7 +15,7 @@ from tiles import png, tiff
 from tiles.budget import Budget, BudgetedFile
 from tiles.errors import DecodeError, ImageTooLargeError, TruncatedImageError, UnsupportedModeError
 from tiles.forms import may_become_known, require_form
-from tiles.remarks import Remark, coloured, dark, turned
+from tiles.remarks import Remark, coloured, dark, first_of_several, turned
 from tiles.structure import Essence, Size
 
 FORMATS = ("JPEG", "PNG", "BMP")
@@ -57,6 +57,8 @@ def read_image(data: bytes, *, max_pixels: int, budget_s: float = math.inf) -> P
     else:
         picture = _decode_with_pillow(essence, budget, max_pixels)
     picture.remarks.extend(turned(essence.orientation))
+    if essence.more_pages:
+        picture.remarks.append(first_of_several())
     return picture
 
 

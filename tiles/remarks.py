@@ -43,6 +43,14 @@ def turned(orientation: int) -> list[Remark]:
     ]
 
 
+def first_of_several() -> Remark:
+    """Remark on a file with several pages."""
+    return Remark(
+        "several-pages",
+        "the file has several pages, and only the first was read: save each page as a file of its own",
+    )
+
+
 def coloured(difference: int) -> list[Remark]:
     """Remark on a colour image whose channels differ by so many levels."""
     if difference < COLOUR_LEVELS:

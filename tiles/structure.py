@@ -23,9 +23,11 @@ class Essence(NamedTuple):
         work_s: an upper bound of the processor time that a decoder takes; for a PNG without the time to inflate it,
             which depends on how it was compressed; the same holds for a TIFF file.
         orientation: EXIF's, 1–8; 1 is upright.
+        more_pages: whether the file has more images behind the first.
     """
 
     data: bytes
     size: Size
     work_s: float
     orientation: int = 1
+    more_pages: bool = False

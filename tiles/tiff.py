@@ -36,6 +36,7 @@ from tiles.tiff_tags import (
     SIGNATURES,
     WIDTH,
     damaged,
+    more_pages,
     one,
     read_tags,
 )
@@ -91,7 +92,7 @@ def essence(data: bytes, budget: Budget) -> Essence:
     budget.check()
     strip_s = LZW_STRIP_S if page.compression == LZW else STRIP_S
     work_s = page.size.height * page.row_bytes * BYTE_S + len(page.strips) * strip_s
-    return Essence(data, page.size, work_s, page.orientation)
+    return Essence(data, page.size, work_s, page.orientation, more_pages(data))
 
 
 def decode(data: bytes, budget: Budget) -> np.ndarray:

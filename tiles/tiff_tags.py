@@ -57,6 +57,14 @@ def read_tags(data: bytes) -> dict[int, tuple[int, ...]] | None:
     return tags
 
 
+def more_pages(data: bytes) -> bool:
+    """Say whether a file whose first page has tags has another page behind it."""
+    order = "<" if data.startswith(b"II") else ">"
+    at = _number(data, 4, "I", order) or 0
+    count = _number(data, at, "H", order) or 0
+    return bool(_number(data, at + 2 + 12 * count, "I", order))
+
+
 def _number(data: bytes, at: int, kind: str, order: str) -> int | None:
     if at + struct.calcsize(kind) > len(data):
         return None

@@ -37,8 +37,9 @@ def read_truth(own: OwnImage, params: DataLoadParams) -> Truth:
     photograph = read_image(own.image, params)
     if dark := _remark(photograph, "dark-16-bit"):
         raise DatasetError(f"{own.image.name}: {dark}")
+    pages = _of_several_pages(own.image, photograph)
     if own.mask is None:
-        warnings = [_turned(own.image)] if _remark(photograph, "exif-orientation") else []
+        warnings = pages + ([_turned(own.image)] if _remark(photograph, "exif-orientation") else [])
         return Truth(photograph.image, np.zeros(photograph.image.shape, bool), warnings)
     drawn = read_image(own.mask, params)
     if (orientation := _remark(photograph, "exif-orientation")) != _remark(drawn, "exif-orientation"):
@@ -48,12 +49,18 @@ def read_truth(own: OwnImage, params: DataLoadParams) -> Truth:
     _refuse_transparency(own.mask, drawn.image, mask)
     _refuse_wrong_type(own, drawn, mask, params)
     _refuse_inverted(own.mask, mask)
-    return Truth(photograph.image, mask, _doubts(own.mask, drawn.image, mask))
+    pages += _of_several_pages(own.mask, drawn)
+    return Truth(photograph.image, mask, pages + _doubts(own.mask, drawn.image, mask))
 
 
 def _remark(picture: Picture, code: str) -> str:
     """Return what was remarked of the file under this code; empty if nothing was."""
     return next((remark.detail for remark in picture.remarks if remark.code == code), "")
+
+
+def _of_several_pages(file: File, picture: Picture) -> list[str]:
+    """Return the warning that only one of a file's pages was read, if there are several."""
+    return [f"{file.name}: {said}"] if (said := _remark(picture, "several-pages")) else []
 
 
 def _turned(image: File) -> str:
