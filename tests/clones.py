@@ -36,7 +36,7 @@ def commit(folder: Path, message: str) -> None:
     run(folder, "git", "commit", "--quiet", "--message", message)
 
 
-def moved_environment(folder: Path, name: str = ".venv") -> None:
+def moved_environment(folder: Path, name: str) -> None:
     """Give a clone an installed environment as a move leaves it: the first line of its scripts names no Python."""
     source, target = (Path(sys.prefix) if name == ".venv" else ROOT / name), folder / name
     (target / "bin").mkdir(parents=True)

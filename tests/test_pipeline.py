@@ -64,7 +64,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A moved clone in which `make repro` has run on the small archive, and everything is committed."""
     folder = tmp_path_factory.mktemp("pipeline")
     repository = clone(ROOT, folder / "a moved clöne")
-    moved_environment(repository)
+    for name in (".venv", ".venv-serving"):
+        moved_environment(repository, name)
     make_small(repository)
     commit(repository, "small")
     with pytest.MonkeyPatch.context() as patch:

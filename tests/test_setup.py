@@ -27,9 +27,10 @@ OLD = ("python2.7", *(f"python3.{minor}" for minor in range(6, 11)))
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone whose environment was installed at another path; the new one is not plain."""
+    """A clone whose environments were installed at another path; the new one is not plain."""
     repository = clone(ROOT, tmp_path_factory.mktemp("setup") / "a moved clöne")
-    moved_environment(repository)
+    for name in (".venv", ".venv-serving"):
+        moved_environment(repository, name)
     return repository
 
 
@@ -74,7 +75,6 @@ def test_lint_and_plots_run_in_a_moved_clone(moved: Path) -> None:
 
 @pytest.mark.slow
 def test_the_service_starts_in_a_moved_clone(moved: Path) -> None:
-    moved_environment(moved, ".venv-serving")
     ports = {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
 
     with subprocess.Popen(
