@@ -92,9 +92,15 @@ def test_the_card_shows_shares_with_intervals_and_counts_without():
 @pytest.mark.parametrize(
     ("graph", "config"), [("cpu", "config.pbtxt"), ("gpu", "configs/gpu.pbtxt"), ("gpu", "configs/tensorrt.pbtxt")]
 )
-def test_the_published_models_carry_the_tiles_alarm_score_of_their_precision(graph, config):
+def test_the_published_models_carry_the_limits_of_their_precision(graph, config):
     found = json.loads((ROOT / "export/precisions.json").read_text())
     told = parse_config((ROOT / "model_repository/segmenter" / config).read_text()).parameters
     expected = found[found["served"][graph]]
-    assert str(expected["tile_alarm_score"]) == told["model.tile_alarm_score"].string_value
-    assert str(expected["novelty_limit"]) == told["model.novelty_limit"].string_value
+    limits = {
+        "model.alarm_score": expected["operating_point"]["alarm_score"],
+        "model.review_score": expected["review_score"],
+        "model.tile_alarm_score": expected["tiles"]["alarm_score"],
+        "model.tile_review_score": expected["tiles"]["review_score"],
+        "model.novelty_limit": expected["novelty_limit"],
+    }
+    assert {name: str(limit) for name, limit in limits.items()} == {name: told[name].string_value for name in limits}
