@@ -5,6 +5,7 @@ its part and the operating point that was asked for, not to the file's name or d
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import sys
@@ -19,6 +20,7 @@ if sys.platform != "win32":
     import fcntl
 
 FILE = "journal.jsonl"
+CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what some network file systems answer
 KEY_LETTERS = 32
 
 
@@ -83,12 +85,12 @@ class Journal:
             return  # it has no such lock
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
+            if error.errno in CANNOT_LOCK:
+                return
             raise InputError(
                 f"another run writes into {self._path.parent}: wait until it ends, or choose another --out"
             ) from None
-        except OSError:  # some network file systems cannot lock
-            pass
 
     def _read(self) -> None:
         self._file.seek(0)
