@@ -40,6 +40,7 @@ class Analysis:
     image: np.ndarray  # (H, W) uint8
     truth: np.ndarray  # (H, W) bool
     found: np.ndarray  # (H, W) bool
+    for_review: bool = False  # nothing was found, but a person should look
 
     @property
     def dice(self) -> float:
@@ -49,7 +50,8 @@ class Analysis:
 
     def draw(self) -> Image.Image:
         """Draw image | truth | prediction."""
-        found = f"{self.found_type or 'nothing'} (score {self.score:.2f}, Dice {self.dice:.2f})"
+        nothing = "nothing, for review" if self.for_review else "nothing"
+        found = f"{self.found_type or nothing} (score {self.score:.2f}, Dice {self.dice:.2f})"
         captions = [self.name, f"truth: {self.true_type}", f"found: {found}"]
         return side_by_side(self.image, self.truth, self.found, captions)
 
@@ -111,6 +113,7 @@ def analyse(path: Path, url: str) -> Analysis:
         image=image,
         truth=truth,
         found=np.array(answer["pred"], dtype=bool),
+        for_review=answer["verdict"] == "review",
     )
 
 
@@ -132,7 +135,7 @@ def table(analyses: Sequence[Analysis]) -> str:
     width = max(len(analysis.name) for analysis in analyses)
     lines = [f"{'file':<{width}}  {'true type':<10}{'found type':<12}{'Dice':>5}"]
     for analysis in analyses:
-        found = analysis.found_type or "-"
+        found = analysis.found_type or ("review" if analysis.for_review else "-")
         lines.append(f"{analysis.name:<{width}}  {analysis.true_type:<10}{found:<12}{analysis.dice:>5.2f}")
     return "\n".join([*lines, ""])
 

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -369,6 +370,8 @@ def test_the_table_has_a_line_for_each_image() -> None:
         "file        true type found type   Dice",
         "MT_Crack_a  Crack     -            1.00",
     ]
+    for_review = replace(analysis(empty, empty), for_review=True)
+    assert "MT_Crack_a  Crack     review       1.00" == table([for_review]).splitlines()[1]
 
 
 # ── pictures ──
