@@ -12,17 +12,16 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from client.analysis import Analysis, Defect
 from client.mask import Mask
-from client.png_text import png_text, with_text
+from client.png_file import mask_png, palette_png, png_text
 
 GREYS = 254  # of the palette; the other two are:
 CONTOUR, PAPER = 254, 255
-PALETTE = [level for grey in range(GREYS) for level in (grey,) * 3] + [255, 120, 0, 20, 20, 20]
+PALETTE = bytes([level for grey in range(GREYS) for level in (grey,) * 3] + [255, 120, 0, 20, 20, 20])
+FREE = [min(level, GREYS - 1) for level in range(256)]  # of the other two
 FONT_PIXELS = 13
 LABELS = 50  # more would hide the image
-DEFLATED = 1
 GAP = 2  # pixels around a label
 TO_EIGHT_BITS = 1 / 256
-STORED = 0  # deflating a photograph saves a quarter of its bytes, and takes longer than all the rest
 
 
 class Pictures(NamedTuple):
@@ -37,29 +36,22 @@ class Pictures(NamedTuple):
     overlay: bytes
 
 
+class Patch(NamedTuple):
+    """The smallest part of a mask with all defects in it, grey, 255 where defective; and its place."""
+
+    pixels: Image.Image
+    left: int
+    top: int
+
+
 def draw_pictures(image: bytes, analysis: Analysis) -> Pictures:
     """Draw both.
 
     Raises: OSError or ValueError, if Pillow cannot read the image or reads another size.
     """
-    text, mask = png_text(text_chunks(analysis)), _mask_image(analysis.mask)
-    black_and_white = mask.convert("1", dither=Image.Dither.NONE)
-    overlay = _overlay(image, analysis, mask)
-    return Pictures(_png(black_and_white, text, level=DEFLATED), _png(overlay, text, level=STORED))
-
-
-def _overlay(image: bytes, analysis: Analysis, mask: Image.Image) -> Image.Image:
-    grey = _read_grey(image)
-    if grey.size != mask.size:
-        raise ValueError(f"the image has {grey.size} pixels here, {mask.size} at the service")
-    picture = ImageChops.darker(grey, Image.new("L", grey.size, GREYS - 1))
-    picture.putpalette(PALETTE)
-    if analysis.defects:
-        _draw_contours(picture, analysis, mask)
-        draw = ImageDraw.Draw(picture)
-        for defect in reversed(analysis.defects[:LABELS]):  # the surest on top
-            _label(draw, picture.size, defect)
-    return picture
+    text, patch, size = png_text(text_chunks(analysis)), _patch(analysis.mask), (analysis.width, analysis.height)
+    overlay = _overlay_rows(image, analysis, patch)
+    return Pictures(mask_png(size, _mask_rows(size, patch), text), palette_png(size, overlay, text, PALETTE))
 
 
 def text_chunks(analysis: Analysis) -> dict[str, str]:
@@ -91,16 +83,44 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _png(picture: Image.Image, text: bytes, *, level: int) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", compress_level=level)
-    return with_text(buffer.getvalue(), text)
+def _patch(mask: Mask) -> Patch | None:
+    """Return the part of a mask that has defects; None if it has none."""
+    *before, behind = mask.counts if len(mask.counts) % 2 else (*mask.counts, 0)
+    if not before:
+        return None
+    left, right = before[0] // mask.height, mask.width - behind // mask.height
+    columns = mask.columns(defective=b"\xff")[left * mask.height : right * mask.height]
+    turned = Image.frombytes("L", (mask.height, right - left), columns)
+    pixels = turned.transpose(Image.Transpose.TRANSPOSE)
+    box = pixels.getbbox()
+    return None if box is None else Patch(pixels.crop(box), left + box[0], box[1])
 
 
-def _mask_image(mask: Mask) -> Image.Image:
-    """Return the mask as a grey image, 255 where defective."""
-    turned = Image.frombytes("L", (mask.height, mask.width), mask.columns(defective=b"\xff"))
-    return turned.transpose(Image.Transpose.TRANSPOSE)
+def _mask_rows(size: tuple[int, int], patch: Patch | None) -> bytes:
+    """Return the mask as PNG has it: before each row one byte, which is zero."""
+    width, height = size
+    row_bytes = 1 + -(-width // 8)
+    if patch is None:
+        return bytes(height * row_bytes)
+    rows = Image.new("1", (8 + width, patch.pixels.height))
+    rows.paste(patch.pixels.convert("1", dither=Image.Dither.NONE), (8 + patch.left, 0))
+    below = height - patch.top - patch.pixels.height
+    return b"".join([bytes(patch.top * row_bytes), rows.tobytes(), bytes(below * row_bytes)])
+
+
+def _overlay_rows(image: bytes, analysis: Analysis, patch: Patch | None) -> bytes:
+    """Return the overlay as PNG has it: before each row one byte, which is zero."""
+    picture = _read_grey(image).point(FREE)
+    width, height = picture.size
+    if (width, height) != (analysis.width, analysis.height):
+        raise ValueError(f"the image has {width} x {height} pixels here, {analysis.width} x {analysis.height} there")
+    if patch is not None:
+        picture.paste(CONTOUR, (patch.left - 1, patch.top - 1), _surroundings(patch.pixels))
+    for defect in reversed(analysis.defects[:LABELS]):  # the surest on top
+        _label(picture, defect)
+    rows = Image.new("L", (1 + width, height))
+    rows.paste(picture, (1, 0))
+    return rows.tobytes()
 
 
 def _read_grey(data: bytes) -> Image.Image:
@@ -117,37 +137,38 @@ def _upper_bits(level: Any) -> Any:
     return level * TO_EIGHT_BITS
 
 
-def _draw_contours(picture: Image.Image, analysis: Analysis, mask: Image.Image) -> None:
-    """Colour the sound pixels that touch a defective one; only around the defects, which saves most of the time."""
-    left, top = (min(getattr(each.box, side) for each in analysis.defects) for side in ("x", "y"))
-    right = max(each.box.x + each.box.width for each in analysis.defects)
-    bottom = max(each.box.y + each.box.height for each in analysis.defects)
-    defects = mask.crop((left, top, right, bottom))
-    picture.paste(CONTOUR, (left - 1, top - 1), _surroundings(defects))
-
-
 def _surroundings(mask: Image.Image) -> Image.Image:
     """Return the sound pixels that touch a defective one, as 255, in an image larger by one pixel on each side."""
-    wide = Image.new("L", (mask.width + 2, mask.height + 2))
-    wide.paste(mask, (1, 1))
-    inside = wide
-    for step in ((1, 0), (0, 1)):
-        back = (-step[0], -step[1])
-        shifted = ImageChops.lighter(ImageChops.offset(wide, *step), ImageChops.offset(wide, *back))
-        wide = ImageChops.lighter(wide, shifted)
+    width, height = mask.width + 2, mask.height + 2
+    inside = mask.crop((-1, -1, width - 1, height - 1))
+    wide = inside
+    for right, down in ((1, 0), (0, 1)):
+        shifted = (wide.crop((x, y, x + width, y + height)) for x, y in ((right, down), (-right, -down)))
+        wide = ImageChops.lighter(wide, ImageChops.lighter(*shifted))
     return ImageChops.subtract(wide, inside)
 
 
-def _label(draw: ImageDraw.ImageDraw, size: tuple[int, int], defect: Defect) -> None:
+def _label(picture: Image.Image, defect: Defect) -> None:
     """Write `Blowhole 0.97` above the defect, or below it where there is no room above; within the image."""
-    text, box = f"{defect.type} {defect.score:.2f}", defect.box
-    _, _, right, bottom = _font().getbbox(text)
-    width, height = int(right) + 2 * GAP, int(bottom) + 2 * GAP
-    left = max(0, min(box.x, size[0] - width))
+    box, words = defect.box, [_written_word(f"{defect.type} "), _written_word(f"{defect.score:.2f}")]
+    width, height = sum(word.width for word in words) + 2 * GAP, max(word.height for word in words) + 2 * GAP
+    left = max(0, min(box.x, picture.width - width))
     above, below = box.y - height - 1, box.y + box.height + 1
-    top = above if above >= 0 else max(0, min(below, size[1] - height))
-    draw.rectangle((left, top, left + width - 1, top + height - 1), fill=PAPER)
-    draw.text((left + GAP, top + GAP), text, fill=CONTOUR, font=_font())
+    top = above if above >= 0 else max(0, min(below, picture.height - height))
+    picture.paste(PAPER, (left, top, left + width, top + height))
+    for word in words:
+        picture.paste(word, (left + GAP, top + GAP))
+        left += word.width
+
+
+@cache  # of each type and of each score: drawing letters takes longer than all the rest of a label
+def _written_word(word: str) -> Image.Image:
+    _, _, right, bottom = _font().getbbox(word)
+    picture = Image.new("L", (round(_font().getlength(word)), int(bottom)), PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.fontmode = "1"  # no greys between paper and letters
+    draw.text((0, 0), word, fill=CONTOUR, font=_font())
+    return picture
 
 
 @cache

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from client.errors import InputError
-from client.png_text import read_text
+from client.png_file import read_text
 
 UNKNOWN = "unknown"
 
