@@ -7,7 +7,6 @@ from pathlib import Path
 
 from client.command import add_options, analyze
 from client.errors import ClientError
-from client.provenance import provenance
 
 UNUSABLE = 2
 INTERRUPTED = 130
@@ -24,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "analyze":
             return analyze(options)
+        from client.provenance import provenance  # noqa: PLC0415  it loads Pillow, for which `analyze` need not wait
+
         sys.stdout.write(provenance(options.picture))
     except ClientError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,7 +1,6 @@
 """`python -m client analyze`: a folder of photographs → masks, overlays and a table."""
 
 import argparse
-import asyncio
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from client.outcomes import Outcome
 from client.photographs import Photograph, find_photographs
 from client.request import URL, check_share
 from client.run import MASKS, OVERLAYS, Run
-from client.service import WAIT_S, AsyncClient
+from client.service import WAIT_S, Client
 from client.tables import RESULTS, TILES, write_tables
 
 AT_ONCE = 8  # on two cores, fewer or more answer fewer images a second
@@ -68,33 +67,35 @@ def analyze(options: argparse.Namespace) -> int:
     )
     try:
         with Journal(options.out) as journal:
-            return asyncio.run(_analyze(options, photographs, journal))
+            return _analyze(options, photographs, journal)
     except OSError as error:
         raise InputError(f"{error.filename or options.out} cannot be used: {error.strerror}") from None
 
 
-async def _analyze(options: argparse.Namespace, photographs: Sequence[Photograph], journal: Journal) -> int:
+def _analyze(options: argparse.Namespace, photographs: Sequence[Photograph], journal: Journal) -> int:
     settings = {"threshold": options.threshold, "alarm_score": options.alarm_score}
-    async with AsyncClient(options.url, api_key=_api_key(options), wait_s=options.wait) as client:
-        with tqdm(total=len(photographs), unit="image", disable=None, dynamic_ncols=True) as bar:
-            run = Run(client, journal, options.out, settings, _Progress(bar), again=options.again)
-            try:
-                if len(journal):
-                    run.model = await _served_model(client)
-                started = time.monotonic()
-                await run.over(photographs, at_once=options.at_once)
-                took_s = time.monotonic() - started
-            finally:
-                outcomes = [run.outcomes[each.name] for each in photographs if each.name in run.outcomes]
-                tiles = write_tables(options.out, outcomes, tile_alarm_score=options.tile_alarm_score)
+    with (
+        Client(options.url, api_key=_api_key(options), wait_s=options.wait) as client,
+        tqdm(total=len(photographs), unit="image", disable=None, dynamic_ncols=True) as bar,
+    ):
+        run = Run(client, journal, options.out, settings, _Progress(bar), again=options.again)
+        try:
+            if len(journal):
+                run.model = _served_model(client)
+            started = time.monotonic()
+            run.over(photographs, at_once=options.at_once)
+            took_s = time.monotonic() - started
+        finally:
+            outcomes = [run.outcomes[each.name] for each in photographs if each.name in run.outcomes]
+            tiles = write_tables(options.out, outcomes, tile_alarm_score=options.tile_alarm_score)
     _tell(options.out, outcomes, tiles, run.stopped, took_s)
     return FAILED if any(outcome.found is None for outcome in outcomes) else 0
 
 
-async def _served_model(client: AsyncClient) -> dict[str, object] | None:
+def _served_model(client: Client) -> dict[str, object] | None:
     """Return what is served now. Where the service is away, earlier answers count whichever model gave them."""
     try:
-        return await client.served_model()
+        return client.served_model()
     except ClientError as error:
         if isinstance(error, RefusedError) and error.is_about_the_caller:
             return None

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +34,7 @@ def journal_key(content: bytes, part: str | None, settings: Mapping[str, float |
 class Journal:
     """The journal of one folder, open for reading and appending; use it in a `with` block, which one run at a time has.
 
-    Answers stay in the file and not in memory, so that a folder may have very many.
+    Answers stay in the file and not in memory, so that a folder may have very many. Threads may share a journal.
     Raises: InputError, when the file is another program's, or another run has it.
     """
 
@@ -42,6 +43,7 @@ class Journal:
         self._path = folder / FILE
         self._places: dict[str, int] = {}  # of the last line with a key, at the start of the run
         self._shown: dict[str, str] = {}  # the key whose pictures a name has
+        self._moving = threading.Lock()  # the place in the file
         self._file: BinaryIO
 
     def __enter__(self) -> Self:
@@ -64,8 +66,10 @@ class Journal:
         """Return {"answer": …} or {"problem": …} of an earlier run; None if it has none."""
         if key not in self._places:
             return None
-        self._file.seek(self._places[key])
-        entry: dict[str, Any] = json.loads(self._file.readline())
+        with self._moving:
+            self._file.seek(self._places[key])
+            line = self._file.readline()
+        entry: dict[str, Any] = json.loads(line)
         return entry
 
     def shows(self, name: str, key: str) -> bool:
@@ -75,9 +79,10 @@ class Journal:
     def add(self, key: str, name: str, **what: Mapping[str, Any]) -> None:
         """Append an `answer` or a `problem`. It is safe from the end of this process, not from a power cut."""
         line = json.dumps({"key": key, "file": name, **what}, separators=(",", ":"))
-        self._file.seek(0, 2)
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
+        with self._moving:
+            self._file.seek(0, 2)
+            self._file.write(line.encode() + b"\n")
+            self._file.flush()
         self._shown[name] = key
 
     def _lock(self) -> None:

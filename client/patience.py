@@ -1,7 +1,7 @@
 """How long to wait before the same request is sent again, and when to give up."""
 
-import asyncio
 import email.utils
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -25,22 +25,24 @@ class TryAgainError(Exception):
 
 
 class Patience:
-    """One request's tries: never earlier than the service says, and for so many seconds in all."""
+    """One request's tries: never earlier than the service says, for so many seconds in all, and none after the end."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, ended: threading.Event) -> None:
         self._until = time.monotonic() + seconds
+        self._ended = ended
         self._wait_s = FIRST_WAIT_S
 
-    async def wait(self, told: TryAgainError) -> None:
+    def wait(self, told: TryAgainError) -> None:
         """Wait for the next try.
 
-        Raises: the ClientError of `told`, at once, if that would take too long.
+        Raises: the ClientError of `told`, at once, if that would take too long or nobody waits any more.
         """
         wait_s = self._wait_s if told.after_s is None else told.after_s
         if time.monotonic() + wait_s > self._until:
             raise told.error
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
-        await asyncio.sleep(wait_s)
+        if self._ended.wait(wait_s):
+            raise told.error
 
 
 def read_retry_after(header: str | None) -> float | None:

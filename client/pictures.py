@@ -163,8 +163,8 @@ def _label(picture: Image.Image, defect: Defect) -> None:
 
 @cache  # of each type and of each score: drawing letters takes longer than all the rest of a label
 def _written_word(word: str) -> Image.Image:
-    _, _, right, bottom = _font().getbbox(word)
-    picture = Image.new("L", (round(_font().getlength(word)), int(bottom)), PAPER)
+    size = (round(_font().getlength(word)), int(_font().getbbox(word)[3]))
+    picture = Image.new("L", size, PAPER)
     draw = ImageDraw.Draw(picture)
     draw.fontmode = "1"  # no greys between paper and letters
     draw.text((0, 0), word, fill=CONTOUR, font=_font())

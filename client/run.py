@@ -3,26 +3,27 @@
 photograph ─ journal ─▶ an answer of an earlier run ─┐
            └ service ─▶ a new answer ────────────────┴▶ mask, overlay ▶ journal ▶ a row
 
-Files are read, drawn and written in threads: a folder may lie on another machine, for which the service should not
-wait.
+Each of the images at once has a thread from its file to its pictures: a folder may lie on another machine, for which
+the service should not wait. One thread a task costs less processor time than handing each step to another.
 """
 
-import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from client.analysis import Analysis, read_analysis
-from client.errors import ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
+from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.files import write_whole
 from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
 from client.photographs import Photograph
-from client.pictures import draw_pictures
-from client.service import AsyncClient
+from client.service import Client
 
 MASKS, OVERLAYS = "masks", "overlays"
+INTERRUPTED = "the run was interrupted before"
 
 
 @dataclass
@@ -34,11 +35,11 @@ class Run:
         settings: threshold and alarm_score that are asked for, None for the model's own.
         model: what the service serves now; an earlier answer of another one does not count. None: unknown.
         again: whether refused images are sent again.
-        on_outcome: is called after each photograph.
+        on_outcome: is called after each photograph, never by two threads at once.
         stopped: why the rest was not sent; empty if all was.
     """
 
-    client: AsyncClient
+    client: Client
     journal: Journal
     folder: Path
     settings: Mapping[str, float | None]
@@ -47,41 +48,46 @@ class Run:
     again: bool = False
     stopped: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _ending: threading.Lock = field(default_factory=threading.Lock)
 
-    async def over(self, photographs: Sequence[Photograph], *, at_once: int) -> None:
+    def over(self, photographs: Sequence[Photograph], *, at_once: int) -> None:
         """Analyse them all. Where the service is away or refuses the caller, the rest is not sent.
 
         Raises: InputError, if a result cannot be written.
         """
         waiting = iter(photographs)
+        threads = ThreadPoolExecutor(at_once, thread_name_prefix="photographs")
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(at_once):
-                    group.create_task(self._work(waiting))
-        except* ClientError as errors:
-            raise errors.exceptions[0] from None
+            for work in as_completed([threads.submit(self._work, waiting) for _ in range(at_once)]):
+                work.result()
+        except BaseException:
+            self.stopped = self.stopped or INTERRUPTED
+            self.client.close()
+            raise
         finally:
-            why = self.stopped or "the run was interrupted before"
+            threads.shutdown()
             for photograph in photographs:
+                why = self.stopped or INTERRUPTED
                 self.outcomes.setdefault(photograph.name, unanswered(photograph, why, status="not sent"))
 
-    async def _work(self, waiting: Iterator[Photograph]) -> None:
+    def _work(self, waiting: Iterator[Photograph]) -> None:
         for photograph in waiting:
-            outcome = await self._outcome(photograph)
-            self.outcomes[photograph.name] = outcome
-            self.on_outcome(outcome)
+            outcome = self._outcome(photograph)
+            with self._ending:
+                self.outcomes[photograph.name] = outcome
+                self.on_outcome(outcome)
             if self.stopped:
                 return
 
-    async def _outcome(self, photograph: Photograph) -> Outcome:
+    def _outcome(self, photograph: Photograph) -> Outcome:
         try:
-            content = await asyncio.to_thread(photograph.path.read_bytes)
+            content = photograph.path.read_bytes()
         except OSError as error:
             return unanswered(photograph, f"it cannot be read: {error.strerror}")
         if not content:
             return unanswered(photograph, "the file is empty")
         try:
-            return await self._analyse(photograph, content)
+            return self._analyse(photograph, content)
         except RefusedError as error:
             self.stopped = str(error) if error.is_about_the_caller else self.stopped
             return unanswered(photograph, str(error), sent=True)
@@ -89,19 +95,19 @@ class Run:
             self.stopped = str(error)
             return unanswered(photograph, str(error))
 
-    async def _analyse(self, photograph: Photograph, content: bytes) -> Outcome:
+    def _analyse(self, photograph: Photograph, content: bytes) -> Outcome:
         key = journal_key(content, photograph.part, self.settings)
         entry = self._earlier(key)
         sent = entry is None
         if entry is None:
-            entry = await self._ask(photograph, content, key)
+            entry = self._ask(photograph, content, key)
         if "problem" in entry:
             return unanswered(photograph, str(RefusedError(**entry["problem"])), sent=sent)
         analysis = read_analysis(entry["answer"])
         mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
         if sent or not self._has_pictures(photograph.name, key, mask, overlay):
             try:
-                await asyncio.to_thread(self._draw, content, analysis, mask, overlay)
+                self._draw(content, analysis, mask, overlay)
             except (ValueError, _UnreadableError) as error:
                 return unanswered(photograph, f"it was answered, but cannot be drawn: {error}", sent=sent)
             self.journal.add(key, photograph.name, answer=entry["answer"])
@@ -115,9 +121,9 @@ class Run:
             return entry
         return None
 
-    async def _ask(self, photograph: Photograph, content: bytes, key: str) -> dict[str, Any]:
+    def _ask(self, photograph: Photograph, content: bytes, key: str) -> dict[str, Any]:
         try:
-            answer = await self.client.ask(content, part=photograph.part, **self.settings)
+            answer = self.client.ask(content, part=photograph.part, **self.settings)
         except RefusedError as error:
             if not error.is_about_the_image:
                 raise
@@ -130,6 +136,8 @@ class Run:
         return self.journal.shows(name, key) and all((self.folder / each).exists() for each in pictures)
 
     def _draw(self, content: bytes, analysis: Analysis, mask: str, overlay: str) -> None:
+        from client.pictures import draw_pictures  # noqa: PLC0415  Pillow loads while the service has work
+
         try:
             drawn = draw_pictures(content, analysis)
         except OSError as error:

@@ -3,56 +3,61 @@
 An analysis changes nothing at the service, so sending an image twice does no harm.
 """
 
-import io
+import http.client
 import json
-from collections.abc import Mapping
+import ssl
+import threading
+import weakref
 from types import TracebackType
 from typing import Any, Self
-
-import aiohttp
+from urllib.parse import quote, urlencode
 
 from client.analysis import Analysis, read_analysis
+from client.connections import Answer, Connections
 from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.patience import Patience, TryAgainError, read_retry_after
-from client.request import URL, check_part, check_share, is_loopback, media_type, service_url
+from client.request import URL, check_part, check_share, media_type, service_url
 
-TIMEOUT_S = 60.0  # of one request; the service answers within 30 s unless DEADLINE_S says otherwise
+TIMEOUT_S = 60.0  # the service answers within 30 s unless DEADLINE_S says otherwise
 WAIT_S = 120.0
-CONNECT_S = 10.0
-AT_ONCE_BYTES = 2**20  # of one write; aiohttp warns of longer ones
 
 
-class AsyncClient:
-    """Asks the service from a program that uses asyncio; otherwise `Client` is what you want.
+class Client:
+    """Asks the service, and waits for its answer.
 
-    Make and use it within one event loop. The arguments are those of `Client`.
+    Threads may share one client; it keeps its connections open.
     """
 
     def __init__(
         self, url: str = URL, *, api_key: str | None = None, timeout_s: float = TIMEOUT_S, wait_s: float = WAIT_S
     ) -> None:
+        """Make a client; it connects at the first request.
+
+        url: of the service, with the path prefix if there is one. api_key: if the service asks for one. timeout_s: how
+        long the service may be silent. wait_s: how long an image is sent again while the service is away or busy.
+        Raises: InputError.
+        """
         self._url = service_url(url)
         self._wait_s = wait_s
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
-            headers={"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})},
-            trust_env=not is_loopback(url),  # HTTP_PROXY is for other machines
-        )
+        self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
+        self._connections = Connections(self._url, timeout_s=timeout_s)
+        self._closed = threading.Event()
+        self._end = weakref.finalize(self, self._connections.close)
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        self.close()
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
+    def close(self) -> None:
+        """Close all connections; otherwise that happens when nobody holds the client any more."""
+        self._closed.set()
+        self._end()
 
-    async def analyze(
+    def analyze(
         self,
         image: bytes,
         *,
@@ -60,13 +65,20 @@ class AsyncClient:
         threshold: float | None = None,
         alarm_score: float | None = None,
     ) -> Analysis:
-        """Return what the service finds on an image file. `Client.analyze` says more.
+        """Return what the service finds on an image.
 
-        Raises: InputError, RefusedError, ServiceAwayError, WrongAnswerError.
+        image: the content of a JPEG or PNG file, or of another format that the service reads. part: a name for the
+        photographed part, 1 to 128 printable characters, that the answer and the service's log repeat. threshold,
+        alarm_score: take the place of the model's own, 0–1.
+
+        While the service is away or busy, it waits as long as the service says and sends the image again.
+
+        Raises: RefusedError, if the service refuses the image or the caller; ServiceAwayError, if waiting was in vain;
+        WrongAnswerError; InputError.
         """
-        return read_analysis(await self.ask(image, part=part, threshold=threshold, alarm_score=alarm_score))
+        return read_analysis(self.ask(image, part=part, threshold=threshold, alarm_score=alarm_score))
 
-    async def ask(
+    def ask(
         self,
         image: bytes,
         *,
@@ -81,58 +93,54 @@ class AsyncClient:
         for name, share in (("threshold", threshold), ("alarm_score", alarm_score)):
             if share is not None:
                 query[name] = str(check_share(name, share))
-        patience = Patience(self._wait_s)
+        path = f"/v1/analyze?{urlencode(query, quote_via=quote)}"
+        patience = Patience(self._wait_s, self._closed)
         while True:
             try:
-                answer = await self._send("POST", "/v1/analyze", query, image)
+                return self._send("POST", path, image)
             except TryAgainError as told:
-                await patience.wait(told)
-            else:
-                return answer
+                patience.wait(told)
 
-    async def served_model(self) -> dict[str, Any]:
+    def served_model(self) -> dict[str, Any]:
         """Return how the service describes the model that it serves now.
 
         Raises: RefusedError, ServiceAwayError, WrongAnswerError.
         """
         try:
-            ready = await self._send("GET", "/v1/health/ready", {}, None)
+            ready = self._send("GET", "/v1/health/ready")
         except TryAgainError as told:
             raise told.error from None
         if not isinstance(model := ready.get("model"), dict):
             raise WrongAnswerError(f"{self._url}/v1/health/ready names no model: check the URL")
         return model
 
-    async def _send(self, method: str, path: str, query: Mapping[str, str], image: bytes | None) -> dict[str, Any]:
+    def _send(self, method: str, path: str, image: bytes | None = None) -> dict[str, Any]:
         """Send once.
 
         Raises: TryAgainError, if another try may succeed; RefusedError, InputError, WrongAnswerError.
         """
-        headers = {"Content-Type": media_type(image)} if image is not None else None
-        body = io.BytesIO(image) if image is not None and len(image) > AT_ONCE_BYTES else image
+        headers = self._headers if image is None else {**self._headers, "Content-Type": media_type(image)}
         try:
-            async with self._session.request(
-                method, self._url + path, params=query, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                return self._read(response, await response.read())
-        except aiohttp.ClientSSLError as error:
+            return self._read(self._connections.send(method, path, image, headers))
+        except ssl.SSLCertVerificationError as error:
             raise InputError(f"{self._url} has no certificate that this machine trusts: {error}") from None
-        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+        except (OSError, http.client.IncompleteRead) as error:
             why = str(error) or "no answer in time"
             raise TryAgainError(ServiceAwayError(f"{self._url} could not be reached ({why}): is it running?")) from None
-        except aiohttp.ClientError as error:
+        except http.client.HTTPException as error:
             raise WrongAnswerError(f"{self._url} does not speak HTTP as this service does: {error}") from None
 
-    def _read(self, response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
-        document = _parse(body)
-        if response.ok and document is not None:
+    def _read(self, answer: Answer) -> dict[str, Any]:
+        document = _parse(answer.body)
+        succeeded = answer.status < http.client.BAD_REQUEST
+        if succeeded and document is not None:
             return document
-        if response.ok:
-            raise WrongAnswerError(f"{response.url} answered {body[:60]!r}: check the URL")
+        if succeeded:
+            raise WrongAnswerError(f"{self._url} answered {answer.body[:60]!r}: check the URL")
         problem = document or {}
-        title, detail = problem.get("title", response.reason), problem.get("detail", "it does not say why")
-        refused = RefusedError(response.status, str(title), str(detail))
-        after_s = read_retry_after(response.headers.get("Retry-After"))
+        title, detail = problem.get("title", answer.reason), problem.get("detail", "it does not say why")
+        refused = RefusedError(answer.status, str(title), str(detail))
+        after_s = read_retry_after(answer.headers.get("Retry-After"))
         if after_s is None:
             raise refused
         raise TryAgainError(ServiceAwayError(f"{self._url} had no time or no model for too long: {refused}"), after_s)

@@ -54,7 +54,11 @@ class ContractService:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.posts = []  # of each POST: (SHA-256 of its body, its query)
-        self.headers = []  # of each POST
+        self.headers, self.targets, self.peers = (
+            [],
+            [],
+            [],
+        )  # of each POST: the other two are its address and its sender's
         self.descriptions = 0  # how often it was asked for its model
         self.at_once = self.most_at_once = 0
         self.wait_for = 1  # answers wait until so many requests were under way together
@@ -98,13 +102,21 @@ class ContractService:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _come(self):
-        app = web.Application(client_max_size=2**26)
+        app = web.Application(client_max_size=2**26, middlewares=[self._note])
         app.router.add_post("/v1/analyze", self.analyze)
         app.router.add_get("/v1/health/ready", self.ready)
         app.router.add_get("/", self.page)
         self._runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    @web.middleware
+    async def _note(self, request, handler):
+        if request.method == "POST":
+            self.headers.append(request.headers)
+            self.targets.append(request.raw_path)
+            self.peers.append(request.transport.get_extra_info("peername"))
+        return await handler(request)
 
     async def page(self, _request):
         return web.Response(text="<html>")
@@ -126,7 +138,6 @@ class ContractService:
     async def _analyze(self, request):
         body = await request.read()
         self.posts.append((hashlib.sha256(body).hexdigest(), dict(request.query)))
-        self.headers.append(request.headers)
         self.on_post()
         await self._enough.wait()
         if self.api_key and f"Bearer {self.api_key}" != request.headers.get("Authorization"):

@@ -5,11 +5,12 @@ import dataclasses
 import datetime as dt
 import email.utils
 import gc
-import threading
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,15 +163,76 @@ def test_a_service_that_stays_away_is_told_with_its_address():
         client.analyze(png(sound()))
 
 
-def test_a_client_works_without_a_with_block_and_leaves_no_thread(service):
+def test_a_client_works_without_a_with_block_and_leaves_no_connection(service):
+    def connections():
+        return [
+            each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr[1] == service.port
+        ]
+
     client = Client(service.url)
     client.analyze(png(sound()))
-    assert [thread for thread in threading.enumerate() if thread.name == "client"]
+    assert 1 == len(connections())
 
     del client
     gc.collect()
 
-    assert [] == [thread for thread in threading.enumerate() if thread.name == "client"]
+    assert [] == connections()
+
+
+def test_requests_one_after_another_share_a_connection(client, service):
+    for seed in range(3):
+        client.analyze(png(sound(seed)))
+
+    assert 1 == len(set(service.peers))
+
+
+def test_a_connection_that_was_idle_for_long_is_replaced(client, service, monkeypatch):
+    monkeypatch.setattr("client.connections.IDLE_S", 0)
+
+    client.analyze(png(sound(1)))
+    client.analyze(png(sound(2)))
+
+    assert 2 == len(set(service.peers))
+
+
+@pytest.fixture
+def silent():
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_closing_a_client_ends_the_request_that_another_thread_waits_for(silent):
+    client = Client("http://127.0.0.1:{1}".format(*silent.getsockname()))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.analyze, png(sound()))
+        connection, _ = silent.accept()
+        connection.recv(1)
+
+        client.close()
+
+        with connection, pytest.raises(ServiceAwayError):
+            waiting.result(timeout=30)
+
+
+def test_a_silent_service_is_given_up(silent):
+    url = "http://127.0.0.1:{1}".format(*silent.getsockname())
+
+    with Client(url, timeout_s=0.2, wait_s=0) as client, pytest.raises(ServiceAwayError, match="timed out"):
+        client.analyze(png(sound()))
+
+
+def test_a_proxy_of_the_environment_is_for_other_machines(service, monkeypatch):
+    monkeypatch.setenv("http_proxy", service.url.replace("//", "//user:pass%20word@"))
+
+    with Client("http://tiles.invalid:81/prefix") as client, pytest.raises(RefusedError, match="404"):
+        client.analyze(png(sound()))  # the service here is no proxy
+
+    assert ["http://tiles.invalid:81/prefix/v1/analyze?mask=rle"] == service.targets
+    assert ["Basic dXNlcjpwYXNzIHdvcmQ="] == [each["Proxy-Authorization"] for each in service.headers]
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with Client(service.url) as client:
+        assert "ok" == client.analyze(png(sound())).verdict
 
 
 def test_a_closed_client_says_so(service):
