@@ -52,15 +52,12 @@ class Connections:
         """
         connection = self._take()
         try:
-            answer = self._exchange(connection, method, path, body, headers)
+            return self._exchange(connection, method, path, body, headers)
         except BaseException:
-            connection.close()
+            connection.close()  # it opens again
             raise
-        else:
-            self._idle.append((time.monotonic(), connection))
-            return answer
         finally:
-            self._busy.discard(connection)
+            self._give_back(connection)
 
     def close(self) -> None:
         """Close all connections; requests that are under way fail."""
@@ -70,8 +67,8 @@ class Connections:
                 if connection.sock is not None:
                     with contextlib.suppress(OSError):
                         connection.sock.shutdown(socket.SHUT_RDWR)
-        while self._idle:
-            self._idle.pop()[1].close()
+            for _, connection in self._idle:
+                connection.close()
 
     def _take(self) -> http.client.HTTPConnection:
         with self._lock:
@@ -82,6 +79,13 @@ class Connections:
         if time.monotonic() - since > IDLE_S:
             connection.close()
         return connection
+
+    def _give_back(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+            if self._closed:
+                connection.close()
+            self._idle.append((time.monotonic(), connection))
 
     def _exchange(
         self,
