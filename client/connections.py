@@ -10,7 +10,6 @@ import socket
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping
 from email.message import Message
 from typing import NamedTuple
@@ -119,8 +118,10 @@ class Connections:
 
 def _proxy(url: SplitResult) -> SplitResult | None:
     """Return the proxy that the environment names for a service."""
-    address = urllib.request.getproxies().get(url.scheme)
-    if address is None or urllib.request.proxy_bypass(url.netloc):
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  slow to load, and seldom needed
+
+    address = getproxies().get(url.scheme)
+    if address is None or proxy_bypass(url.netloc):
         return None
     return urlsplit(address if "//" in address else f"//{address}")
 

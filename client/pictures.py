@@ -102,8 +102,8 @@ def _mask_rows(size: tuple[int, int], patch: Patch | None) -> bytes:
     row_bytes = 1 + -(-width // 8)
     if patch is None:
         return bytes(height * row_bytes)
-    rows = Image.new("1", (8 + width, patch.pixels.height))
-    rows.paste(patch.pixels.convert("1", dither=Image.Dither.NONE), (8 + patch.left, 0))
+    black_and_white = patch.pixels.convert("1", dither=Image.Dither.NONE)
+    rows = black_and_white.crop((-patch.left - 8, 0, width - patch.left, patch.pixels.height))
     below = height - patch.top - patch.pixels.height
     return b"".join([bytes(patch.top * row_bytes), rows.tobytes(), bytes(below * row_bytes)])
 
@@ -118,9 +118,7 @@ def _overlay_rows(image: bytes, analysis: Analysis, patch: Patch | None) -> byte
         picture.paste(CONTOUR, (patch.left - 1, patch.top - 1), _surroundings(patch.pixels))
     for defect in reversed(analysis.defects[:LABELS]):  # the surest on top
         _label(picture, defect)
-    rows = Image.new("L", (1 + width, height))
-    rows.paste(picture, (1, 0))
-    return rows.tobytes()
+    return picture.crop((-1, 0, width, height)).tobytes()
 
 
 def _read_grey(data: bytes) -> Image.Image:
@@ -129,7 +127,8 @@ def _read_grey(data: bytes) -> Image.Image:
         image.draft("L", image.size)
         if image.mode.startswith("I"):
             return image.convert("I").point(_upper_bits).convert("L")
-        return image.convert("L")
+        image.load()
+        return image if image.mode == "L" else image.convert("L")
 
 
 def _upper_bits(level: Any) -> Any:
