@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from client.allocator import keep_freed_memory
 from client.errors import ClientError, InputError, RefusedError
 from client.journal import Journal
 from client.outcomes import Outcome
@@ -65,6 +66,7 @@ def analyze(options: argparse.Namespace) -> int:
         part_from=options.part_from,
         tile_from=options.tile_from,
     )
+    keep_freed_memory()
     try:
         with Journal(options.out) as journal:
             return _analyze(options, photographs, journal)
