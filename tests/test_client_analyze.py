@@ -1,6 +1,7 @@
 """`python -m client analyze`: what it writes, what it sends a second time, what it names, how it ends."""
 
 import csv
+import dataclasses
 import io
 import os
 import signal
@@ -10,6 +11,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from client.__main__ import main
@@ -510,6 +513,29 @@ def test_a_contour_runs_around_the_defect_and_covers_none_of_it():
     assert (near & ~mask)[:label].tolist() == (overlay == CONTOUR)[:label].tolist()
     assert pixels[mask].tolist() == overlay[mask].tolist()
     assert PAPER in overlay[label:]
+
+
+@given(mask=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=20)))
+def test_mask_and_contour_are_exact_for_any_mask(mask):
+    height, width = mask.shape
+    pixels = np.where(mask, 10, 150).astype(np.uint8)
+    analysis = dataclasses.replace(_analysis(pixels), defects=())  # no label hides anything
+
+    drawn = draw_pictures(png(pixels), analysis)
+
+    wide = np.pad(mask, 1)
+    near = np.max([wide[row : row + height, left : left + width] for row in range(3) for left in range(3)], axis=0)
+    assert mask.tolist() == np.asarray(Image.open(io.BytesIO(drawn.mask))).tolist()
+    overlay = np.where(near & ~mask, CONTOUR, pixels)
+    assert overlay.tolist() == np.asarray(Image.open(io.BytesIO(drawn.overlay))).tolist()
+
+
+def test_an_overlay_of_many_blocks_is_whole():
+    pixels = np.random.default_rng(0).integers(100, 200, (400, 500), np.uint8)
+
+    overlay = Image.open(io.BytesIO(draw_pictures(png(pixels), _analysis(pixels)).overlay))
+
+    assert pixels.tolist() == np.asarray(overlay).tolist()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "LA", "P", "1", "CMYK", "I;16"])
