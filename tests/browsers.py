@@ -85,6 +85,9 @@ async def opened_page(browser: Browser, port: int, prefix: str = "", **options) 
         await server.close()
 
 
+REVIEW = {"review_score": "0.3", "tile_alarm_score": "0.6", "tile_review_score": "0.2"}  # a model with all limits
+
+
 async def choose(page: Page, *files: Path) -> None:
     await page.set_input_files("#files", list(files))
 
@@ -142,12 +145,11 @@ async def page_over(
 
 
 @contextlib.asynccontextmanager
-async def page_over_fake(browser: Browser, types: str | None = None, title: str | None = None, **options):
+async def page_over_fake(browser: Browser, model: dict[str, str] | None = None, **options):
     """The page, the front proxy, and a Triton to which dark pixels are defective, all of type 3."""
     async with FakeTriton() as fake:
-        for name, value in {"alarm_score": "0.5", "types": types, "title": title}.items():
-            if value:
-                fake.config["parameters"][f"model.{name}"] = {"string_value": value}
+        for name, value in {"alarm_score": "0.5", **(model or {})}.items():
+            fake.config["parameters"][f"model.{name}"] = {"string_value": value}
         async with page_over(browser, fake.url, **options) as (page, front):
             yield page, front, fake
 

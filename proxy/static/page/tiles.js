@@ -13,23 +13,25 @@ export function tileOf(item, rule, pattern) {
   return RULES[rule]?.(item, pattern) || item.name;
 }
 
-// { verdict, score, alarm, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
+// { verdict, score, alarm, review, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
 // limits: the served model, with its limits for tiles.
 export function judge(items, limits) {
   const answers = items.filter(({ state }) => state === "done").map(({ answer }) => answer);
   const failed = items.filter(({ state }) => state === "failed").length;
-  const found = { count: items.length, failed, area: null, score: null, alarm: null, type: null };
+  const found = { count: items.length, failed, area: null, score: null, alarm: null, review: null, type: null };
   if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
   const score = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
   const alarm = limits.tile_alarm_score ?? answers[0].model.alarm_score;
+  const review = limits.tile_review_score;
   const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
   return {
     ...found,
     score,
     alarm,
+    review,
     area,
     type: commonest(answers),
-    verdict: verdictAt(score, alarm, limits.tile_review_score),
+    verdict: verdictAt(score, alarm, review),
   };
 }
 
