@@ -88,6 +88,19 @@ async def test_where_the_score_stands_is_told_to_a_screen_reader(browser, tmp_pa
         ).all_inner_texts()
 
 
+@pytest.mark.parametrize("width", [360, 390])
+async def test_a_phone_shows_every_column_of_the_table_at_once(browser, tmp_path, width):
+    async with page_over_fake(browser, REVIEW, viewport={"width": width, "height": 800}) as (page, _, fake):
+        fake.novelty = 31.0
+        large = photograph(tmp_path / "exp1_num_262480.png", (0, 0, 600, 400, 15), size=(600, 400))
+        await choose(page, large, photograph(tmp_path / "exp1_num_262481.png", SMALL))
+        await analysed(page, 2)
+        await page.select_option("#group", "folder")
+        assert ["Defect Unfamiliar", "240,000 px"] == (await texts(page, "tbody :is(.verdict-cell, .area)"))[:2]
+        table = page.locator(".scroll")
+        assert await table.evaluate("(it) => it.scrollWidth") == await table.evaluate("(it) => it.clientWidth")
+
+
 @pytest.mark.parametrize("width", [360, 768, 1024])
 async def test_nothing_is_wider_than_the_screen(browser, tmp_path, width):
     async with page_over_fake(browser, viewport={"width": width, "height": 800}) as (page, _, _):
