@@ -32,8 +32,9 @@ function stripOf({ kind, from, to }) {
 function limitOf({ kind, from, to }, verdict) {
   const line = document.createElement("li");
   line.className = kind;
-  const meaning = kind === "review" ? ": a person should look" : "";
-  line.textContent = VERDICTS[kind] + (kind === "ok" ? ` below ${exact(to)}` : ` from ${exact(from)}`) + meaning;
+  const limit = document.createElement("span");
+  limit.textContent = VERDICTS[kind] + (kind === "ok" ? ` below ${exact(to)}` : ` from ${exact(from)}`);
+  line.append(limit, kind === "review" ? ": a person should look" : "");
   if (kind === verdict) line.ariaCurrent = "true";
   return line;
 }
