@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from proxy_servers import FakeTriton, running_proxy
 
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-PASSED_ON = ("Content-Type", "Accept")  # of a request
+PASSED_ON = ("Content-Type", "Accept", "Accept-Encoding")  # of a request
 PATIENCE_MS = 60_000  # a busy machine fails no test
 
 
@@ -40,7 +40,7 @@ class Front:
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         body = await request.read()
         async with (
-            ClientSession() as session,
+            ClientSession(auto_decompress=False) as session,
             session.request(request.method, self.target + path, data=body, headers=headers) as answer,
         ):
             kept = {
