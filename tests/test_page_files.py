@@ -1,4 +1,4 @@
-"""The page's files: few bytes, relative addresses, samples with their truth."""
+"""The page's files: few bytes sent, relative addresses, samples with their truth."""
 
 import io
 import json
@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 from PIL import Image
+from proxy_servers import running_proxy
 
-from proxy.page import FOLDER, page_files
+from proxy.page import FOLDER, page_files, page_routes
 from tests.conftest import ROOT
 
 MAX_BYTES = 150_000
@@ -15,8 +16,14 @@ SAMPLES = json.loads((FOLDER / "page/samples/samples.json").read_text())["sample
 ABSOLUTE = r"(?:src|href|action)=\"/[^\"]*\"|fetch\([\"'`]/|url\(/|from \"/|https?://(?!www\.w3)"
 
 
-def test_the_whole_page_with_its_samples_is_small():
-    assert sum(file.stat().st_size for file in page_files()) < MAX_BYTES
+async def test_a_browser_gets_the_whole_page_with_its_samples_in_few_bytes():
+    async with running_proxy("127.0.0.1:9") as proxy:
+        sizes = []
+        for route in page_routes():
+            async with proxy.request("GET", route.path, headers={"Accept-Encoding": "gzip"}) as response:
+                sizes.append(int(response.headers["Content-Length"]))
+    assert len(page_files()) == len(sizes)
+    assert sum(sizes) < MAX_BYTES
 
 
 def test_every_address_in_the_page_is_relative():
@@ -36,6 +43,13 @@ def test_the_samples_are_the_first_of_each_type_saved_smaller():
         shown = FOLDER / f"page/samples/{sample['name']}.png"
         assert ((grey(original.with_suffix(".png")) > 127) == (grey(shown) > 127)).all()
         assert np.abs(grey(original) - grey(shown.with_suffix(".jpg"))).mean() < 3
+
+
+async def test_no_sample_is_called_unfamiliar(triton):
+    async with running_proxy(triton.url, connections=0) as proxy:
+        for sample in SAMPLES:
+            analysis = await proxy.analysis((FOLDER / f"page/samples/{sample['name']}.jpg").read_bytes())
+            assert analysis["familiar"], sample
 
 
 def grey(path):
