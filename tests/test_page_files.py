@@ -1,8 +1,10 @@
 """The page's files: few bytes sent, relative addresses, samples with their truth."""
 
+import asyncio
 import io
 import json
 import re
+import sys
 
 import numpy as np
 from PIL import Image
@@ -10,6 +12,7 @@ from proxy_servers import running_proxy
 
 from proxy.page import FOLDER, page_files, page_routes
 from tests.conftest import ROOT
+from tests.page_picture import PICTURE
 
 MAX_BYTES = 150_000
 SAMPLES = json.loads((FOLDER / "page/samples/samples.json").read_text())["samples"]
@@ -50,6 +53,17 @@ async def test_no_sample_is_called_unfamiliar(triton):
         for sample in SAMPLES:
             analysis = await proxy.analysis((FOLDER / f"page/samples/{sample['name']}.jpg").read_bytes())
             assert analysis["familiar"], sample
+
+
+async def test_the_readmes_picture_is_taken_by_a_command(triton, tmp_path):
+    taken = tmp_path / "page.jpg"
+    async with running_proxy(triton.url, connections=0) as proxy:
+        address = f"http://127.0.0.1:{proxy.port}"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.page_picture", address, str(taken), cwd=ROOT
+        )
+        assert 0 == await process.wait()
+    assert grey(PICTURE).shape == grey(taken).shape
 
 
 def grey(path):
