@@ -147,7 +147,7 @@ def test_every_type_that_an_answer_may_have_has_an_example():
             assert set(allowed.get("enum", [allowed.get("const")])) == shown, place
 
 
-async def test_a_file_is_sent_compressed_only_to_who_takes_it_and_with_a_tag_of_its_own():
+async def test_a_file_is_sent_compressed_to_clients_that_take_it_and_then_has_another_tag():
     async with running_proxy("127.0.0.1:9") as proxy:
         bodies, tags = [], []
         for taken, coding in (("identity", None), ("gzip, br", "gzip")):
