@@ -88,16 +88,23 @@ async def test_where_the_score_stands_is_told_to_a_screen_reader(browser, tmp_pa
         ).all_inner_texts()
 
 
-@pytest.mark.parametrize("width", [360, 390])
-async def test_a_phone_shows_every_column_of_the_table_at_once(browser, tmp_path, width):
-    async with page_over_fake(browser, REVIEW, viewport={"width": width, "height": 800}) as (page, _, fake):
+PHONES = [(360, 0), (390, 0)]  # a scroll bar there takes no room
+SIDE_BY_SIDE = (1344, 15)  # the narrowest window with the large view and the table side by side
+
+
+@pytest.mark.parametrize(("width", "bar"), [*PHONES, SIDE_BY_SIDE])
+async def test_every_column_of_the_table_is_seen_at_once(browser, tmp_path, width, bar):
+    model = REVIEW | {"types": "Break,Crack,Blowhole"}
+    async with page_over_fake(browser, model, viewport={"width": width, "height": 800}) as (page, _, fake):
         fake.novelty = 31.0
         large = photograph(tmp_path / "exp1_num_262480.png", (0, 0, 600, 400, 15), size=(600, 400))
         await choose(page, large, photograph(tmp_path / "exp1_num_262481.png", SMALL))
         await analysed(page, 2)
         await page.select_option("#group", "folder")
+        await page.click("th[data-key=score] button")
         assert ["Defect Unfamiliar", "240,000 px"] == (await texts(page, "tbody :is(.verdict-cell, .area)"))[:2]
         table = page.locator(".scroll")
+        await table.evaluate("(it, bar) => (it.style.marginRight = `${bar}px`)", bar)
         assert await table.evaluate("(it) => it.scrollWidth") == await table.evaluate("(it) => it.clientWidth")
 
 

@@ -45,7 +45,7 @@ export function drawThumb({ row, answer }, picture) {
     context.drawImage(fillOf(maskOfRle(answer.rle), width, height, RED), 0, 0, canvas.width, canvas.height);
 }
 
-export function rowOfTile(name, { verdict, score: mean, alarm, review, failed, count }) {
+export function rowOfTile(name, { verdict, score: mean, failed, count }) {
   const row = document.createElement("tr");
   row.className = "tile";
   const head = document.createElement("th");
@@ -53,8 +53,7 @@ export function rowOfTile(name, { verdict, score: mean, alarm, review, failed, c
   const title = document.createElement("strong");
   title.textContent = name;
   const facts = document.createElement("span");
-  const doubt = review == null ? "" : `review from ${score(review)}, `;
-  const judged = mean === null ? "" : `, mean score ${score(mean)}, ${doubt}defect from ${score(alarm)}`;
+  const judged = mean === null ? "" : `, mean score ${score(mean)}`;
   facts.textContent = `${plural(count, "image")}${judged}${failed ? `, ${failed} failed and not counted` : ""}`;
   head.append(title, " ", badge(verdict, VERDICTS[verdict]), " ", facts);
   row.append(head);

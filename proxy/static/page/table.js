@@ -1,6 +1,6 @@
 // The table of results: one row for each image; sorted, filtered and grouped by tile.
 
-import { judge, tileOf } from "./tiles.js";
+import { judge, limitWords, tileOf } from "./tiles.js";
 import { fillRow, rowFor, rowOfTile } from "./rows.js";
 import { plural, tally, verdictOf } from "./words.js";
 
@@ -162,14 +162,18 @@ export class Table {
   #tell(groups) {
     const images = plural(this.#items.length, "image");
     const hidden = this.#shown.length < this.#items.length ? `${this.#shown.length} of ${images} shown` : images;
-    const found = this.grouped ? tally(groups.map(({ judged }) => judged.verdict)) : "";
-    $("shown").textContent = hidden + (this.grouped ? `; ${plural(groups.length, "tile")}${found && `: ${found}`}` : "");
+    $("shown").textContent = this.grouped ? `${hidden}; ${wordsOf(groups.map(({ judged }) => judged))}` : hidden;
   }
 }
 
 function lookOf(item) {
   const { type, score, defect_pixels: area } = item.answer ?? {};
   return { name: item.name, verdict: verdictOf(item), type, score, area };
+}
+
+function wordsOf(tiles) {
+  const found = tally(tiles.map(({ verdict }) => verdict));
+  return plural(tiles.length, "tile") + (found && `: ${found}`) + limitWords(tiles);
 }
 
 function bodyOf(group) {
