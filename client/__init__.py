@@ -6,7 +6,6 @@ by `numpy.asarray`.
 """
 
 from client.analysis import Analysis, Box, Defect, ImageWarning, Model, Point
-from client.asynchronous import AsyncClient
 from client.errors import ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.mask import Mask
 from client.service import Client
@@ -14,7 +13,6 @@ from client.verdict import TileVerdict, judge_tile
 
 __all__ = [
     "Analysis",
-    "AsyncClient",
     "Box",
     "Client",
     "ClientError",
