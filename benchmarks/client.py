@@ -1,12 +1,13 @@
 """`make bench-client`: `python -m client analyze` beside the closed loop, with as many requests at once.
 
-Both work on the same service in turns: the load tool posts the samples, then the command analyses a folder of as many
-files. Some of these are corrupt. The command does more: it reads and hashes files, and writes masks, overlays, a
-journal and a table.
+Both work on the same service in turns: the load tool posts photographs, then the command analyses a folder with the
+same ones. Some of its files are corrupt. The command does more: it reads and hashes files, and writes masks, overlays,
+a journal and a table.
 """
 
 import argparse
 import csv
+import itertools
 import re
 import shutil
 import statistics
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from benchmarks.answers import found_masks
 from benchmarks.errors import AnswerError, exit_status, say
 from benchmarks.load import fixed_work
 from benchmarks.record import write_record
-from benchmarks.samples import JSON, image_files, jpeg_bodies
+from benchmarks.samples import JSON, jpeg_bodies, photographs, which_photographs
 from benchmarks.servers import Server, service
 from benchmarks.tools import Command, serving_python
 
@@ -37,53 +39,53 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of both; default: %(default)s")
     parser.add_argument("--folder", type=Path, help="where files are written; default: the system's temporary folder")
     options = parser.parse_args()
+    say(f"the images are {which_photographs()}")
+    chosen = list(itertools.islice(itertools.cycle(photographs()), options.files))
     with service() as started, tempfile.TemporaryDirectory(prefix="benchmarks-", dir=options.folder) as name:
         found_masks(started.analyze_url)
-        photographs = write_photographs(Path(name) / "photographs", options.files)
-        rounds = [one_round(started, photographs, Path(name) / f"out-{turn}") for turn in range(options.rounds)]
+        folder = write_photographs(Path(name) / "photographs", chosen)
+        rounds = [one_round(started, chosen, folder, Path(name) / f"out-{turn}") for turn in range(options.rounds)]
     shares = [turn["client_s"] / turn["closed_loop_s"] for turn in rounds]
     share = {"median": statistics.median(shares), "min": min(shares), "max": max(shares)}
     settings = {**vars(options), "at_once": AT_ONCE, "corrupt": CORRUPT, "answer": JSON}
-    write_record("client", figures={"rounds": rounds, "share": share}, settings=settings)
+    figures = {"files": len(chosen), "photographs": which_photographs(), "rounds": rounds, "share": share}
+    write_record("client", figures=figures, settings=settings)
 
 
-def write_photographs(folder: Path, number: int) -> Path:
-    """Fill a folder with copies of the samples, of which the last ones are cut off."""
+def write_photographs(folder: Path, chosen: Sequence[Path]) -> Path:
+    """Fill a folder with copies, of which the last ones are cut off."""
     folder.mkdir()
-    samples = image_files()
-    for place in range(number):
+    for place, file in enumerate(chosen):
         path = folder / f"{place:05}.jpg"
-        shutil.copy(samples[place % len(samples)], path)
-        if place >= number - CORRUPT:
+        shutil.copy(file, path)
+        if place >= len(chosen) - CORRUPT:
             path.write_bytes(path.read_bytes()[:1000])
     return folder
 
 
-def one_round(started: Server, photographs: Path, out: Path) -> dict[str, Any]:
+def one_round(started: Server, chosen: Sequence[Path], folder: Path, out: Path) -> dict[str, Any]:
     """Return images a second of both; `running_s` is the command's without the start of Python.
 
     Raises: LoadError; AnswerError, if the command did not do its work.
     """
-    files = len(list(photographs.iterdir()))
-    cycles = max(1, files // len(image_files()))
-    load = fixed_work(started.analyze_url, jpeg_bodies(JSON), clients=AT_ONCE, cycles=cycles)
+    load = fixed_work(started.analyze_url, jpeg_bodies(JSON, chosen), clients=AT_ONCE, cycles=1)
     load.tell(f"closed loop, {AT_ONCE} clients")
     begun = time.monotonic()
-    said = run_client(started, photographs, out)
-    rate = files / (time.monotonic() - begun)
+    said = run_client(started, folder, out)
+    rate = len(chosen) / (time.monotonic() - begun)
     running = re.search(r"([\d.]+) images/s", said)
-    if running is None or rows(out) != files:
-        raise AnswerError(f"the client wrote {rows(out)} rows for {files} files: {said}")
+    if running is None or rows(out) != len(chosen):
+        raise AnswerError(f"the client wrote {rows(out)} rows for {len(chosen)} files: {said}")
     say(f"client: {rate:.1f}/s with its start, {running[1]}/s without")
     return {"closed_loop_s": load.answered_s, "client_s": round(rate, 3), "running_s": float(running[1])}
 
 
-def run_client(started: Server, photographs: Path, out: Path) -> str:
+def run_client(started: Server, folder: Path, out: Path) -> str:
     """Run the command and return what it says; the corrupt files must be all that fails.
 
     Raises: AnswerError.
     """
-    words: Command = ["-m", "client", "analyze", photographs, "--out", out, "--at-once", str(AT_ONCE)]
+    words: Command = ["-m", "client", "analyze", folder, "--out", out, "--at-once", str(AT_ONCE)]
     command: Command = [serving_python(), *words, "--url", f"http://{started.address}"]
     done = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, text=True, check=False, encoding="utf-8")
     if done.returncode != FAILED or f" {CORRUPT} without an answer" not in done.stderr:

@@ -41,6 +41,12 @@ def photographs() -> list[Path]:
     return published or image_files()
 
 
+def which_photographs() -> str:
+    """Tell what `photographs` returns."""
+    count = len(photographs())
+    return f"all {count} published photographs, in random order" if PUBLISHED.exists() else f"the {count} samples"
+
+
 def canvases(files: Sequence[Path] = ()) -> list[np.ndarray]:
     """Return these files, or all samples, as canvases, (1, H32, W32) uint8."""
     return [pad(decode_image(path.read_bytes(), max_pixels=MAX_PIXELS)) for path in files or image_files()]

@@ -160,7 +160,7 @@ def test_images_of_one_canvas_size_are_some_of_the_samples() -> None:
     assert 1 < len(files_of_one_canvas_size()) < len(image_files())
 
 
-def test_peers_get_every_published_photograph_where_the_dataset_is_at_hand_and_the_samples_otherwise(
+def test_peers_and_the_client_get_every_published_photograph_where_the_dataset_is_at_hand_and_the_samples_otherwise(
     tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr("benchmarks.samples.PUBLISHED", tmp_path)
@@ -306,6 +306,8 @@ FIGURES = {
         "by_role": {"proxy": {"processes": 1, "resident": 75.0, "proportional": 60.0, "peak": 80.0}},
     },
     "client": {
+        "files": 1000,
+        "photographs": "the 30 samples",
         "rounds": [{"closed_loop_s": 100.0, "client_s": 96.0, "running_s": 98.0}],
         "share": {"median": 0.96, "min": 0.955, "max": 0.97},
     },

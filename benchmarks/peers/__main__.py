@@ -14,7 +14,7 @@ from benchmarks.errors import AnswerError, exit_status, say
 from benchmarks.peers.contenders import Contender, Result, contenders
 from benchmarks.peers.rounds import Choice, choose_all, latency_alone, run_rounds, spread
 from benchmarks.record import write_record
-from benchmarks.samples import PUBLISHED, photographs
+from benchmarks.samples import photographs, which_photographs
 from benchmarks.servers import GRAPH
 from host.cores import usable_cores
 
@@ -63,12 +63,6 @@ def main() -> None:
     }
     settings = {**vars(options), "cores": cores, "cycles": cycles, "tiles": len(photographs())}
     write_record("peers", figures=figures, settings=settings)
-
-
-def which_photographs() -> str:
-    """Tell what everybody is measured with."""
-    count = len(photographs())
-    return f"all {count} published photographs, in random order" if PUBLISHED.exists() else f"the {count} samples"
 
 
 def check_limit(found: Mapping[str, Any], left_out: Mapping[str, str]) -> None:
