@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from conftest import ROOT, runs, wait_until
@@ -26,15 +28,25 @@ from host.guard import Guard
 from host.processes import killed_with_parent
 guard = Guard()
 child = subprocess.Popen(
-    ["sh", "-c", "sleep 600 & echo $!; wait"], start_new_session=True, preexec_fn=killed_with_parent(guard.tell_group)
+    ["sh", "-c", "sleep 600 & echo $!; wait"],
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+    preexec_fn=killed_with_parent(guard.tell_group),
 )
-print(child.pid, flush=True)
+print(f"{child.pid} {child.stdout.readline()}", end="", flush=True)
 time.sleep(600)
 """
 
 
-def start(program: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+@contextmanager
+def started(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", program, *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_at_its_end_nothing_of_its_name_is_left(tmp_path: Path) -> None:
@@ -47,7 +59,7 @@ def test_at_its_end_nothing_of_its_name_is_left(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_owner_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
-    with start(OWNER, str(tmp_path)) as dead, start(OWNER, str(tmp_path)) as living:
+    with started(OWNER, str(tmp_path)) as dead, started(OWNER, str(tmp_path)) as living:
         names = [process.stdout.readline().strip() for process in (dead, living)]
         dead.kill()
         dead.wait()
@@ -55,7 +67,6 @@ def test_what_a_killed_owner_left_is_removed_and_what_a_living_one_has_is_not(tm
         remove_abandoned(tmp_path, "owner")
 
         assert {names[1], f"{names[1]}-region", f"{names[1]}.lock"} == {path.name for path in tmp_path.iterdir()}
-        living.kill()
 
 
 def test_a_lock_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
@@ -68,8 +79,8 @@ def test_a_lock_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_guard_ends_what_a_killed_process_started_also_its_grandchildren() -> None:
-    with start(GUARDED) as process:
-        told = {int(process.stdout.readline()), int(process.stdout.readline())}
+    with started(GUARDED) as process:
+        told = {int(number) for number in process.stdout.readline().split()}
         assert 2 == sum(map(runs, told))
 
         process.kill()
