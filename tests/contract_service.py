@@ -54,11 +54,7 @@ class ContractService:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.posts = []  # of each POST: (SHA-256 of its body, its query)
-        self.headers, self.targets, self.peers = (
-            [],
-            [],
-            [],
-        )  # of each POST: the other two are its address and its sender's
+        self.headers, self.targets, self.peers = [], [], []  # of each POST; a peer is the sender's address
         self.descriptions = 0  # how often it was asked for its model
         self.at_once = self.most_at_once = 0
         self.wait_for = 1  # answers wait until so many requests were under way together
