@@ -20,7 +20,18 @@ from studies.literature import CLASSES, mean_iou
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
 from studies.report_verdicts import verdict_figures
-from studies.runs import BASELINE, HONEST, RANDOM, TABLES_FOLDER, honest_folders, point_of, read_run, run_names
+from studies.runs import (
+    BASELINE,
+    CONFIRM,
+    HONEST,
+    RANDOM,
+    TABLES_FOLDER,
+    fold_folders,
+    honest_folders,
+    point_of,
+    read_run,
+    run_names,
+)
 from tiles.operating_point import OperatingPoint
 from training.dataset.doubtful import doubtful_images
 from training.errors import StudyError, exit_status
@@ -73,6 +84,19 @@ def honest() -> dict[str, Any]:
         "verdicts": verdict_figures(folders, params),
         "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
+    }
+
+
+def confirmation() -> dict[str, Any] | None:
+    """Return the main figures on the folds of another split; None if none of these runs was done."""
+    if not (folders := fold_folders(CONFIRM)):
+        return None
+    folds = {folder: outcomes_at(read_results(folder / "test.csv"), point_of(folder)) for folder in folders}
+    params = load_params().evaluate
+    return {
+        "all": _with_intervals(join(list(folds.values()))),
+        "tiles": by_tile(folds, params, samples=BOOTSTRAP_SAMPLES, seed=SEED)["all"],
+        "runs": {folder.name: read_run(folder) for folder in folders},
     }
 
 
@@ -170,7 +194,7 @@ def _render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
 def main() -> None:
     """Measure all tables and write both files."""
     refuse_mixed_runs([ROBUSTNESS_FOLDER])
-    metrics = {"honest": honest(), "leaky": leaky(), "baseline": baselines()}
+    metrics = {"honest": honest(), "confirmation": confirmation(), "leaky": leaky(), "baseline": baselines()}
     write_whole(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     write_whole(REPORT_FILE, _render_report(metrics, run_names(load_params())))
 

@@ -1,6 +1,7 @@
 """The runs of the cross-validation: their names, their parameters and the folders of their tables.
 
 honest-<k>    five folds by tile: fold k tests, another one validates, the rest trains
+confirm-<k>   five folds of another split, drawn with the next seed; only if named
 random        the literature's leaky random split, trained half as long again
 baseline-<k>  the first public project's recipe on honest fold k; by default on the pipeline's own test fold
 """
@@ -17,7 +18,7 @@ from training.evaluation.operating_point import choose_operating_point
 from training.params import Params, load_params
 
 TABLES_FOLDER = Path("studies/tables")
-HONEST, RANDOM, BASELINE = "honest-", "random", "baseline-"
+HONEST, CONFIRM, RANDOM, BASELINE = "honest-", "confirm-", "random", "baseline-"
 RANDOM_EPOCHS = 1.5  # times params.yaml's: remembering tiles improves the figures if their siblings are tested
 
 
@@ -28,22 +29,25 @@ def run_names(params: Params) -> list[str]:
 
 
 def params_of(name: str, params: Params) -> Params:
-    """Return the parameters of a run: those of params.yaml except for the split, and for the random run's epochs.
+    """Return the parameters of a run: those of params.yaml except for the split and what the kind of run changes.
 
     Raises: StudyError, when there is no run of this name.
     """
     split = params.data_split
-    if name not in {*run_names(params), *(f"{BASELINE}{fold}" for fold in range(split.folds))}:
+    by_fold = [f"{kind}{fold}" for kind in (CONFIRM, BASELINE) for fold in range(split.folds)]
+    if name not in {*run_names(params), *by_fold}:
         raise StudyError(f"there is no run {name}: choose one of {', '.join(run_names(params))}")
-    train = params.train
+    base, train = params.base, params.train
+    if name.startswith(CONFIRM):
+        base = base.model_copy(update={"seed": base.seed + 1})
     if name == RANDOM:
         changes: dict[str, Any] = {"method": "random"}
         train = train.model_copy(update={"epochs": round(train.epochs * RANDOM_EPOCHS)})
     else:
-        fold = int(name.removeprefix(HONEST).removeprefix(BASELINE))
+        fold = int(name.rpartition("-")[2])
         validation = (fold + split.validation_fold - split.test_fold) % split.folds
         changes = {"method": "by_tile", "test_fold": fold, "validation_fold": validation}
-    return params.model_copy(update={"data_split": split.model_copy(update=changes), "train": train})
+    return params.model_copy(update={"base": base, "data_split": split.model_copy(update=changes), "train": train})
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -70,12 +74,21 @@ def honest_folders() -> list[Path]:
 
     Raises: StudyError, when there is none, or when folds were trained with different parameters or data.
     """
-    folders = sorted(path.parent for path in TABLES_FOLDER.glob(f"{HONEST}*/run.json"))
-    if not folders:
+    if not (folders := fold_folders(HONEST)):
         raise StudyError("no honest fold has tables: run `python -m studies.crossval`")
+    return folders
+
+
+def fold_folders(kind: str) -> list[Path]:
+    """Return the folders of one cross-validation's runs that exist. kind: HONEST or CONFIRM.
+
+    Raises: StudyError, when folds were trained with different parameters or data.
+    """
+    folders = sorted(path.parent for path in TABLES_FOLDER.glob(f"{kind}*/run.json"))
     if len({json.dumps(_shared(read_run(folder)), sort_keys=True) for folder in folders}) > 1:
         raise StudyError(
-            f"the honest folds were trained with different parameters or data: delete outdated ones in {TABLES_FOLDER}"
+            f"the {kind.strip('-')} folds were trained with different parameters or data: delete outdated ones in "
+            f"{TABLES_FOLDER}"
         )
     return folders
 

@@ -34,7 +34,7 @@ from training.dataset.doubtful import doubtful_images
 from training.dataset.published import write_dataset
 from training.errors import ArchiveError, DatasetError, EvaluationError, StudyError
 from training.evaluation import other_images
-from training.evaluation.figures import measure, outcomes_at
+from training.evaluation.figures import join, measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.perturbations import PERTURBATIONS
 from training.network.segmenter import build_network
@@ -112,6 +112,14 @@ def test_the_distance_of_test_and_validation_fold_is_that_of_the_parameters():
     assert round(1.5 * params.train.epochs) == params_of("random", params).train.epochs
     assert params.train == params_of("honest-1", params).train
     assert folds["honest-1"] == folds["baseline-1"]
+
+
+def test_a_confirmation_differs_from_its_honest_run_in_the_seed_alone():
+    params = load_params()
+    honest, again = params_of("honest-2", params), params_of("confirm-2", params)
+    assert honest.base.seed + 1 == again.base.seed
+    assert honest == again.model_copy(update={"base": honest.base})
+    assert not [name for name in run_names(params) if "confirm" in name]
 
 
 def test_a_run_keeps_all_that_it_comes_from(project):
@@ -289,6 +297,25 @@ def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_pat
     assert ["honest-0", "honest-2"] * tables == re.findall(r"^\| (honest-\d)", text, re.MULTILINE)
     for name in ("honest-1", "random", "baseline-1"):
         assert f"`python -m studies.crossval {name}`" in text
+
+
+def test_a_report_shows_the_confirmation_beside_the_honest_folds(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0", "honest-1", "honest-2")
+    monkeypatch.chdir(tmp_path)
+    report.main()
+    assert "Confirmed" not in report.REPORT_FILE.read_text()
+    for fold in (1, 2):
+        shutil.copytree(project / f"studies/tables/honest-{fold}", f"studies/tables/confirm-{fold}")
+    report.main()
+    text = report.REPORT_FILE.read_text()
+    assert "(confirm-1, confirm-2 so far)" in text
+    again = json.loads(report.METRICS_FILE.read_text())["confirmation"]
+    folders = [project / f"studies/tables/honest-{fold}" for fold in (1, 2)]
+    expected = measure(join([outcomes_at(read_results(each / "test.csv"), point_of(each)) for each in folders]))
+    assert expected["dice_pooled"] == again["all"]["dice_pooled"]["value"]
+    (row,) = re.findall(r"^\| tiles: tiles with a defect +\|(.+)\|(.+)\|$", text, re.MULTILINE)
+    assert expected["images"] == again["all"]["images"]["value"]
+    assert [str(again["tiles"]["defective_tiles"]["value"])] == [row[1].strip()]
 
 
 def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, tmp_path, monkeypatch):
