@@ -34,12 +34,12 @@ class Cors:
         if not self._origins or origin is None:
             return {}
         if "*" not in self._origins and origin not in self._origins:
-            return {"Vary": "Accept, Origin"}
+            return {"Vary": "Accept, Accept-Encoding, Origin"}
         allowed = "*" if "*" in self._origins else origin
         return {
             "Access-Control-Allow-Origin": allowed,
             "Access-Control-Expose-Headers": EXPOSED,
-            "Vary": "Accept, Origin",
+            "Vary": "Accept, Accept-Encoding, Origin",
         }
 
 

@@ -1,5 +1,9 @@
-"""Files that are read once and served from memory: a browser gets them again only when they changed."""
+"""Files that are read once and served from memory, compressed where that makes them smaller.
 
+A browser gets them again only when they changed.
+"""
+
+import gzip
 import hashlib
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -10,13 +14,22 @@ from aiohttp import web
 
 def serve(body: bytes, content_type: str) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
     """Return a handler that answers with this body, or with 304 if the client has it already."""
-    etag = hashlib.sha256(body).hexdigest()[:16]
     charset = "utf-8" if content_type.startswith("text/") else None
-    headers = {"Cache-Control": "no-cache", "ETag": f'"{etag}"'}  # a new release changes the file under the same name
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    packed = gzip.compress(body, mtime=0)
+    plainly = (body, _headers(digest))
+    briefly = (packed, _headers(f"{digest}-gzip") | {"Content-Encoding": "gzip"})
 
     async def handle(request: web.Request) -> web.Response:
-        if {"*", etag} & {each.value for each in request.if_none_match or ()}:
+        takes_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+        sent, headers = briefly if takes_gzip and len(packed) < len(body) else plainly
+        if {"*", headers["ETag"].strip('"')} & {each.value for each in request.if_none_match or ()}:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return web.Response(body=body, content_type=content_type, charset=charset, headers=headers)
+        return web.Response(body=sent, content_type=content_type, charset=charset, headers=headers)
 
     return handle
+
+
+def _headers(etag: str) -> dict[str, str]:
+    # no-cache: a new release changes the file under the same name
+    return {"Cache-Control": "no-cache", "ETag": f'"{etag}"', "Vary": "Accept-Encoding"}

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from proxy_servers import FakeTriton, running_proxy
 
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-PASSED_ON = ("Content-Type", "Accept")  # of a request
+PASSED_ON = ("Content-Type", "Accept", "Accept-Encoding")  # of a request
 PATIENCE_MS = 60_000  # a busy machine fails no test
 
 
@@ -40,7 +40,7 @@ class Front:
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         body = await request.read()
         async with (
-            ClientSession() as session,
+            ClientSession(auto_decompress=False) as session,
             session.request(request.method, self.target + path, data=body, headers=headers) as answer,
         ):
             kept = {
@@ -83,6 +83,9 @@ async def opened_page(browser: Browser, port: int, prefix: str = "", **options) 
     finally:
         await context.close()
         await server.close()
+
+
+REVIEW = {"review_score": "0.3", "tile_alarm_score": "0.6", "tile_review_score": "0.2"}  # a model with all limits
 
 
 async def choose(page: Page, *files: Path) -> None:
@@ -142,12 +145,11 @@ async def page_over(
 
 
 @contextlib.asynccontextmanager
-async def page_over_fake(browser: Browser, types: str | None = None, title: str | None = None, **options):
+async def page_over_fake(browser: Browser, model: dict[str, str] | None = None, **options):
     """The page, the front proxy, and a Triton to which dark pixels are defective, all of type 3."""
     async with FakeTriton() as fake:
-        for name, value in {"alarm_score": "0.5", "types": types, "title": title}.items():
-            if value:
-                fake.config["parameters"][f"model.{name}"] = {"string_value": value}
+        for name, value in {"alarm_score": "0.5", **(model or {})}.items():
+            fake.config["parameters"][f"model.{name}"] = {"string_value": value}
         async with page_over(browser, fake.url, **options) as (page, front):
             yield page, front, fake
 

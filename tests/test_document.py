@@ -147,6 +147,20 @@ def test_every_type_that_an_answer_may_have_has_an_example():
             assert set(allowed.get("enum", [allowed.get("const")])) == shown, place
 
 
+async def test_a_file_is_sent_compressed_to_clients_that_take_it_and_then_has_another_tag():
+    async with running_proxy("127.0.0.1:9") as proxy:
+        bodies, tags = [], []
+        for taken, coding in (("identity", None), ("gzip, br", "gzip")):
+            async with proxy.request("GET", "/docs/swagger-ui.js", headers={"Accept-Encoding": taken}) as response:
+                assert (coding, "Accept-Encoding") == tuple(
+                    response.headers.get(name) for name in ("Content-Encoding", "Vary")
+                )
+                bodies.append(await response.read())
+                tags.append(response.headers["ETag"])
+    assert bodies[0] == bodies[1]
+    assert 2 == len(set(tags))
+
+
 async def test_the_document_and_its_page_are_served_and_asked_for_again_they_cost_nothing():
     async with running_proxy("127.0.0.1:9") as proxy:
         async with proxy.request("GET", "/openapi.json") as response:

@@ -5,7 +5,7 @@ import base64
 import json
 
 import pytest
-from browsers import analysed, choose, page_over, page_over_fake, photograph, pixels, texts
+from browsers import REVIEW, analysed, choose, page_over, page_over_fake, photograph, pixels, texts
 from PIL import Image
 from proxy_servers import until
 
@@ -14,6 +14,7 @@ from proxy.page import FOLDER
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DARK = (20, 30, 12, 10, 15)  # a spot whose probability is 240 of 255
+SMALL = (20, 30, 4, 3, 15)  # the same in fewer pixels than the score counts: a score of 0.414
 SAMPLES = json.loads((FOLDER / "page/samples/samples.json").read_text())["samples"]
 
 
@@ -93,15 +94,17 @@ async def test_samples_are_offered_only_for_a_model_that_knows_their_types(brows
         await page.locator("#samples").wait_for()
         expected = [sample["type"] or "No defect" for sample in SAMPLES]
         assert expected == await texts(page, "#samples-list .name")
-    async with page_over_fake(browser, types="Pore,Cold shut") as (page, _, _):
+    async with page_over_fake(browser, {"types": "Pore,Cold shut"}) as (page, _, _):
         await page.locator("h1", has_text="segmenter").wait_for()
         await page.wait_for_load_state("networkidle")
         assert not await page.is_visible("#samples")
 
 
-@pytest.mark.parametrize(("title", "shown"), [("Castings of line 3", "Castings of line 3"), (None, "segmenter")])
-async def test_the_title_is_the_models(browser, title, shown):
-    async with page_over_fake(browser, title=title) as (page, _, _):
+@pytest.mark.parametrize(
+    ("model", "shown"), [({"title": "Castings of line 3"}, "Castings of line 3"), ({}, "segmenter")]
+)
+async def test_the_title_is_the_models(browser, model, shown):
+    async with page_over_fake(browser, model) as (page, _, _):
         await page.locator("h1", has_text=shown).wait_for()
         assert shown == await page.title()
 
@@ -117,7 +120,7 @@ async def test_several_files_are_sent_a_few_at_a_time_and_all_counted(browser, t
         assert 4 == len(front.images())
         fake.open.set()
         await analysed(page, 9)
-        assert "9 analysed, 4 with a defect" == await page.inner_text("#status")
+        assert "9 analysed: 4 with a defect, 5 OK" == await page.inner_text("#status")
         assert [f"{number}.png" for number in range(9)] == await texts(page, "tbody th button")
 
 
@@ -130,7 +133,7 @@ async def test_a_refused_file_says_why_and_is_not_counted_as_analysed(browser, t
     async with page_over_fake(browser) as (page, front, _):
         await choose(page, photograph(tmp_path / "bad.png", DARK), tmp_path / "notes.txt")
         await analysed(page, 1)
-        assert "1 analysed, 1 with a defect; 1 failed" == await page.inner_text("#status")
+        assert "1 analysed: 1 with a defect; 1 failed" == await page.inner_text("#status")
         await page.click("text=notes.txt")
         detail = await page.inner_text("#detail")
         assert "send JPEG, PNG" in detail
@@ -153,7 +156,7 @@ async def test_a_service_that_is_away_is_asked_again_and_the_images_wait(browser
         front.away = False
         await analysed(page, 6)
         assert not await page.is_visible("#away")
-        assert "6 analysed, 6 with a defect" == await page.inner_text("#status")
+        assert "6 analysed: 6 with a defect" == await page.inner_text("#status")
 
 
 async def test_a_page_that_is_opened_while_triton_is_away_works_when_it_is_back(browser, tmp_path):
@@ -192,7 +195,7 @@ async def test_an_image_that_was_refused_for_overload_is_sent_again(browser, tmp
         await choose(page, photograph(tmp_path / "bad.png", DARK))
         await analysed(page, 1)
         assert 3 == len(front.images())
-        assert "1 analysed, 1 with a defect" == await page.inner_text("#status")
+        assert "1 analysed: 1 with a defect" == await page.inner_text("#status")
 
 
 async def test_behind_a_path_prefix_everything_works(browser, tmp_path):
@@ -219,6 +222,20 @@ async def test_an_unfamiliar_image_is_marked(browser, tmp_path):
         assert "unlike" in await page.inner_text("#warnings")
         await page.select_option("#show", "unfamiliar")
         assert ["screen.png"] == await texts(page, "tbody th button")
+
+
+async def test_an_unfamiliar_image_for_review_has_both_marks_in_different_colours(browser, tmp_path):
+    Image.open(photograph(tmp_path / "grey.png", SMALL)).convert("RGB").save(tmp_path / "screen.png")
+    async with page_over_fake(browser, REVIEW) as (page, _, fake):
+        fake.novelty = 31.0
+        await choose(page, tmp_path / "screen.png")
+        await analysed(page, 1)
+        assert ["Review Unfamiliar", "Review Unfamiliar"] == await texts(page, "#verdict, tbody .verdict-cell")
+        assert 1 == await page.locator("#warnings li").count()
+        colours = await page.eval_on_selector_all(
+            "#verdict .badge", "(all) => all.map((it) => getComputedStyle(it).color)"
+        )
+        assert 2 == len(set(colours))
 
 
 @pytest.mark.parametrize("name", ["turned.jpg", "turned.png"])

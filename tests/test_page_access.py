@@ -2,11 +2,12 @@
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from browsers import analysed, choose, page_over_fake, photograph, texts
+from browsers import REVIEW, analysed, choose, page_over_fake, photograph, texts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DARK = (20, 30, 12, 10, 15)
+SMALL = (20, 30, 4, 3, 15)  # for review
 
 
 async def findings(page):
@@ -19,14 +20,13 @@ async def findings(page):
 async def test_axe_finds_nothing_whatever_the_page_shows(browser, tmp_path, scheme, width):
     (tmp_path / "notes.txt").write_text("no image")
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "permissions": ["camera"]}
-    async with page_over_fake(browser, **options) as (page, front, fake):
+    async with page_over_fake(browser, REVIEW, **options) as (page, front, fake):
         await page.locator("#samples").wait_for()
         assert [] == await findings(page)
         fake.novelty = 31.0
-        await choose(
-            page, photograph(tmp_path / "A-1.png", DARK), photograph(tmp_path / "A-2.png"), tmp_path / "notes.txt"
-        )
-        await analysed(page, 2)
+        spots = {"A-1.png": [SMALL], "A-2.png": [DARK], "B-1.png": []}
+        await choose(page, *[photograph(tmp_path / name, *spots[name]) for name in spots], tmp_path / "notes.txt")
+        await analysed(page, 3)
         await page.locator("#stage-note").wait_for(state="hidden")
         assert [] == await findings(page)
         await page.select_option("#group", "pattern")
@@ -70,9 +70,42 @@ async def test_the_keyboard_reaches_everything_that_acts(browser, tmp_path):
 async def test_the_state_of_the_work_is_told_to_a_screen_reader(browser, tmp_path):
     async with page_over_fake(browser) as (page, _, _):
         await choose(page, photograph(tmp_path / "A-1.png", DARK))
-        await page.get_by_role("status").filter(has_text="1 analysed, 1 with a defect").wait_for()
+        await page.get_by_role("status").filter(has_text="1 analysed: 1 with a defect").wait_for()
         await page.get_by_role("img", name="A-1.png. Defect: Crack, 120 pixels marked").wait_for()
         await page.get_by_role("button", name="Crack, score 0.941, 120 px: show it").wait_for()
+
+
+async def test_where_the_score_stands_is_told_to_a_screen_reader(browser, tmp_path):
+    async with page_over_fake(browser, REVIEW) as (page, _, _):
+        await choose(page, photograph(tmp_path / "A-1.png", SMALL))
+        await analysed(page, 1)
+        await page.get_by_role("img", name="A-1.png. For review, 0 pixels marked").wait_for()
+        await page.get_by_role("heading", name="Score 0.4142").wait_for()
+        limits = page.get_by_role("list", name="Limits of the score")
+        assert "Review from 0.3000: a person should look" == await limits.locator("[aria-current=true]").inner_text()
+        assert ["OK below 0.3000", "Defect from 0.5000"] == await limits.locator(
+            "li:not([aria-current])"
+        ).all_inner_texts()
+
+
+PHONES = [(360, 0), (390, 0)]  # a scroll bar there takes no room
+SIDE_BY_SIDE = (1344, 15)  # the narrowest window with the large view and the table side by side
+
+
+@pytest.mark.parametrize(("width", "bar"), [*PHONES, SIDE_BY_SIDE])
+async def test_every_column_of_the_table_is_seen_at_once(browser, tmp_path, width, bar):
+    model = REVIEW | {"types": "Break,Crack,Blowhole"}
+    async with page_over_fake(browser, model, viewport={"width": width, "height": 800}) as (page, _, fake):
+        fake.novelty = 31.0
+        large = photograph(tmp_path / "exp1_num_262480.png", (0, 0, 600, 400, 15), size=(600, 400))
+        await choose(page, large, photograph(tmp_path / "exp1_num_262481.png", SMALL))
+        await analysed(page, 2)
+        await page.select_option("#group", "folder")
+        await page.click("th[data-key=score] button")
+        assert ["Defect Unfamiliar", "240,000 px"] == (await texts(page, "tbody :is(.verdict-cell, .area)"))[:2]
+        table = page.locator(".scroll")
+        await table.evaluate("(it, bar) => (it.style.marginRight = `${bar}px`)", bar)
+        assert await table.evaluate("(it) => it.scrollWidth") == await table.evaluate("(it) => it.clientWidth")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1024])

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 from aiohttp import ClientSession, FormData
-from browsers import analysed, choose, page_over_fake, photograph, texts
+from browsers import REVIEW, analysed, choose, page_over_fake, photograph, texts
 from PIL import Image
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,9 +20,12 @@ SPOTS = {  # by file; 32 pixels and more of one level give a score of it
 }
 
 
+DOUBTFUL = SPOTS | {"D-1.png": [(20, 30, 4, 3, 15)]}  # 0.414: for review by a model that has such a limit
+
+
 @contextlib.asynccontextmanager
 async def results(browser, tmp_path, names=tuple(SPOTS), **options):
-    files = [photograph(tmp_path / name, *SPOTS[name]) for name in names]
+    files = [photograph(tmp_path / name, *DOUBTFUL[name]) for name in names]
     async with page_over_fake(browser, **options) as (page, front, _):
         await choose(page, *files)
         await analysed(page, len(files))
@@ -71,25 +74,51 @@ async def test_a_tiles_verdict_is_that_of_its_mean_score(browser, tmp_path):
         await page.select_option("#group", "name")
         rows = await texts(page, "tr.tile th")
         assert [
-            "A Defect 2 images, mean score 0.520, defect from 0.500",
-            "B Defect 2 images, mean score 0.735, defect from 0.500",
-            "C OK 1 image, mean score 0.098, defect from 0.500",
+            "A Defect 2 images, mean score 0.520",
+            "B Defect 2 images, mean score 0.735",
+            "C OK 1 image, mean score 0.098",
         ] == rows
-        assert "5 images; 3 tiles, 2 with a defect" == await page.inner_text("#shown")
+        assert "5 images; 3 tiles: 2 with a defect, 1 OK; by mean score: defect from 0.500" == await page.inner_text(
+            "#shown"
+        )
         await page.select_option("#show", "ok")
         assert 2 == len(rows := await texts(page, "tr.tile th"))
         assert rows[0].startswith("A Defect 2 images, mean score 0.520")  # of all its images, shown or not
 
 
-async def test_the_pages_verdict_of_a_tile_is_the_services(browser, tmp_path):
-    async with results(browser, tmp_path) as (page, front):
+async def test_images_for_review_are_counted_filtered_and_sorted_between_defect_and_ok(browser, tmp_path):
+    async with results(browser, tmp_path, DOUBTFUL, model=REVIEW) as (page, _):
+        assert "6 analysed: 3 with a defect, 1 for review, 2 OK" == await page.inner_text("#status")
+        await page.click("th[data-key=verdict] button")
+        expected = ["Defect", "Defect", "Defect", "Review", "OK", "OK"]
+        assert expected == await texts(page, "tbody .verdict-cell")
+        await page.select_option("#show", "review")
+        assert ["D-1.png"] == await names(page)
+
+
+async def test_tiles_for_review_are_counted_and_found_whatever_the_verdicts_of_their_images(browser, tmp_path):
+    async with results(browser, tmp_path, DOUBTFUL, model=REVIEW) as (page, _):
+        await page.select_option("#group", "name")
+        counts, limits = "1 with a defect, 2 for review, 1 OK", "review from 0.200, defect from 0.600"
+        assert f"6 images; 4 tiles: {counts}; by mean score: {limits}" == await page.inner_text("#shown")
+        await page.select_option("#show", "review")
+        assert [
+            "A Review 2 images, mean score 0.520",
+            "D Review 1 image, mean score 0.414",
+        ] == await texts(page, "tr.tile th")
+        assert ["A-1.png", "A-2.png", "D-1.png"] == await names(page)
+
+
+@pytest.mark.parametrize("model", [None, REVIEW])
+async def test_the_pages_verdict_of_a_tile_is_the_services(browser, tmp_path, model):
+    async with results(browser, tmp_path, model=model) as (page, front):
         await page.select_option("#group", "name")
         for tile, files in {"A": ("A-1.png", "A-2.png"), "B": ("B-1.png", "B-2.png"), "C": ("C-1.png",)}.items():
             parts = {"multipart": [("image", (tmp_path / name).read_bytes()) for name in files]}
             expected = await analyze_tile(front, parts["multipart"])
             shown = await page.inner_text(f"tr.tile:has(strong:text-is('{tile}')) th")
             assert f"mean score {expected['score']:.3f}" in shown
-            assert {"defect": "Defect", "ok": "OK"}[expected["verdict"]] in shown
+            assert {"defect": "Defect", "review": "Review", "ok": "OK"}[expected["verdict"]] in shown
 
 
 async def analyze_tile(front, images):
@@ -119,7 +148,7 @@ async def test_failed_images_do_not_count_for_their_tile(browser, tmp_path):
         await page.locator("#status", has_text="1 failed").wait_for()
         await page.select_option("#group", "name")
         rows = await texts(page, "tr.tile th")
-        assert "A Defect 3 images, mean score 0.520, defect from 0.500, 1 failed and not counted" == rows[0]
+        assert "A Defect 3 images, mean score 0.520, 1 failed and not counted" == rows[0]
 
 
 async def test_the_csv_has_a_row_for_each_image_in_the_order_shown(browser, tmp_path):
@@ -139,6 +168,19 @@ async def test_the_csv_has_a_row_for_each_image_in_the_order_shown(browser, tmp_
         )
         assert ("failed", "") == (rows[-1]["verdict"], rows[-1]["score"])
         assert rows[-1]["problem"]
+
+
+async def test_the_csv_tells_what_is_for_review_and_by_which_limits(browser, tmp_path):
+    async with results(browser, tmp_path, ("A-1.png", "A-2.png", "D-1.png"), model=REVIEW) as (page, _):
+        await page.select_option("#group", "name")
+        async with page.expect_download() as download:
+            await page.click("#save-csv")
+        saved = await (await download.value).path()
+        rows = list(csv.DictReader(saved.read_text("utf-8-sig").splitlines()))
+        assert ["defect", "ok", "review"] == [row["verdict"] for row in rows]
+        assert ["review"] * 3 == [row["tile_verdict"] for row in rows]
+        limits = {"alarm_score": "0.5", "review_score": "0.3", "tile_alarm_score": "0.6", "tile_review_score": "0.2"}
+        assert limits.items() <= rows[0].items()
 
 
 async def test_the_zip_holds_an_overlay_of_each_image_that_is_shown(browser, tmp_path):

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 from aiohttp import ClientSession, FormData
-from browsers import analysed, choose, page_over_fake, photograph, pixels, set_range, texts
+from browsers import REVIEW, analysed, choose, page_over_fake, photograph, pixels, set_range, texts
 from PIL import Image
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -14,6 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STRONG = (20, 30, 12, 10, 15)  # probability 240
 WEAK = (80, 20, 8, 8, 115)  # probability 140: above the model's threshold of 128
 FAINT = (60, 60, 10, 5, 155)  # probability 100: below it
+SMALL = (20, 30, 4, 3, 15)  # as strong, but with a score of 0.414: for review
 RED = "r > 200 && g < 90 && b < 90"
 YELLOW = "r > 200 && g > 180 && b < 80"
 
@@ -192,6 +193,38 @@ async def test_an_image_below_the_alarm_score_has_no_defect_at_any_threshold(bro
         await page.locator("#point-note", has_text="0 px defective").wait_for()
         await set_range(page, "#alarm", 0)
         await page.locator("#point-note", has_text="9,600 px defective").wait_for()
+
+
+async def test_the_score_stands_on_a_bar_with_a_zone_for_each_verdict(browser, tmp_path):
+    async with opened(browser, tmp_path, SMALL, model=REVIEW) as (page, _, _):
+        bar = await page.locator("#scale-zones").bounding_box()
+        zones = [await zone.bounding_box() for zone in await page.locator("#scale-zones span").all()]
+        assert pytest.approx([0.3, 0.2, 0.5], abs=0.01) == [zone["width"] / bar["width"] for zone in zones]
+        sign = await page.locator("#scale-score").bounding_box()
+        assert pytest.approx(0.4142, abs=0.01) == (sign["x"] + sign["width"] / 2 - bar["x"]) / bar["width"]
+
+
+async def test_a_model_without_a_review_score_has_a_bar_of_two_zones(browser, tmp_path):
+    async with opened(browser, tmp_path, SMALL) as (page, _, _):
+        assert ["OK below 0.5000", "Defect from 0.5000"] == await texts(page, "#limits li")
+        assert 2 == await page.locator("#scale-zones span").count()
+        assert "None." == await page.inner_text("#no-defects")
+
+
+async def test_a_lower_alarm_score_shows_where_to_look_on_an_image_for_review(browser, tmp_path):
+    async with opened(browser, tmp_path, SMALL, model=REVIEW) as (page, _, _):
+        assert ["Review"] == await texts(page, "#verdict")
+        assert "lower the alarm score" in await page.inner_text("#no-defects")
+        await set_range(page, "#alarm", 0.4)
+        await page.locator("#verdict", has_text="Defect Crack").wait_for()
+        assert ["Crack 0.941 12 px"] == await texts(page, "#defects button")
+        assert ["OK below 0.3000", "Review from 0.3000: a person should look", "Defect from 0.4000"] == await texts(
+            page, "#limits li"
+        )
+        assert ["Review"] == await texts(page, "tbody .verdict-cell")  # the table keeps the model's limits
+        await set_range(page, "#alarm", 0.2)
+        await page.locator("#limits", has_text="OK below 0.2000").wait_for()
+        assert ["OK below 0.2000", "Defect from 0.2000"] == await texts(page, "#limits li")
 
 
 async def test_a_saved_mask_is_the_services_own_at_the_sliders_place(browser, tmp_path):

@@ -13,7 +13,7 @@ import { picture } from "./page/service.js";
 import { Table } from "./page/table.js";
 import { View } from "./page/view.js";
 import { Watch } from "./page/watch.js";
-import { plural, stem, verdictOf } from "./page/words.js";
+import { plural, stem, tally, verdictOf } from "./page/words.js";
 import { zipOf } from "./page/zip.js";
 
 const $ = (id) => document.getElementById(id);
@@ -74,10 +74,8 @@ function step(by) {
 function report() {
   const count = (...states) => items.filter((item) => states.includes(item.state)).length;
   const [left, done, failed] = [count("waiting", "running"), count("done"), count("failed")];
-  const defective = items.filter((item) => verdictOf(item) === "defect").length;
-  const words = [`${done} analysed, ${defective} with a defect`, failed && `${failed} failed`]
-    .filter(Boolean)
-    .join("; ");
+  const found = tally(items.map(verdictOf));
+  const words = `${done} analysed${found && `: ${found}`}${failed ? `; ${failed} failed` : ""}`;
   $("status").textContent = left ? `Analysing… ${done + failed} of ${items.length}` : words;
   $("progress").hidden = !left;
   Object.assign($("progress"), { max: items.length, value: done + failed });

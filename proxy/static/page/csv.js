@@ -18,10 +18,13 @@ const COLUMNS = {
   warnings: ({ answer }) => answer?.warnings?.map(({ code }) => code).join(" "),
   threshold: ({ answer }) => answer?.threshold,
   alarm_score: ({ answer }) => answer?.alarm_score,
+  review_score: ({ answer }) => answer?.model.review_score,
   model: ({ answer }) => answer && `${answer.model.name} ${answer.model.version}`,
   model_sha256: ({ answer }) => answer?.model.sha256,
   tile_verdict: ({ judged }) => judged?.verdict,
   tile_score: ({ judged }) => judged?.score,
+  tile_alarm_score: ({ judged }) => judged?.alarm,
+  tile_review_score: ({ judged }) => judged?.review,
   problem: ({ problem }) => problem && `${problem.title}: ${problem.detail}`,
 };
 

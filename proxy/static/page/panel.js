@@ -1,7 +1,8 @@
-// What is written beside the large view: verdict, warnings, defects, facts.
+// What is written beside the large view: verdict, warnings, score, defects, facts.
 
 import { badge, badgesOf } from "./rows.js";
-import { digits, modelWords, pixels, score, share } from "./words.js";
+import { writeScale } from "./scale.js";
+import { modelWords, pixels, score, share } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -21,16 +22,17 @@ export function writePanel(item, answer) {
         .join(". ")
     : "";
   $("warnings").replaceChildren(...(answer?.warnings ?? []).map(({ detail }) => element("li", detail)));
-  if (answer)
-    $("facts").replaceChildren(...Object.entries(factsOf(item, answer)).map(([name, text]) => factOf(name, text)));
+  if (!answer) return;
+  writeScale(answer);
+  $("no-defects").textContent =
+    answer.verdict === "review" ? "None is marked. To see where to look, lower the alarm score." : "None.";
+  $("facts").replaceChildren(...Object.entries(factsOf(item, answer)).map(([name, text]) => factOf(name, text)));
 }
 
 function factsOf({ truth }, answer) {
   const { width, height, defect_pixels, novelty, model } = answer;
   return {
-    Score: `${score(answer.score)} (defect from ${score(answer.alarm_score)} on)`,
     "Defective area": `${pixels(defect_pixels)} (${share(defect_pixels, answer)})`,
-    Threshold: digits(answer.threshold).toFixed(4),
     "Image size": `${width} × ${height} px`,
     ...(truth && { "True type": truth.type ?? "none" }),
     ...(novelty != null && {

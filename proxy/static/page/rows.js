@@ -45,7 +45,7 @@ export function drawThumb({ row, answer }, picture) {
     context.drawImage(fillOf(maskOfRle(answer.rle), width, height, RED), 0, 0, canvas.width, canvas.height);
 }
 
-export function rowOfTile(name, { verdict, score: mean, alarm, failed, count }) {
+export function rowOfTile(name, { verdict, score: mean, failed, count }) {
   const row = document.createElement("tr");
   row.className = "tile";
   const head = document.createElement("th");
@@ -53,7 +53,7 @@ export function rowOfTile(name, { verdict, score: mean, alarm, failed, count }) 
   const title = document.createElement("strong");
   title.textContent = name;
   const facts = document.createElement("span");
-  const judged = mean === null ? "" : `, mean score ${score(mean)}, defect from ${score(alarm)}`;
+  const judged = mean === null ? "" : `, mean score ${score(mean)}`;
   facts.textContent = `${plural(count, "image")}${judged}${failed ? `, ${failed} failed and not counted` : ""}`;
   head.append(title, " ", badge(verdict, VERDICTS[verdict]), " ", facts);
   row.append(head);

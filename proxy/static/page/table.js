@@ -1,8 +1,8 @@
 // The table of results: one row for each image; sorted, filtered and grouped by tile.
 
-import { judge, tileOf } from "./tiles.js";
+import { judge, limitWords, tileOf } from "./tiles.js";
 import { fillRow, rowFor, rowOfTile } from "./rows.js";
-import { plural, verdictOf } from "./words.js";
+import { plural, tally, verdictOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const TOGETHER_MS = 100; // changes within this time are one arrangement
@@ -133,7 +133,7 @@ export class Table {
   #tileGroups() {
     const groups = [...this.#tiles(this.#items).values()].map((tile) => ({
       ...tile,
-      rows: tile.items.filter((item) => this.#passes(item)),
+      rows: tile.items.filter((item) => this.#passes(item, tile.judged.verdict)),
     }));
     const sorted = this.#sorted(
       groups.filter(({ rows }) => rows.length),
@@ -146,15 +146,15 @@ export class Table {
     return tileOf(item, $("group").value, patternIn($("pattern")));
   }
 
-  #passes(item) {
+  // An image passes by its own verdict or by its tile's: a tile for review may have no image for review.
+  #passes(item, tileVerdict = null) {
     const { value } = $("show");
-    const verdict = verdictOf(item);
     const unfamiliar = item.answer?.familiar === false;
     const words = [item.name, item.folder, item.answer?.type ?? "", this.grouped ? this.#tileOf(item) : ""]
       .join(" ")
       .toLowerCase();
     return (
-      (value === "" || value === verdict || (value === "unfamiliar" && unfamiliar)) &&
+      (["", verdictOf(item), tileVerdict].includes(value) || (value === "unfamiliar" && unfamiliar)) &&
       words.includes($("search").value.trim().toLowerCase())
     );
   }
@@ -162,15 +162,18 @@ export class Table {
   #tell(groups) {
     const images = plural(this.#items.length, "image");
     const hidden = this.#shown.length < this.#items.length ? `${this.#shown.length} of ${images} shown` : images;
-    const defective = groups.filter(({ judged }) => judged?.verdict === "defect").length;
-    $("shown").textContent =
-      hidden + (this.grouped ? `; ${plural(groups.length, "tile")}, ${defective} with a defect` : "");
+    $("shown").textContent = this.grouped ? `${hidden}; ${wordsOf(groups.map(({ judged }) => judged))}` : hidden;
   }
 }
 
 function lookOf(item) {
   const { type, score, defect_pixels: area } = item.answer ?? {};
   return { name: item.name, verdict: verdictOf(item), type, score, area };
+}
+
+function wordsOf(tiles) {
+  const found = tally(tiles.map(({ verdict }) => verdict));
+  return plural(tiles.length, "tile") + (found && `: ${found}`) + limitWords(tiles);
 }
 
 function bodyOf(group) {

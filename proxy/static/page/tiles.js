@@ -1,6 +1,6 @@
 // Which images show one tile, and the tile's verdict: the rule of POST /analyze/tile, over the answers that are here.
 
-import { verdictOf } from "./words.js";
+import { score, verdictOf } from "./words.js";
 
 const RULES = {
   name: ({ name }) => name.replace(/\.[^.]*$/, "").match(/^(.+)[_-]/)?.[1],
@@ -13,24 +13,34 @@ export function tileOf(item, rule, pattern) {
   return RULES[rule]?.(item, pattern) || item.name;
 }
 
-// { verdict, score, alarm, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
+// { verdict, score, alarm, review, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
 // limits: the served model, with its limits for tiles.
 export function judge(items, limits) {
   const answers = items.filter(({ state }) => state === "done").map(({ answer }) => answer);
   const failed = items.filter(({ state }) => state === "failed").length;
-  const found = { count: items.length, failed, area: null, score: null, alarm: null, type: null };
+  const found = { count: items.length, failed, area: null, score: null, alarm: null, review: null, type: null };
   if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
-  const score = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
+  const mean = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
   const alarm = limits.tile_alarm_score ?? answers[0].model.alarm_score;
+  const review = limits.tile_review_score;
   const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
   return {
     ...found,
-    score,
+    score: mean,
     alarm,
+    review,
     area,
     type: commonest(answers),
-    verdict: verdictAt(score, alarm, limits.tile_review_score),
+    verdict: verdictAt(mean, alarm, review),
   };
+}
+
+// The limits of the verdicts on tiles in words; judged: what judge() returned of several tiles.
+export function limitWords(judged) {
+  const found = judged.find((each) => each.score !== null);
+  if (!found) return "";
+  const review = found.review == null ? "" : `review from ${score(found.review)}, `;
+  return `; by mean score: ${review}defect from ${score(found.alarm)}`;
 }
 
 function verdictAt(score, alarm, review) {

@@ -90,9 +90,8 @@ export class View {
   // Write an answer's words; the item's own, or one at another operating point.
   #write(answer) {
     writePanel(this.item, answer);
-    const words = answer
-      ? `${answer.defective ? `Defect: ${answer.type}` : "No defect"}, ${answer.defect_pixels} pixels marked`
-      : "";
+    const found = { defect: `Defect: ${answer?.type}`, review: "For review", ok: "No defect" }[answer?.verdict];
+    const words = answer ? `${found}, ${answer.defect_pixels} pixels marked` : "";
     $("stage").ariaLabel = `${this.item.name}. ${words}. The keys + and − zoom, the arrows move.`;
     writeDefects(answer?.defects ?? [], {
       onJump: (defect) => this.stage.jump(defect.box),

@@ -15,10 +15,21 @@ export function verdictOf(item) {
 }
 
 export const score = (value) => value.toFixed(3);
+export const exact = (value) => value.toFixed(4); // as the service rounds it
 export const pixels = (count) => `${count.toLocaleString("en")} px`;
 export const share = (count, { width, height }) => `${((100 * count) / (width * height)).toFixed(2)} %`;
 export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 export const stem = (name) => name.replace(/\.[^.]*$/, "");
+
+// How many of each verdict, such as "2 with a defect, 1 for review, 9 OK"; empty where there is none.
+export function tally(verdicts) {
+  const words = { defect: "with a defect", review: "for review", ok: "OK" };
+  return Object.entries(words)
+    .map(([verdict, word]) => [verdicts.filter((each) => each === verdict).length, word])
+    .filter(([count]) => count)
+    .map(([count, word]) => `${count.toLocaleString("en")} ${word}`)
+    .join(", ");
+}
 
 export function modelWords(model) {
   const commit = model.commit && `commit ${model.commit.slice(0, 12)}`;
