@@ -210,15 +210,15 @@ class OneBatch:
         yield Crops(torch.full((2, 1, 64, 64), 99.0), label, label.float(), label > 0)
 
 
-@pytest.mark.parametrize(("weight", "expected"), [(0.0, [0, 0, 0]), (0.5, [0, 1, 1])])
-def test_one_of_two_crops_is_mirrored_after_a_third_of_the_epochs(weight, expected, monkeypatch):
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, [0, 0, 0]), (0.5, [0, 2, 2])])
+def test_the_crops_are_mirrored_after_a_third_of_the_epochs(weight, expected, monkeypatch):
     mirrored = []
 
     def target(_, image):
         mirrored[-1] += len(image)
         return torch.zeros(len(image), 64, 64)
 
-    monkeypatch.setattr("training.fitting.trainer.mean_over_mirrors", target)
+    monkeypatch.setattr("training.fitting.trainer.seen_in_a_mirror", target)
     trainer = new_trainer(params_with(**KNOBS, train__mirror_weight=weight))
     for epoch in range(3):
         mirrored.append(0)

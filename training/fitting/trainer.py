@@ -18,7 +18,7 @@ from training.evaluation.counts import best_threshold, count, dice_image_mean, d
 from training.evaluation.predict import predict
 from training.fitting.crop_workers import Batches
 from training.fitting.crops import Crops
-from training.fitting.mirrors import MIRRORS_START, first_half, mean_over_mirrors, mirror_loss_with_logits
+from training.fitting.mirrors import MIRRORS_START, mirror_loss_with_logits, seen_in_a_mirror
 from training.network.encoders import refuse_unknown_encoder
 from training.network.losses import consistency_loss_with_logits, segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
@@ -173,8 +173,8 @@ class Trainer:
             loss = loss + params.consistency_weight * consistency_loss_with_logits(logits, crops.paired)
         if params.mirror_weight and step >= MIRRORS_START * self._steps:
             with self._autocast():
-                target = mean_over_mirrors(self.average_network, first_half(grey))
-            loss = loss + params.mirror_weight * mirror_loss_with_logits(first_half(logits), target)
+                target = seen_in_a_mirror(self.average_network, grey)
+            loss = loss + params.mirror_weight * mirror_loss_with_logits(logits, target)
         return loss
 
     def validate(self, samples: list[Sample]) -> dict[str, float]:
