@@ -4,13 +4,11 @@ import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 
-from tiles import DEFECT_TYPES
 from training.dataset.samples import Sample
-from training.evaluation.figures import Outcomes, bootstrap, interval, join, measure, outcomes_at
+from training.evaluation.figures import Outcomes, join, outcomes_at
 from training.evaluation.image_results import read_results, result_of, write_results
 from training.evaluation.operating_point import choose_operating_point
 from training.graphs.calibration import choose_images
@@ -21,17 +19,8 @@ from training.network.novelty import Novelty
 from training.network.segmenter import Segmenter
 from training.network.weights import save_model, save_novelty
 from training.params import Params
-from training.reports.figure_words import flat, headline
 
 VALIDATION, TEST = "validation_int8.csv", "test_int8.csv"
-FIGURES = (
-    "dice_pooled",
-    "dice_image_mean",
-    *(f"dice_by_type.{name}" for name in DEFECT_TYPES),
-    "dice_type_mean",
-    "auroc",
-)
-SAMPLES, SEED = 1000, 20
 
 
 def write_int8(
@@ -64,31 +53,3 @@ def int8_outcomes(folders: Sequence[Path], false_alarm_rate: float) -> Outcomes 
     points = [choose_operating_point(read_results(folder / VALIDATION), false_alarm_rate) for folder in folders]
     tables = [read_results(folder / TEST) for folder in folders]
     return join([outcomes_at(results, point) for results, point in zip(tables, points, strict=True)])
-
-
-def int8_price(full: Outcomes, quantized: Outcomes) -> dict[str, Any]:
-    """Return each figure of float32 and int8, and the 95 % interval of the difference over the same draws of tiles."""
-    outcomes = {"fp32": full, "int8": quantized}
-    figures = {name: flat(measure(each)) for name, each in outcomes.items()}
-    draws = {name: map(flat, bootstrap(each, samples=SAMPLES, seed=SEED)) for name, each in outcomes.items()}
-    pairs = list(zip(draws["fp32"], draws["int8"], strict=True))
-    return {
-        name: {precision: figures[precision][name] for precision in figures}
-        | {"interval": interval([b[name] - a[name] for a, b in pairs if name in a])}
-        for name in FIGURES
-        if name in figures["fp32"]
-    }
-
-
-def price_rows(price: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row for each figure: float32, int8 and their difference with its interval."""
-    words = headline(DEFECT_TYPES)
-    return [
-        [words[name], f"{found['fp32']:.4f}", f"{found['int8']:.4f}", _difference(found)]
-        for name, found in price.items()
-    ]
-
-
-def _difference(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"**{found['int8'] - found['fp32']:+.4f}** ({low:+.4f} to {high:+.4f})"

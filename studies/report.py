@@ -15,8 +15,9 @@ import numpy as np
 
 from host.files import write_whole
 from studies.consensus import consensus_outcomes
-from studies.int8 import int8_outcomes, int8_price
+from studies.int8 import int8_outcomes
 from studies.literature import CLASSES, mean_iou
+from studies.paired import paired
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
 from studies.report_verdicts import verdict_figures
@@ -80,7 +81,7 @@ def honest() -> dict[str, Any]:
             samples=BOOTSTRAP_SAMPLES,
             seed=SEED,
         ),
-        "int8": int8_price(outcomes, quantized) if quantized else None,
+        "int8": paired({"fp32": outcomes, "int8": quantized}) if quantized else None,
         "verdicts": verdict_figures(folders, params),
         "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},

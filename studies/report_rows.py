@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.int8 import price_rows
+from studies.paired import difference_rows
 from studies.report_tiles import tile_rows
 from studies.report_verdicts import rate_rows, verdict_rows
 from tiles import DEFECT_TYPES
@@ -41,7 +41,7 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "folds": _fold_rows(found),
         "tiles": tile_rows(found["tiles"]),
         "tile_folds": found["tiles"]["folds"],
-        "int8": price_rows(found["int8"]) if found["int8"] else [],
+        "int8": difference_rows(found["int8"]) if found["int8"] else [],
         "verdicts": verdict_rows(found["verdicts"]),
         "rates": rate_rows(found["verdicts"]),
         "novelty": found["novelty"]["all"],

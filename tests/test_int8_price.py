@@ -1,4 +1,4 @@
-"""What int8 costs: the tables of a network that is exported and quantized, and the price told from them."""
+"""Paired comparisons, and what int8 costs: the tables of a network that is exported and quantized."""
 
 import shutil
 
@@ -7,9 +7,11 @@ import pytest
 import torch
 from training_data import ROOT, params_with, real_sample, sample_names, write_knobs
 
-from studies import int8
-from studies.int8 import TEST, VALIDATION, int8_outcomes, int8_price, price_rows, write_int8
-from training.evaluation.figures import join, outcomes_at
+from studies import paired as comparison
+from studies.int8 import TEST, VALIDATION, int8_outcomes, write_int8
+from studies.paired import compare, difference_rows, main, paired
+from training.errors import StudyError
+from training.evaluation.figures import join, measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.network.novelty import Novelty
@@ -23,7 +25,7 @@ FOLDS = [ROOT / f"studies/tables/honest-{fold}" for fold in (3, 4)]
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """Two folds whose int8 graphs answer as float32 does."""
-    monkeypatch.setattr(int8, "SAMPLES", 20)
+    monkeypatch.setattr(comparison, "SAMPLES", 20)
     for fold in FOLDS:
         shutil.copytree(fold, tmp_path / fold.name)
         for full, quantized in (("validation.csv", VALIDATION), ("test.csv", TEST)):
@@ -37,21 +39,53 @@ def full_outcomes(folders):
     return join([outcomes_at(*pair) for pair in zip(test, points, strict=True)])
 
 
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
 def test_equal_answers_cost_nothing(folders):
-    price = int8_price(full_outcomes(folders), int8_outcomes(folders, RATE))
+    price = paired({"fp32": full_outcomes(folders), "int8": int8_outcomes(folders, RATE)})
     assert {(0.0, 0.0)} == {found["interval"] for found in price.values()}
     assert all(found["int8"] == found["fp32"] for found in price.values())
     assert {"dice_pooled", "dice_by_type.Fray", "auroc"} <= price.keys()
-    assert {"**+0.0000** (+0.0000 to +0.0000)"} == {row[-1] for row in price_rows(price)}
+    told = {row[-1] for row in difference_rows(price)}
+    assert {"**+0.0000** (+0.0000 to +0.0000)", "**+0** (+0 to +0)"} == told
 
 
 def test_worse_answers_are_told_with_the_interval_of_the_difference(folders):
     found = full_outcomes(folders)
     lost = found.take(np.arange(len(found)))
     lost.false_positive[:] = found.false_positive + found.true_positive  # as many wrong pixels again as right ones
-    price = int8_price(found, lost)["dice_pooled"]
+    price = paired({"fp32": found, "int8": lost})["dice_pooled"]
     low, high = price["interval"]
     assert low < price["int8"] - price["fp32"] < high < 0
+
+
+def test_the_folds_that_two_recipes_have_in_common_are_compared(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(folders[0], first / "honest-3")
+    for folder in folders:
+        shutil.copytree(folder, second / folder.name)
+    expected = measure(full_outcomes([folders[0]]))
+    monkeypatch.setattr("sys.argv", ["paired", str(first), str(second)])
+    main()
+    rows = {row[0]: row[1:] for row in cells(capsys.readouterr().out)}
+    count, auroc = str(expected["found_images"]), f"{expected['auroc']:.4f}"
+    assert [count, count, "**+0** (+0 to +0)"] == rows["defective images found"]
+    assert [auroc, auroc, "**+0.0000** (+0.0000 to +0.0000)"] == rows["defective or not, AUROC"]
+
+
+def test_recipes_without_a_common_fold_or_of_other_splits_are_not_compared(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(folders[0], first / "honest-3")
+    shutil.copytree(folders[1], second / "honest-4")
+    with pytest.raises(StudyError, match="no fold in common"):
+        compare(first, second)
+    shutil.copytree(folders[1], second / "honest-3")
+    with pytest.raises(StudyError, match="other test images"):
+        compare(first, second)
 
 
 def test_nothing_is_told_unless_every_fold_has_the_tables(folders):
