@@ -5,7 +5,6 @@ An analysis changes nothing at the service, so sending an image twice does no ha
 
 import http.client
 import json
-import ssl
 import threading
 import weakref
 from types import TracebackType
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from client.analysis import Analysis, read_analysis
 from client.connections import Answer, Connections
-from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
+from client.errors import RefusedError, ServiceAwayError, WrongAnswerError
 from client.patience import Patience, TryAgainError, read_retry_after
 from client.request import URL, check_part, check_share, media_type, service_url
 
@@ -122,8 +121,6 @@ class Client:
         headers = self._headers if image is None else {**self._headers, "Content-Type": media_type(image)}
         try:
             return self._read(self._connections.send(method, path, image, headers))
-        except ssl.SSLCertVerificationError as error:
-            raise InputError(f"{self._url} has no certificate that this machine trusts: {error}") from None
         except (OSError, http.client.IncompleteRead) as error:
             why = str(error) or "no answer in time"
             raise TryAgainError(ServiceAwayError(f"{self._url} could not be reached ({why}): is it running?")) from None

@@ -1,0 +1,144 @@
+"""The client on real networks: connections that end, forks, TLS, proxies and gateways, addresses, odd answers."""
+
+import socket
+import ssl
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from client import Client, InputError, RefusedError, ServiceAwayError
+from tests.certificates import certificate
+from tests.conftest import ROOT
+from tests.contract_service import ContractService, png, sound
+
+LARGE = b"\xff\xd8" + bytes(2**24)  # more than two sockets hold
+
+
+@pytest.fixture
+def service():
+    with ContractService() as service:
+        yield service
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """A server's TLS, whose certificate the client does not trust."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path / "certificate.pem"))
+    return context
+
+
+@pytest.fixture
+def trusted_tls(tls, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    return tls
+
+
+@pytest.fixture
+def listening():
+    """A socket with which a test is the server."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        yield server
+
+
+def port_of(server):
+    return server.getsockname()[1]
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def test_a_connection_that_ended_while_it_was_idle_is_replaced_at_once(service):
+    with Client(service.url, wait_s=0) as client:
+        for ask in (lambda: client.analyze(png(sound())), client.served_model):
+            client.analyze(png(sound()))
+            service.go()
+            service.come()
+
+            ask()
+
+
+def test_an_image_that_is_never_answered_is_sent_once_on_a_new_connection(service):
+    image = png(sound())
+    service.dropped = {image}
+
+    with Client(service.url, wait_s=0) as client, pytest.raises(ServiceAwayError):
+        client.analyze(image)
+
+    assert 1 == len(service.posts)
+
+
+FORK = """
+import os, sys
+from client import Client
+with Client(sys.argv[1], wait_s=0) as client:
+    image = sys.stdin.buffer.read()
+    client.analyze(image)
+    if (child := os.fork()) == 0:
+        client.analyze(image)
+        client.close()
+        os._exit(0)
+    assert (child, 0) == os.waitpid(child, 0)
+    client.analyze(image)
+"""
+
+
+def test_a_forked_process_has_a_connection_of_its_own(service):
+    subprocess.run([sys.executable, "-c", FORK, service.url], cwd=ROOT, input=png(sound()), check=True)
+
+    first, forked, again = service.peers
+    assert first == again != forked
+
+
+def test_a_service_with_tls_answers_if_its_certificate_is_trusted(tls, tmp_path, monkeypatch):
+    with ContractService(tls) as service:
+        with Client(service.url) as client, pytest.raises(InputError, match=r"self-signed.*check its certificate"):
+            client.analyze(png(sound()))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        with Client(service.url) as client:
+            assert "ok" == client.analyze(png(sound())).verdict
+
+
+def test_https_where_the_service_speaks_http_is_told_at_once(service):
+    url = service.url.replace("http:", "https:")
+
+    with Client(url) as client, pytest.raises(InputError, match=f"{url} is not trusted .* whether it is https"):
+        client.analyze(png(sound()))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_refusal_before_the_image_is_sent_is_read(scheme, listening, trusted_tls, pool):
+    def refuse():
+        connection, _ = listening.accept()
+        if scheme == "https":
+            connection = trusted_tls.wrap_socket(connection, server_side=True)
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n")
+
+    refusing = pool.submit(refuse)
+    with (
+        Client(f"{scheme}://127.0.0.1:{port_of(listening)}", wait_s=0) as client,
+        pytest.raises(RefusedError, match=r"Too large \(413\)"),
+    ):
+        client.analyze(LARGE)
+    refusing.result()
+
+
+def test_a_closed_client_never_reads_what_is_encrypted_as_an_answer(listening, trusted_tls, pool):
+    client = Client(f"https://127.0.0.1:{port_of(listening)}")
+    waiting = pool.submit(client.analyze, LARGE)
+    connection, _ = listening.accept()
+    with trusted_tls.wrap_socket(connection, server_side=True) as connection:  # it has sent session tickets
+        connection.recv(1000)
+
+        client.close()
+
+        with pytest.raises(ServiceAwayError):
+            waiting.result(timeout=60)
