@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from client.errors import ClientError, InputError
-from client.request import is_loopback
+from client.request import address, is_loopback
 
 CONNECT_S = 10.0
 IDLE_S = 5.0  # no connection that was idle for longer is used: what lies in between may have dropped it silently
@@ -42,9 +42,16 @@ class Connections:
         self._url, self._timeout_s = urlsplit(url), timeout_s
         self._proxy = None if is_loopback(url) else _proxy(self._url)  # HTTP_PROXY is for other machines
         self._trust = ssl.create_default_context() if self._url.scheme == "https" else None
+        standard = http.client.HTTP_PORT if self._trust is None else http.client.HTTPS_PORT
+        self._service = self._url.hostname or "", self._url.port or standard
         self._closed = False
         self.forget()
         _all.add(self)
+
+    @property
+    def via(self) -> str:
+        """How a message names the proxy in between; empty without one."""
+        return "" if self._proxy is None else " through the proxy {}:{}".format(*_place(self._proxy))
 
     def forget(self) -> None:
         """Begin with no connection, and close none."""
@@ -130,13 +137,12 @@ class Connections:
         return Answer(response.status, response.reason, response.headers, response.read())
 
     def _new(self) -> http.client.HTTPConnection:
-        at = self._proxy or self._url
-        host = at.hostname or ""
+        host, port = self._service if self._proxy is None else _place(self._proxy)
         if self._trust is None:
-            return http.client.HTTPConnection(host, at.port, timeout=CONNECT_S)
-        connection = http.client.HTTPSConnection(host, at.port, timeout=CONNECT_S, context=self._trust)
+            return http.client.HTTPConnection(host, port, timeout=CONNECT_S)
+        connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=self._trust)
         if self._proxy is not None:
-            connection.set_tunnel(self._url.hostname or "", self._url.port, _login(self._proxy))
+            connection.set_tunnel(*self._service, _login(self._proxy))
         return connection
 
 
@@ -154,13 +160,23 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 def _proxy(url: SplitResult) -> SplitResult | None:
-    """Return the proxy that the environment names for a service."""
+    """Return the proxy that the environment names for a service.
+
+    Raises: InputError.
+    """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  slow to load, and seldom needed
 
-    address = getproxies().get(url.scheme)
-    if address is None or proxy_bypass(url.netloc):
+    named = getproxies().get(url.scheme)
+    if named is None or proxy_bypass(url.netloc):
         return None
-    return urlsplit(address if "//" in address else f"//{address}")
+    proxy = address(named if "//" in named else f"http://{named}")
+    if proxy is None:  # what was named may have a password
+        raise InputError(f"the variable {url.scheme}_proxy names no HTTP proxy: give one, such as http://proxy:3128")
+    return proxy
+
+
+def _place(proxy: SplitResult) -> tuple[str, int]:
+    return proxy.hostname or "", proxy.port or http.client.HTTP_PORT  # of a proxy for https, too
 
 
 def _login(proxy: SplitResult) -> dict[str, str]:

@@ -123,7 +123,8 @@ class Client:
             return self._read(self._connections.send(method, path, image, headers))
         except (OSError, http.client.IncompleteRead) as error:
             why = str(error) or "no answer in time"
-            raise TryAgainError(ServiceAwayError(f"{self._url} could not be reached ({why}): is it running?")) from None
+            what = f"{self._url} could not be reached{self._connections.via}"
+            raise TryAgainError(ServiceAwayError(f"{what} ({why}): is it running, and is the URL right?")) from None
         except http.client.HTTPException as error:
             raise WrongAnswerError(f"{self._url} does not speak HTTP as this service does: {error}") from None
 

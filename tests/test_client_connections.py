@@ -142,3 +142,85 @@ def test_a_closed_client_never_reads_what_is_encrypted_as_an_answer(listening, t
 
         with pytest.raises(ServiceAwayError):
             waiting.result(timeout=60)
+
+
+def test_a_proxy_that_is_away_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:9")
+
+    with (
+        Client("http://tiles.invalid", wait_s=0) as client,
+        pytest.raises(ServiceAwayError, match=r"tiles\.invalid could not be reached through the proxy 127\.0\.0\.1:9 "),
+    ):
+        client.analyze(png(sound()))
+
+
+@pytest.mark.parametrize("proxy", ["http://a:secret", "http://[::1", "http://", "socks5://a:1", "http://a..b", "//ä:1"])
+def test_a_proxy_that_is_no_address_is_told_by_its_variable(monkeypatch, proxy):
+    monkeypatch.setenv("http_proxy", proxy)
+
+    with pytest.raises(InputError, match="the variable http_proxy names no HTTP proxy: give"):
+        Client("http://tiles.invalid")
+
+
+def test_a_tunnel_leads_to_the_port_of_https(listening, monkeypatch, pool):
+    monkeypatch.setenv("https_proxy", f"127.0.0.1:{port_of(listening)}")
+
+    def refuse():
+        connection, _ = listening.accept()
+        with connection:
+            asked = connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        return asked
+
+    asked = pool.submit(refuse)
+    with Client("https://[fd00::abcd]", wait_s=0) as client, pytest.raises(ServiceAwayError, match="403"):
+        client.analyze(png(sound()))
+    assert b":443 HTTP/1." in asked.result().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "expected"),
+    [
+        ("http://tiles.invalid", {}, ("tiles.invalid", 80)),
+        ("http://[::1]", {}, ("::1", 80)),
+        ("http://[fd00::abcd]/prefix", {}, ("fd00::abcd", 80)),
+        ("https://[fd00::abcd]", {}, ("fd00::abcd", 443)),
+        ("http://[fd00::abcd]:81", {}, ("fd00::abcd", 81)),
+        ("http://tiles.invalid", {"http_proxy": "http://[fd00::1]"}, ("fd00::1", 80)),
+        ("https://tiles.invalid", {"https_proxy": "proxy.invalid"}, ("proxy.invalid", 80)),
+    ],
+)
+def test_an_address_without_a_port_has_the_usual_one(monkeypatch, url, proxy, expected):
+    asked = []
+
+    def refuse(place, *_):  # a test cannot listen on these
+        asked.append(place)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    for name, value in proxy.items():
+        monkeypatch.setenv(name, value)
+
+    with Client(url, wait_s=0) as client, pytest.raises(ServiceAwayError):
+        client.analyze(png(sound()))
+
+    assert [expected] == asked
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a/ä", "http://ä", "http://a/b c", "http://a\n", "http://a..b", f"http://{'a' * 64}.b", "http://[::1"],
+)
+def test_an_address_that_no_request_can_have_is_refused(url):
+    with pytest.raises(InputError, match="give the service's address in ASCII"):
+        Client(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:secret@a", "ftp://user:secret@a", "http://user:secret@[", "http://secret@a"]
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(url):
+    with pytest.raises(InputError, match="the URL has an @") as refused:
+        Client(url)
+
+    assert "secret" not in str(refused.value)
