@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from client.analysis import Analysis, read_analysis
 from client.connections import Answer, Connections
 from client.errors import RefusedError, ServiceAwayError, WrongAnswerError
-from client.patience import Patience, TryAgainError, read_retry_after
+from client.patience import TEMPORARY, Patience, TryAgainError, read_retry_after
 from client.request import URL, check_part, check_share, media_type, service_url
 
 TIMEOUT_S = 60.0  # the service answers within 30 s unless DEADLINE_S says otherwise
@@ -139,7 +139,7 @@ class Client:
         title, detail = problem.get("title", answer.reason), problem.get("detail", "it does not say why")
         refused = RefusedError(answer.status, str(title), str(detail))
         after_s = read_retry_after(answer.headers.get("Retry-After"))
-        if after_s is None:
+        if after_s is None and answer.status not in TEMPORARY:
             raise refused
         raise TryAgainError(ServiceAwayError(f"{self._url} had no time or no model for too long: {refused}"), after_s)
 

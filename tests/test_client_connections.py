@@ -4,11 +4,14 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from aiohttp import web
 
 from client import Client, InputError, RefusedError, ServiceAwayError
+from client.patience import read_retry_after
 from tests.certificates import certificate
 from tests.conftest import ROOT
 from tests.contract_service import ContractService, png, sound
@@ -224,3 +227,33 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(url):
         Client(url)
 
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(429, {}), (502, {"text": "<html>Bad gateway"}), (503, {"text": '{"message": "no upstream"}'}), (504, {})],
+)
+def test_a_gateway_whose_service_is_away_gets_the_image_again(service, status, body):
+    service.refusals = [web.Response(status=status, **body)]
+
+    with Client(service.url) as client:
+        assert "ok" == client.analyze(png(sound())).verdict
+
+    assert 2 == len(service.posts)
+
+
+@pytest.mark.parametrize("after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_service_that_names_no_time_is_asked_less_and_less_often(service, after):
+    service.refusals = [(503, "Queue full", after)] * 3
+    started = time.monotonic()
+
+    with Client(service.url) as client:
+        client.analyze(png(sound()))
+
+    assert 0.25 + 0.5 + 1 <= time.monotonic() - started
+    assert 4 == len(service.posts)
+
+
+@pytest.mark.parametrize("year", ["99999", "9" * 20])
+def test_a_retry_after_of_an_absurd_year_is_none(year):
+    assert read_retry_after(f"Wed, 21 Oct {year} 07:28:00 GMT") is None
