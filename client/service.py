@@ -130,11 +130,12 @@ class Client:
 
     def _read(self, answer: Answer) -> dict[str, Any]:
         document = _parse(answer.body)
-        succeeded = answer.status < http.client.BAD_REQUEST
-        if succeeded and document is not None:
+        if document is not None and answer.status < http.client.MULTIPLE_CHOICES:
             return document
-        if succeeded:
-            raise WrongAnswerError(f"{self._url} answered {answer.body[:60]!r}: check the URL")
+        if answer.status < http.client.BAD_REQUEST:
+            place = answer.headers.get("Location")
+            what = f"answered {answer.body[:60]!r}" if place is None else f"redirects to {place}"
+            raise WrongAnswerError(f"{self._url} {what}: check the URL")
         problem = document or {}
         title, detail = problem.get("title", answer.reason), problem.get("detail", "it does not say why")
         refused = RefusedError(answer.status, str(title), str(detail))
@@ -147,6 +148,6 @@ class Client:
 def _parse(body: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

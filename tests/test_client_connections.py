@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from aiohttp import web
 
-from client import Client, InputError, RefusedError, ServiceAwayError
+from client import Client, InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.patience import read_retry_after
 from tests.certificates import certificate
 from tests.conftest import ROOT
@@ -257,3 +257,21 @@ def test_a_service_that_names_no_time_is_asked_less_and_less_often(service, afte
 @pytest.mark.parametrize("year", ["99999", "9" * 20])
 def test_a_retry_after_of_an_absurd_year_is_none(year):
     assert read_retry_after(f"Wed, 21 Oct {year} 07:28:00 GMT") is None
+
+
+@pytest.mark.parametrize("body", [{}, {"text": "<html>"}, {"text": "{}"}])
+def test_a_redirection_is_told_with_where_it_leads(service, body):
+    service.refusals = [web.Response(status=301, headers={"Location": "https://tiles.invalid/v1/analyze"}, **body)]
+
+    with (
+        Client(service.url) as client,
+        pytest.raises(WrongAnswerError, match=r"redirects to https://tiles\.invalid/v1/analyze: check the URL"),
+    ):
+        client.analyze(png(sound()))
+
+
+def test_an_answer_that_is_nested_too_deeply_is_none_of_this_service(service):
+    service.refusals = [web.Response(text="[" * 200_000)]
+
+    with Client(service.url) as client, pytest.raises(WrongAnswerError, match="check the URL"):
+        client.analyze(png(sound()))
