@@ -146,8 +146,14 @@ def read_model(document: Mapping[str, Any]) -> Model:
 
 
 def _defect(document: Mapping[str, Any]) -> Defect:
-    box, centroid = Box(**document["box"]), Point(**document["centroid"])
-    return Defect(document["type"], document["score"], document["area"], box, centroid)
+    box, centroid = document["box"], document["centroid"]
+    return Defect(
+        document["type"],
+        document["score"],
+        document["area"],
+        Box(box["x"], box["y"], box["width"], box["height"]),
+        Point(centroid["x"], centroid["y"]),
+    )
 
 
 @functools.cache

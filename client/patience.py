@@ -4,11 +4,20 @@ import email.utils
 import threading
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from client.errors import ClientError
 
 FIRST_WAIT_S = 0.25  # doubled each time, where the service does not say how long
 LONGEST_WAIT_S = 5.0
+TEMPORARY = frozenset(  # without Retry-After, too: so a gateway says that the service is away
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
 
 
 class TryAgainError(Exception):
@@ -37,7 +46,7 @@ class Patience:
 
         Raises: the ClientError of `told`, at once, if that would take too long or nobody waits any more.
         """
-        wait_s = self._wait_s if told.after_s is None else told.after_s
+        wait_s = told.after_s or self._wait_s  # a service that says 0 s does not say how long
         if time.monotonic() + wait_s > self._until:
             raise told.error
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
@@ -53,6 +62,6 @@ def read_retry_after(header: str | None) -> float | None:
         return float(header)
     try:
         date = email.utils.parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -1,7 +1,7 @@
 """What a request may say, checked before it is sent."""
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from client.errors import InputError
 
@@ -48,14 +48,23 @@ def service_url(url: str) -> str:
 
     Raises: InputError, if it is none.
     """
+    if "@" in url:  # it is not repeated: it may have a password
+        raise InputError(f"the URL has an @, and no user name is sent: give the service's address, such as {URL}")
+    parts = address(url)
+    if parts is None or parts.query or parts.fragment:
+        raise InputError(f"the URL is {url!r}: give the service's address in ASCII, such as {URL}")
+    return url.rstrip("/")
+
+
+def address(url: str) -> SplitResult | None:
+    """Return the parts of a URL of HTTP; None if it is none, or has characters that a request cannot have."""
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")  # as a connection does, with a limit for each label
+        known = parts.scheme in ("http", "https") and host and parts.port != 0
     except ValueError:
-        known = False
-    if not known or parts.query or parts.fragment:
-        raise InputError(f"the URL is {url!r}: give the service's address, such as {URL}")
-    return url.rstrip("/")
+        return None
+    return parts if known and url.isascii() and url.isprintable() and " " not in url else None
 
 
 def is_loopback(url: str) -> bool:

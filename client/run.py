@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from client.analysis import Analysis, read_analysis
-from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
+from client.errors import ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.files import write_whole
 from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
@@ -92,8 +92,16 @@ class Run:
             self.stopped = str(error) if error.is_about_the_caller else self.stopped
             return unanswered(photograph, str(error), sent=True)
         except (ServiceAwayError, WrongAnswerError) as error:
-            self.stopped = str(error)
+            if isinstance(error, WrongAnswerError) or not self._service_is_there():
+                self.stopped = str(error)
             return unanswered(photograph, str(error))
+
+    def _service_is_there(self) -> bool:
+        try:
+            self.client.served_model()
+        except ClientError:
+            return False
+        return True
 
     def _analyse(self, photograph: Photograph, content: bytes) -> Outcome:
         key = journal_key(content, photograph.part, self.settings)

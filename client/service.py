@@ -5,7 +5,6 @@ An analysis changes nothing at the service, so sending an image twice does no ha
 
 import http.client
 import json
-import ssl
 import threading
 import weakref
 from types import TracebackType
@@ -14,8 +13,8 @@ from urllib.parse import quote, urlencode
 
 from client.analysis import Analysis, read_analysis
 from client.connections import Answer, Connections
-from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
-from client.patience import Patience, TryAgainError, read_retry_after
+from client.errors import RefusedError, ServiceAwayError, WrongAnswerError
+from client.patience import TEMPORARY, Patience, TryAgainError, read_retry_after
 from client.request import URL, check_part, check_share, media_type, service_url
 
 TIMEOUT_S = 60.0  # the service answers within 30 s unless DEADLINE_S says otherwise
@@ -122,26 +121,26 @@ class Client:
         headers = self._headers if image is None else {**self._headers, "Content-Type": media_type(image)}
         try:
             return self._read(self._connections.send(method, path, image, headers))
-        except ssl.SSLCertVerificationError as error:
-            raise InputError(f"{self._url} has no certificate that this machine trusts: {error}") from None
         except (OSError, http.client.IncompleteRead) as error:
             why = str(error) or "no answer in time"
-            raise TryAgainError(ServiceAwayError(f"{self._url} could not be reached ({why}): is it running?")) from None
+            what = f"{self._url} could not be reached{self._connections.via}"
+            raise TryAgainError(ServiceAwayError(f"{what} ({why}): is it running, and is the URL right?")) from None
         except http.client.HTTPException as error:
             raise WrongAnswerError(f"{self._url} does not speak HTTP as this service does: {error}") from None
 
     def _read(self, answer: Answer) -> dict[str, Any]:
         document = _parse(answer.body)
-        succeeded = answer.status < http.client.BAD_REQUEST
-        if succeeded and document is not None:
+        if document is not None and answer.status < http.client.MULTIPLE_CHOICES:
             return document
-        if succeeded:
-            raise WrongAnswerError(f"{self._url} answered {answer.body[:60]!r}: check the URL")
+        if answer.status < http.client.BAD_REQUEST:
+            place = answer.headers.get("Location")
+            what = f"answered {answer.body[:60]!r}" if place is None else f"redirects to {place}"
+            raise WrongAnswerError(f"{self._url} {what}: check the URL")
         problem = document or {}
         title, detail = problem.get("title", answer.reason), problem.get("detail", "it does not say why")
         refused = RefusedError(answer.status, str(title), str(detail))
         after_s = read_retry_after(answer.headers.get("Retry-After"))
-        if after_s is None:
+        if after_s is None and answer.status not in TEMPORARY:
             raise refused
         raise TryAgainError(ServiceAwayError(f"{self._url} had no time or no model for too long: {refused}"), after_s)
 
@@ -149,6 +148,6 @@ class Client:
 def _parse(body: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

@@ -50,15 +50,17 @@ def defective(seed=0, height=24, width=20):
 class ContractService:
     """Runs in a thread, on a port of its own that it keeps; use it in a `with` block."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
+        self._tls = tls
         self.posts = []  # of each POST: (SHA-256 of its body, its query)
         self.headers, self.targets, self.peers = [], [], []  # of each POST; a peer is the sender's address
         self.descriptions = 0  # how often it was asked for its model
         self.at_once = self.most_at_once = 0
         self.wait_for = 1  # answers wait until so many requests were under way together
-        self.refusals = []  # (status, title, Retry-After or None), used up by the next POSTs
+        self.refusals = []  # (status, title, Retry-After or None) or a whole response, used up by the next POSTs
+        self.dropped = set()  # images whose connection is closed instead of an answer
         self.model = dict(MODEL)
         self.api_key = None
         self.on_post = lambda: None
@@ -104,7 +106,7 @@ class ContractService:
         app.router.add_get("/", self.page)
         self._runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls, reuse_address=True).start()
 
     @web.middleware
     async def _note(self, request, handler):
@@ -138,8 +140,12 @@ class ContractService:
         await self._enough.wait()
         if self.api_key and f"Bearer {self.api_key}" != request.headers.get("Authorization"):
             return problem(401, "Unknown key")
+        if body in self.dropped:
+            request.transport.abort()
+            return web.Response()
         if self.refusals:
-            return problem(*self.refusals.pop(0))
+            refusal = self.refusals.pop(0)
+            return refusal if isinstance(refusal, web.Response) else problem(*refusal)
         try:
             with Image.open(io.BytesIO(body)) as image:
                 pixels = np.asarray(image.convert("L"))

@@ -352,6 +352,18 @@ def test_a_service_that_stays_away_ends_the_run_and_the_next_run_goes_on(analyze
     assert 6 - statuses.count("answered") == len(service.posts)
 
 
+def test_an_image_that_a_ready_service_never_answers_fails_alone(analyze, service, photos):
+    first = "line 0/tile0_exp0.png"
+    service.dropped = {(photos / first).read_bytes()}
+
+    status, rows, said = analyze("--at-once", "1", "--wait", "0")
+
+    assert (1, [first]) == (status, [name for name, row in rows.items() if row["status"] == "failed"])
+    assert {"failed", "answered"} == {row["status"] for row in rows.values()}
+    assert "could not be reached" in rows[first]["error"]
+    assert "stopped" not in said
+
+
 def test_a_refused_key_ends_the_run_at_once(analyze, service, tmp_path, monkeypatch):
     service.api_key = "secret"
 
