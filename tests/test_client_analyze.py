@@ -1,8 +1,6 @@
 """`python -m client analyze`: what it writes, what it sends a second time, what it names, how it ends."""
 
 import csv
-import dataclasses
-import io
 import os
 import signal
 import subprocess
@@ -12,19 +10,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from client import Client
 from client.__main__ import main
 from client.analysis import read_analysis
 from client.errors import InputError
-from client.journal import Journal
-from client.pictures import CONTOUR, PAPER, draw_pictures
 from tests.conftest import ROOT, wait_until
-from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, sound
-from tiles import decode_image
+from tests.contract_service import DARK, MODEL, ContractService, defective, png, sound
 
 
 @pytest.fixture
@@ -81,31 +74,11 @@ def test_a_folder_becomes_masks_overlays_and_a_row_each(analyze, photos, tmp_pat
             assert (pixels < DARK).tolist() == np.asarray(mask).tolist()
             assert pixels.shape == overlay.size[::-1]
     row = rows["line 1/tile1_exp0.png"]
-    assert (
-        "answered",
-        "defect",
-        "Blowhole",
-        "0.91",
-        "27",
-        "1",
-        "true",
-        "exif-orientation",
-        "segmenter/1",
-        "",
-    ) == tuple(
-        row[column]
-        for column in [
-            "status",
-            "verdict",
-            "type",
-            "score",
-            "defect_pixels",
-            "defects",
-            "familiar",
-            "warnings",
-            "model",
-            "error",
-        ]
+    columns = (
+        "status", "verdict", "type", "score", "defect_pixels", "defects", "familiar", "warnings", "model", "error",
+    )  # fmt: skip
+    assert ("answered", "defect", "Blowhole", "0.91", "27", "1", "true", "exif-orientation", "segmenter/1", "") == (
+        tuple(row[column] for column in columns)
     )
 
 
@@ -487,77 +460,6 @@ def test_an_out_that_is_no_folder_is_named(analyze, tmp_path):
 
     assert 2 == status
     assert "file cannot be used" in said
-
-
-def test_two_runs_do_not_write_into_one_folder(tmp_path):
-    refused = pytest.raises(InputError, match=f"another run writes into {tmp_path}: wait until it ends, or choose")
-    with Journal(tmp_path), refused, Journal(tmp_path):
-        pass
-    with Journal(tmp_path):
-        pass  # the first one's end gave it back
-
-
-def test_a_foreign_journal_is_left_alone(tmp_path):
-    (tmp_path / "journal.jsonl").write_text('{"other": 1}\n')
-
-    with pytest.raises(InputError, match="choose another --out"), Journal(tmp_path):
-        pass
-
-
-def test_a_contour_runs_around_the_defect_and_covers_none_of_it():
-    pixels = defective(height=80, width=120)
-    analysis = _analysis(pixels)
-
-    overlay = np.asarray(Image.open(io.BytesIO(draw_pictures(png(pixels), analysis).overlay)))
-
-    mask = pixels < DARK
-    wide = np.pad(mask, 1)
-    near = np.max([wide[row : row + 80, column : column + 120] for row in range(3) for column in range(3)], axis=0)
-    label = 10  # its first row
-    assert (near & ~mask)[:label].tolist() == (overlay == CONTOUR)[:label].tolist()
-    assert pixels[mask].tolist() == overlay[mask].tolist()
-    assert PAPER in overlay[label:]
-
-
-@given(mask=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=20)))
-def test_mask_and_contour_are_exact_for_any_mask(mask):
-    height, width = mask.shape
-    pixels = np.where(mask, 10, 150).astype(np.uint8)
-    analysis = dataclasses.replace(_analysis(pixels), defects=())  # no label hides anything
-
-    drawn = draw_pictures(png(pixels), analysis)
-
-    wide = np.pad(mask, 1)
-    near = np.max([wide[row : row + height, left : left + width] for row in range(3) for left in range(3)], axis=0)
-    assert mask.tolist() == np.asarray(Image.open(io.BytesIO(drawn.mask))).tolist()
-    overlay = np.where(near & ~mask, CONTOUR, pixels)
-    assert overlay.tolist() == np.asarray(Image.open(io.BytesIO(drawn.overlay))).tolist()
-
-
-def test_an_overlay_of_many_blocks_is_whole():
-    pixels = np.random.default_rng(0).integers(100, 200, (400, 500), np.uint8)
-
-    overlay = Image.open(io.BytesIO(draw_pictures(png(pixels), _analysis(pixels)).overlay))
-
-    assert pixels.tolist() == np.asarray(overlay).tolist()
-
-
-@pytest.mark.parametrize("mode", ["RGB", "LA", "P", "1", "CMYK", "I;16"])
-def test_an_overlay_shows_what_the_service_sees_of_any_image(mode):
-    grey = Image.fromarray(sound())
-    image = Image.fromarray(np.asarray(grey).astype(np.uint16) << 8) if mode == "I;16" else grey.convert(mode)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG" if mode == "CMYK" else "PNG")
-
-    overlay = Image.open(io.BytesIO(draw_pictures(buffer.getvalue(), _analysis(sound())).overlay))
-
-    seen = np.asarray(overlay.convert("L")).astype(int)
-    expected = decode_image(buffer.getvalue(), max_pixels=10_000)
-    assert np.abs(np.minimum(expected, 253) - seen).max() <= 1
-
-
-def _analysis(pixels):
-    return read_analysis(answer(pixels, MODEL, {}))
 
 
 def test_help_names_every_option():
