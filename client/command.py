@@ -157,7 +157,7 @@ def _say(line: str) -> None:
 
 def _api_key(options: argparse.Namespace) -> str | None:
     if options.api_key_file is None:
-        return os.environ.get(KEY_VARIABLE) or None
+        return os.environ.get(KEY_VARIABLE, "").strip() or None
     try:
         key = str(options.api_key_file.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:

@@ -37,6 +37,8 @@ class Client:
         long the service may be silent. wait_s: how long an image is sent again while the service is away or busy.
         Raises: InputError.
         """
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise InputError("the API key has characters that a header cannot have: give it as printable ASCII")
         self._url = service_url(url)
         self._wait_s = wait_s
         self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}

@@ -279,6 +279,14 @@ def test_the_api_key_is_sent(service):
         client.analyze(png(sound()))
 
 
+@pytest.mark.parametrize("key", ["a\nb", "secret\r", "it’s", "a\0", "é"])
+def test_a_key_that_no_header_can_have_is_refused_and_not_shown(key):
+    with pytest.raises(InputError, match="printable ASCII") as refused:
+        Client(api_key=key)
+
+    assert key not in str(refused.value)
+
+
 def test_a_large_image_is_sent(client):
     image = png(np.random.default_rng(0).integers(100, 255, (1500, 1000), np.uint8))
     assert 2**20 < len(image)

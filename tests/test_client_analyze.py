@@ -334,8 +334,18 @@ def test_a_refused_key_ends_the_run_at_once(analyze, service, tmp_path, monkeypa
 
     (tmp_path / "key").write_text("secret\n")
     assert 0 == analyze("--api-key-file", tmp_path / "key")[0]
-    monkeypatch.setenv("CLIENT_API_KEY", "secret")
+    monkeypatch.setenv("CLIENT_API_KEY", "secret\r\n")
     assert 0 == analyze(out="other")[0]
+
+
+def test_a_key_that_no_header_can_have_is_not_shown(analyze, service, monkeypatch):
+    monkeypatch.setenv("CLIENT_API_KEY", "sec\nret")
+
+    status, _, said = analyze()
+
+    assert (2, []) == (status, service.posts)
+    assert "the API key has characters that a header cannot have" in said
+    assert "sec" not in said
 
 
 def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, photos, tmp_path):
