@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from client.analysis import read_analysis
 from client.pictures import CONTOUR, PAPER, draw_pictures
 from tests.contract_service import DARK, MODEL, answer, defective, png, sound
 from tiles import decode_image
+
+ORIENTATION, XMP = 274, 700
 
 
 def _analysis(pixels):
@@ -69,3 +72,47 @@ def test_an_overlay_shows_what_the_service_sees_of_any_image(mode):
     seen = np.asarray(overlay.convert("L")).astype(int)
     expected = decode_image(buffer.getvalue(), max_pixels=10_000)
     assert np.abs(np.minimum(expected, 253) - seen).max() <= 1
+
+
+def tiff(pixels, order, *, bits, white_is_zero, orientation):
+    """A plain TIFF of one strip. Shapes: pixels (H, W) or (H, W, 3) uint8; `order`: < or >."""
+    stored = pixels.astype(np.uint16) * (257 if bits == 16 else 1)
+    rows = (2**bits - 1 - stored if white_is_zero else stored).astype(f"{order}u{bits // 8}").tobytes()
+    height, width, samples = *pixels.shape[:2], pixels[0, 0].size
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 2 if samples == 3 else 1 - white_is_zero,
+            273: 8 + 2 + 12 * 10 + 4, ORIENTATION: orientation, 277: samples, 278: height, 279: len(rows)}  # fmt: skip
+    entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(f"{order}IH", 8, len(tags)) + entries + bytes(4) + rows
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+@pytest.mark.parametrize("kind", ["black is zero", "white is zero", "colours"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_overlay_of_a_tiff_shows_it_as_it_is_stored(order, bits, kind, orientation):
+    pixels = np.repeat(sound()[..., None], 3, 2) if kind == "colours" else sound()
+    data = tiff(pixels, order, bits=bits, white_is_zero=kind == "white is zero", orientation=orientation)
+    expected = decode_image(data, max_pixels=10_000)
+    assert sound().tolist() == expected.tolist()
+
+    overlay = Image.open(io.BytesIO(draw_pictures(data, _analysis(expected)).overlay)).convert("L")
+
+    assert np.abs(expected.astype(int) - np.asarray(overlay)).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+def test_no_orientation_of_a_tiffs_metadata_turns_an_overlay(compression):
+    buffer = io.BytesIO()
+    tags = {XMP: b'<rdf:Description tiff:Orientation="6"/>'} | ({} if compression == "raw" else {ORIENTATION: 8})
+    Image.fromarray(sound()).save(buffer, format="TIFF", compression=compression, tiffinfo=tags)
+
+    overlay = Image.open(io.BytesIO(draw_pictures(buffer.getvalue(), _analysis(sound())).overlay))
+
+    assert sound().tolist() == np.asarray(overlay).tolist()
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xff" * 8, b"\x08\0\0\0\xff\xff"])
+def test_a_damaged_tiff_is_no_picture(rest):
+    with pytest.raises((OSError, ValueError)):
+        draw_pictures(b"II*\0" + rest, _analysis(sound()))
