@@ -179,4 +179,7 @@ def _written_word(word: str) -> Image.Image:
 
 @cache
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(FONT_PIXELS)
+    try:
+        return ImageFont.load_default(FONT_PIXELS)
+    except TypeError:  # before Pillow 10.1 it has one size
+        return ImageFont.load_default()

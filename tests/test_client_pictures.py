@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
+from PIL import Image, ImageFont
 
 from client.analysis import read_analysis
-from client.pictures import CONTOUR, PAPER, draw_pictures
+from client.pictures import CONTOUR, PAPER, _font, _written_word, draw_pictures
 from tests.contract_service import DARK, MODEL, answer, defective, png, sound
 from tiles import decode_image
 
@@ -116,3 +116,21 @@ def test_no_orientation_of_a_tiffs_metadata_turns_an_overlay(compression):
 def test_a_damaged_tiff_is_no_picture(rest):
     with pytest.raises((OSError, ValueError)):
         draw_pictures(b"II*\0" + rest, _analysis(sound()))
+
+
+def test_labels_are_written_where_pillow_has_one_size_of_letters(monkeypatch):
+    letters = ImageFont.load_default()
+    monkeypatch.setattr(ImageFont, "load_default", lambda: letters)  # as before Pillow 10.1
+    pixels = defective(height=80, width=120)
+    analysis = _analysis(pixels)
+    forget_letters()
+
+    overlay = draw_pictures(png(pixels), analysis).overlay
+
+    forget_letters()
+    assert PAPER in np.asarray(Image.open(io.BytesIO(overlay)))
+
+
+def forget_letters():
+    _font.cache_clear()
+    _written_word.cache_clear()
