@@ -48,6 +48,7 @@ class Run:
     again: bool = False
     stopped: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _interrupted: str = ""
     _ending: threading.Lock = field(default_factory=threading.Lock)
 
     def over(self, photographs: Sequence[Photograph], *, at_once: int) -> None:
@@ -60,23 +61,25 @@ class Run:
         try:
             for work in as_completed([threads.submit(self._work, waiting) for _ in range(at_once)]):
                 work.result()
-        except BaseException:
-            self.stopped = self.stopped or INTERRUPTED
+        except BaseException as error:
+            self._interrupted = str(error) or INTERRUPTED
             self.client.close()
             raise
         finally:
             threads.shutdown()
+            self.stopped = self._interrupted or self.stopped
             for photograph in photographs:
-                why = self.stopped or INTERRUPTED
-                self.outcomes.setdefault(photograph.name, unanswered(photograph, why, status="not sent"))
+                self.outcomes.setdefault(photograph.name, unanswered(photograph, self.stopped, status="not sent"))
 
     def _work(self, waiting: Iterator[Photograph]) -> None:
         for photograph in waiting:
             outcome = self._outcome(photograph)
+            if self._interrupted and outcome.found is None:
+                return  # its request ended with the client
             with self._ending:
                 self.outcomes[photograph.name] = outcome
                 self.on_outcome(outcome)
-            if self.stopped:
+            if self.stopped or self._interrupted:
                 return
 
     def _outcome(self, photograph: Photograph) -> Outcome:

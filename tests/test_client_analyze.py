@@ -359,6 +359,8 @@ def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, phot
         said = process.communicate()[1]
     rows = table(tmp_path / "out/results.csv", "file")
     answered = sum(row["status"] == "answered" for row in rows.values())
+    unanswered = {(row["status"], row["error"]) for row in rows.values() if row["status"] != "answered"}
+    assert {("not sent", "the run was interrupted before")} == unanswered
 
     assert 130 == process.returncode
     assert "interrupted: run the command again" in said
