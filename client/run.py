@@ -7,6 +7,8 @@ Each of the images at once has a thread from its file to its pictures: a folder 
 the service should not wait. One thread a task costs less processor time than handing each step to another.
 """
 
+import contextlib
+import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -23,6 +25,7 @@ from client.photographs import Photograph
 from client.service import Client
 
 MASKS, OVERLAYS = "masks", "overlays"
+NO_SUCH_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)  # while another one may be written
 INTERRUPTED = "the run was interrupted before"
 
 
@@ -104,14 +107,15 @@ class Run:
         sent = entry is None
         if entry is None:
             entry = self._ask(photograph, content, key)
+        mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
         if "problem" in entry:
+            self._remove(mask, overlay)
             return unanswered(photograph, str(RefusedError(**entry["problem"])), sent=sent)
         analysis = read_analysis(entry["answer"])
-        mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
         if sent or not self._has_pictures(photograph.name, key, mask, overlay):
             try:
                 self._draw(content, analysis, mask, overlay)
-            except (ValueError, _UnreadableError) as error:
+            except (ValueError, _UndrawnError) as error:
                 return unanswered(photograph, f"it was answered, but cannot be drawn: {error}", sent=sent)
             self.journal.add(key, photograph.name, answer=entry["answer"])
         return answered(photograph, analysis, mask=mask, overlay=overlay, sent=sent)
@@ -138,19 +142,27 @@ class Run:
     def _has_pictures(self, name: str, key: str, *pictures: str) -> bool:
         return self.journal.shows(name, key) and all((self.folder / each).exists() for each in pictures)
 
+    def _remove(self, *pictures: str) -> None:
+        """Remove what was drawn when a file of this name had other content."""
+        for each in pictures:
+            with contextlib.suppress(OSError):
+                (self.folder / each).unlink()
+
     def _draw(self, content: bytes, analysis: Analysis, mask: str, overlay: str) -> None:
         from client.pictures import draw_pictures  # noqa: PLC0415  Pillow loads while the service has work
 
         try:
             drawn = draw_pictures(content, analysis)
         except OSError as error:
-            raise _UnreadableError(str(error)) from None
+            raise _UndrawnError(str(error)) from None
         for name, picture in ((mask, drawn.mask), (overlay, drawn.overlay)):
             try:
                 write_whole(self.folder / name, picture)
             except OSError as error:
+                if error.errno in NO_SUCH_NAME:
+                    raise _UndrawnError(f"{name}: {error.strerror}") from None
                 raise InputError(f"{self.folder / name} cannot be written: {error.strerror}") from None
 
 
-class _UnreadableError(Exception):
-    """Pillow cannot read an image that the service could."""
+class _UndrawnError(Exception):
+    """Pillow cannot read an image that the service could, or its picture cannot have this name."""

@@ -205,6 +205,30 @@ def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze
     assert 2 == len(service.posts)
 
 
+def test_a_refused_file_keeps_no_pictures_of_its_earlier_content(analyze, photos, tmp_path):
+    analyze()
+    (photos / "line 1/tile1_exp0.png").write_text("no image")
+
+    analyze()
+
+    assert [] == list((tmp_path / "out").rglob("tile1_exp0*"))
+
+
+def test_a_name_that_no_file_can_have_fails_alone(analyze, photos, tmp_path):
+    long = f"{'x' * 245}.png"  # its pictures' names would be too long
+    for name in (long, "a.png", "a.png.png/z.png"):  # the mask of the second has the name of the third's folder
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(png(sound(1)))
+
+    status, rows, _ = analyze("--at-once", "1")
+
+    assert (1, 9) == (status, len(rows))
+    failed = {name: row["error"] for name, row in rows.items() if row["status"] == "failed"}
+    assert "File name too long" in failed.pop(long)
+    assert ["a.png.png/z.png"] == list(failed)
+    assert [] == list((tmp_path / "out").rglob(".*"))
+
+
 @pytest.mark.slow
 def test_a_thousand_files_of_which_three_are_corrupt_give_a_thousand_rows(service, tmp_path):
     photos = tmp_path / "photos"

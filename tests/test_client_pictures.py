@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageFont
 
 from client.analysis import read_analysis
+from client.files import write_whole
 from client.pictures import CONTOUR, PAPER, _font, _written_word, draw_pictures
 from tests.contract_service import DARK, MODEL, answer, defective, png, sound
 from tiles import decode_image
@@ -134,3 +135,12 @@ def test_labels_are_written_where_pillow_has_one_size_of_letters(monkeypatch):
 def forget_letters():
     _font.cache_clear()
     _written_word.cache_clear()
+
+
+def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path):
+    (tmp_path / "a.png").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path / "a.png", b"content")
+
+    assert [tmp_path / "a.png"] == list(tmp_path.iterdir())
