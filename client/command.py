@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from client.allocator import keep_freed_memory
-from client.errors import ClientError, InputError, RefusedError
+from client.errors import ClientError, InputError
 from client.journal import Journal
 from client.outcomes import Outcome
 from client.photographs import Photograph, find_photographs
@@ -81,9 +81,9 @@ def _analyze(options: argparse.Namespace, photographs: Sequence[Photograph], jou
         tqdm(total=len(photographs), unit="image", disable=None, dynamic_ncols=True) as bar,
     ):
         run = Run(client, journal, options.out, settings, _Progress(bar), again=options.again)
+        if len(journal):
+            run.model = _served_model(client)
         try:
-            if len(journal):
-                run.model = _served_model(client)
             started = time.monotonic()
             run.over(photographs, at_once=options.at_once)
             took_s = time.monotonic() - started
@@ -99,8 +99,6 @@ def _served_model(client: Client) -> dict[str, object] | None:
     try:
         return client.served_model()
     except ClientError as error:
-        if isinstance(error, RefusedError) and error.is_about_the_caller:
-            return None
         _say(f"earlier answers are kept, whichever model gave them: {error}")
         return None
 

@@ -130,6 +130,38 @@ def test_a_second_run_needs_no_service(analyze, service):
     assert "earlier answers are kept" in said
 
 
+def test_a_service_that_refuses_to_name_its_model_is_told_of(analyze, service):
+    analyze()
+    service.health_refusal = (403, "Forbidden")
+
+    status, _, said = analyze()
+
+    assert 0 == status
+    assert "earlier answers are kept, whichever model gave them: Forbidden (403)" in said
+
+
+def test_an_end_before_the_first_image_leaves_the_earlier_table(analyze, tmp_path, monkeypatch):
+    analyze()
+    first = (tmp_path / "out/results.csv").read_bytes()
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "served_model", end)
+
+    assert 130 == analyze()[0]
+    assert first == (tmp_path / "out/results.csv").read_bytes()
+
+
+def test_a_run_without_tiles_leaves_no_table_of_tiles(analyze, tmp_path):
+    analyze("--tile-from", r"tile\d")
+    assert (tmp_path / "out/tiles.csv").exists()
+
+    analyze()
+
+    assert not (tmp_path / "out/tiles.csv").exists()
+
+
 def test_what_was_renamed_is_not_sent_again_and_a_lost_picture_is_drawn_again(analyze, service, photos, tmp_path):
     analyze()
     service.posts.clear()
@@ -433,7 +465,7 @@ def test_files_and_several_folders_are_named_below_the_folder_that_they_share(an
 
 
 def test_a_file_may_have_any_name(analyze, photos, tmp_path):
-    names = ["Grün, 7.png", "=1+1.png", "a b\n.png", os.fsdecode(b"\xff.png")]
+    names = ["Grün, 7.png", "=1+1.png", "a b\n.png", "a\r.png", os.fsdecode(b"\xff.png")]
     for name in names:
         (photos / name).write_bytes(png(sound()))
 
@@ -442,7 +474,9 @@ def test_a_file_may_have_any_name(analyze, photos, tmp_path):
     assert 0 == status
     for name in names:
         assert (tmp_path / f"out/masks/{name}.png").exists()
-    assert {"Grün, 7.png", "=1+1.png", "a b\n.png", "\\udcff.png"} == table(tmp_path / "out/results.csv", "file").keys()
+    assert {"Grün, 7.png", "=1+1.png", "a b\n.png", "a\r.png", "\\udcff.png"} == table(
+        tmp_path / "out/results.csv", "file"
+    ).keys()
     assert "0 were sent now" in analyze("--pattern", "[!t]*")[2]
 
 
