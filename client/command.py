@@ -59,15 +59,15 @@ def analyze(options: argparse.Namespace) -> int:
     for name in ("threshold", "alarm_score", "tile_alarm_score"):
         if (share := getattr(options, name)) is not None:
             check_share(f"--{name.replace('_', '-')}", share)
-    photographs = find_photographs(
-        options.sources,
-        out=options.out,
-        pattern=options.pattern,
-        part_from=options.part_from,
-        tile_from=options.tile_from,
-    )
     keep_freed_memory()
     try:
+        photographs = find_photographs(
+            options.sources,
+            out=options.out,
+            pattern=options.pattern,
+            part_from=options.part_from,
+            tile_from=options.tile_from,
+        )
         with Journal(options.out) as journal:
             return _analyze(options, photographs, journal)
     except OSError as error:
@@ -168,8 +168,8 @@ def _api_key(options: argparse.Namespace) -> str | None:
 def _expression(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    except (re.error, OverflowError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r:.150} is no regular expression: {error}") from None
 
 
 def _positive(text: str) -> int:

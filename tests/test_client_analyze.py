@@ -14,7 +14,6 @@ from PIL import Image
 
 from client import Client
 from client.__main__ import main
-from client.analysis import read_analysis
 from client.errors import InputError
 from tests.conftest import ROOT, wait_until
 from tests.contract_service import DARK, MODEL, ContractService, defective, png, sound
@@ -458,6 +457,53 @@ def test_results_inside_the_folder_are_no_photographs(analyze, service):
     assert (6, []) == (len(rows), service.posts)
 
 
+def test_an_error_that_ends_the_run_is_why_the_rest_was_not_sent(analyze, monkeypatch):
+    def end(*_, **__):
+        raise InputError("no certificate")
+
+    monkeypatch.setattr(Client, "ask", end)
+
+    status, rows, _ = analyze()
+
+    assert 2 == status
+    assert {("not sent", "no certificate")} == {(row["status"], row["error"]) for row in rows.values()}
+
+
+def test_results_that_a_link_leads_to_are_no_photographs(analyze, service, photos, tmp_path):
+    (photos / "results").mkdir()
+    (tmp_path / "link").symlink_to(photos / "results")
+    analyze(out="link")
+    service.posts.clear()
+
+    _, rows, _ = analyze(out="link")
+
+    assert (6, []) == (len(rows), service.posts)
+
+
+def test_results_have_a_folder_of_their_own(analyze):
+    status, _, said = analyze(out="photos")
+
+    assert 2 == status
+    assert "no image is there outside of --out" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder is closed by its mode")
+@pytest.mark.parametrize("source", [".", "line 1/tile1_exp0.png"])
+def test_a_folder_that_cannot_be_read_ends_the_run(photos, source):
+    (photos / "line 1").chmod(0)
+    code = "import os, sys; from client.__main__ import main; os.getuid() or os.setuid(65534); sys.exit(main())"
+    command = [sys.executable, "-c", code, "analyze", source, "--out", "out"]
+
+    done = subprocess.run(
+        command, cwd=photos, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+
+    (photos / "line 1").chmod(0o755)
+    assert 2 == done.returncode
+    assert "line 1" in done.stderr
+    assert "cannot be used: Permission denied" in done.stderr
+
+
 def test_files_and_several_folders_are_named_below_the_folder_that_they_share(analyze, photos):
     _, rows, _ = analyze(sources=(photos / "line 0", photos / "line 1/tile1_exp0.png"))
 
@@ -490,6 +536,8 @@ def test_a_pattern_chooses_files(analyze):
     ("options", "said"),
     [
         (["--tile-from", "("], "is no regular expression"),
+        (["--tile-from", "a{99999999999999999999}"], "is no regular expression"),
+        (["--tile-from", "(" * 5000], "is no regular expression"),
         (["--at-once", "0"], "less than 1"),
     ],
 )
@@ -521,6 +569,7 @@ def test_what_cannot_be_used_ends_the_run_before_anything_is_sent(analyze, servi
 
 def test_a_missing_folder_is_named(analyze, tmp_path):
     assert "gone does not exist" in analyze(sources=(tmp_path / "gone",))[2]
+    assert "File name too long" in analyze(sources=(tmp_path / ("x" * 300),))[2]
 
 
 def test_an_out_that_is_no_folder_is_named(analyze, tmp_path):
