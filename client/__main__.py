@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return analyze(options)
         from client.provenance import provenance  # noqa: PLC0415  it loads Pillow, for which `analyze` need not wait
 
-        sys.stdout.write(provenance(options.picture))
+        sys.stdout.buffer.write(provenance(options.picture).encode(errors="backslashreplace"))
     except ClientError as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from client.allocator import keep_freed_memory
-from client.errors import ClientError, InputError, RefusedError
+from client.errors import ClientError, InputError
 from client.journal import Journal
 from client.outcomes import Outcome
 from client.photographs import Photograph, find_photographs
@@ -59,15 +59,15 @@ def analyze(options: argparse.Namespace) -> int:
     for name in ("threshold", "alarm_score", "tile_alarm_score"):
         if (share := getattr(options, name)) is not None:
             check_share(f"--{name.replace('_', '-')}", share)
-    photographs = find_photographs(
-        options.sources,
-        out=options.out,
-        pattern=options.pattern,
-        part_from=options.part_from,
-        tile_from=options.tile_from,
-    )
     keep_freed_memory()
     try:
+        photographs = find_photographs(
+            options.sources,
+            out=options.out,
+            pattern=options.pattern,
+            part_from=options.part_from,
+            tile_from=options.tile_from,
+        )
         with Journal(options.out) as journal:
             return _analyze(options, photographs, journal)
     except OSError as error:
@@ -81,9 +81,9 @@ def _analyze(options: argparse.Namespace, photographs: Sequence[Photograph], jou
         tqdm(total=len(photographs), unit="image", disable=None, dynamic_ncols=True) as bar,
     ):
         run = Run(client, journal, options.out, settings, _Progress(bar), again=options.again)
+        if len(journal):
+            run.model = _served_model(client)
         try:
-            if len(journal):
-                run.model = _served_model(client)
             started = time.monotonic()
             run.over(photographs, at_once=options.at_once)
             took_s = time.monotonic() - started
@@ -99,8 +99,6 @@ def _served_model(client: Client) -> dict[str, object] | None:
     try:
         return client.served_model()
     except ClientError as error:
-        if isinstance(error, RefusedError) and error.is_about_the_caller:
-            return None
         _say(f"earlier answers are kept, whichever model gave them: {error}")
         return None
 
@@ -157,7 +155,7 @@ def _say(line: str) -> None:
 
 def _api_key(options: argparse.Namespace) -> str | None:
     if options.api_key_file is None:
-        return os.environ.get(KEY_VARIABLE) or None
+        return os.environ.get(KEY_VARIABLE, "").strip() or None
     try:
         key = str(options.api_key_file.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
@@ -170,8 +168,8 @@ def _api_key(options: argparse.Namespace) -> str | None:
 def _expression(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    except (re.error, OverflowError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r:.150} is no regular expression: {error}") from None
 
 
 def _positive(text: str) -> int:

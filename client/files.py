@@ -7,26 +7,25 @@ from pathlib import Path
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place, then rename it; its folder is made if it is missing."""
-    aside = aside_of(path)
-    try:
-        aside.write_bytes(content)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-    aside.replace(path)
+    with replacing(path) as aside:
+        try:
+            aside.write_bytes(content)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(content)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; rename it at the end, or remove it where the block fails."""
+    """Give a path to write to; rename it at the end, or remove it where the block or that fails."""
     aside = aside_of(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield aside
+        aside.replace(path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise
-    aside.replace(path)
 
 
 def aside_of(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """What a run's folder knows of earlier answers: one line of JSON for each, written as soon as the pictures are there.
 
-A run that ends early leaves at most a broken last line, which counts as none. An answer belongs to the bytes of a file,
+A broken line, which a killed run or a full disk leaves, counts as none. An answer belongs to the bytes of a file,
 its part and the operating point that was asked for, not to the file's name or date.
 """
 
@@ -21,6 +21,7 @@ if sys.platform != "win32":
     import fcntl
 
 FILE = "journal.jsonl"
+START = b'{"key":"'  # of each line, and of no other program's file
 CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what some network file systems answer
 KEY_LETTERS = 32
 
@@ -101,18 +102,15 @@ class Journal:
         self._file.seek(0)
         place, line = 0, b"\n"
         for line in self._file:
+            if not place and not START.startswith(line.rstrip()[: len(START)]):
+                raise InputError(f"{self._path} is no journal of this program: choose another --out")
             self._learn(line, place)
             place += len(line)
         if not line.endswith(b"\n"):
             self._file.write(b"\n")
 
     def _learn(self, line: bytes, place: int) -> None:
-        if not line.endswith(b"}\n"):
-            return
-        try:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             entry = json.loads(line)
-            key, name = entry["key"], entry["file"]
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{self._path} is no journal of this program: choose another --out") from None
-        self._places[key] = place
-        self._shown[name] = key
+            self._places[entry["key"]] = place
+            self._shown[entry["file"]] = entry["key"]

@@ -44,9 +44,9 @@ class Mask:
         columns = self.columns()
         return [columns[row :: self.height] for row in range(self.height)]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray":
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
         """Return the mask as numpy asks for it: (height, width) bool."""
         import numpy as np  # noqa: PLC0415  only numpy itself calls this
 
         pixels = np.frombuffer(self.columns(), np.bool_).reshape(self.width, self.height).T
-        return np.array(pixels, dtype=dtype, copy=copy)
+        return np.array(pixels, dtype=dtype, copy=copy is not False)  # before numpy 2, None was no answer

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from client.errors import InputError
 from client.request import check_part
@@ -39,13 +40,15 @@ def find_photographs(
     """Find the images of all folders and the files that are named, sorted by name; nothing below `out` counts.
 
     pattern: of file names in folders, such as `*.jpg`.
-    Raises: InputError.
+    Raises: InputError; OSError, if a folder cannot be read.
     """
-    base = _shared_folder(sources)
+    base, results = _shared_folder(sources), _real(out)
     paths = {_absolute(path) for source in sources for path in _files(source, pattern)}
-    kept = sorted(path for path in paths if not path.is_relative_to(_absolute(out)))
+    others = {folder for folder in {path.parent for path in paths} if not _real(folder).is_relative_to(results)}
+    kept = sorted(path for path in paths if path.parent in others)
     if not kept:
-        raise InputError(f"{', '.join(map(str, sources))}: no image is there; name a folder with {', '.join(SUFFIXES)}")
+        raise InputError(f"{', '.join(map(str, sources))}: no image is there outside of --out; name a folder with "
+                         f"{', '.join(SUFFIXES)}, and give the results a folder of their own")  # fmt: skip
     names = {path.relative_to(base).as_posix(): path for path in kept}
     parts, tiles = _found(names, part_from, "--part-from"), _found(names, tile_from, "--tile-from")
     for part in parts.values():
@@ -62,16 +65,25 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
+def _real(path: Path) -> Path:
+    """Return the path without links."""
+    return Path(os.path.realpath(path))
+
+
 def _files(source: Path, pattern: str) -> Iterator[Path]:
     if not source.is_dir():
         if not source.exists():
             raise InputError(f"{source} does not exist: name a folder of images, or images")
         yield source
         return
-    for folder, _, names in os.walk(source):
+    for folder, _, names in os.walk(source, onerror=_refuse):
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith(".") and fnmatch.fnmatch(name, pattern):
                 yield Path(folder, name)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def _found(names: Sequence[str] | dict[str, Path], expression: re.Pattern[str] | None, option: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from client.analysis import Analysis, Defect
 from client.mask import Mask
 from client.png_file import mask_png, palette_png, png_text
+from client.tiff_file import TIFF_SIGNATURES, plain_tiff
 
 GREYS = 254  # of the palette; the other two are:
 CONTOUR, PAPER = 254, 255
@@ -123,12 +124,18 @@ def _overlay_rows(image: bytes, analysis: Analysis, patch: Patch | None) -> byte
 
 def _read_grey(data: bytes) -> Image.Image:
     """Read an image as the service does: as stored, without an EXIF orientation, the upper 8 bits of 16."""
+    white_is_zero = False
+    if data.startswith(TIFF_SIGNATURES):
+        data, white_is_zero = plain_tiff(data)
     with Image.open(io.BytesIO(data)) as image:
+        image.info.pop("xmp", None)  # Pillow would turn a TIFF as it says
         image.draft("L", image.size)
         if image.mode.startswith("I"):
-            return image.convert("I").point(_upper_bits).convert("L")
-        image.load()
-        return image if image.mode == "L" else image.convert("L")
+            grey = image.convert("I").point(_upper_bits).convert("L")
+        else:
+            image.load()
+            grey = image if image.mode == "L" else image.convert("L")
+    return ImageChops.invert(grey) if white_is_zero else grey
 
 
 def _upper_bits(level: Any) -> Any:
@@ -172,4 +179,7 @@ def _written_word(word: str) -> Image.Image:
 
 @cache
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(FONT_PIXELS)
+    try:
+        return ImageFont.load_default(FONT_PIXELS)
+    except TypeError:  # before Pillow 10.1 it has one size
+        return ImageFont.load_default()

@@ -7,6 +7,8 @@ Each of the images at once has a thread from its file to its pictures: a folder 
 the service should not wait. One thread a task costs less processor time than handing each step to another.
 """
 
+import contextlib
+import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -23,6 +25,7 @@ from client.photographs import Photograph
 from client.service import Client
 
 MASKS, OVERLAYS = "masks", "overlays"
+NO_SUCH_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)  # while another one may be written
 INTERRUPTED = "the run was interrupted before"
 
 
@@ -48,6 +51,7 @@ class Run:
     again: bool = False
     stopped: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _interrupted: str = ""
     _ending: threading.Lock = field(default_factory=threading.Lock)
 
     def over(self, photographs: Sequence[Photograph], *, at_once: int) -> None:
@@ -60,23 +64,25 @@ class Run:
         try:
             for work in as_completed([threads.submit(self._work, waiting) for _ in range(at_once)]):
                 work.result()
-        except BaseException:
-            self.stopped = self.stopped or INTERRUPTED
+        except BaseException as error:
+            self._interrupted = str(error) or INTERRUPTED
             self.client.close()
             raise
         finally:
             threads.shutdown()
+            self.stopped = self._interrupted or self.stopped
             for photograph in photographs:
-                why = self.stopped or INTERRUPTED
-                self.outcomes.setdefault(photograph.name, unanswered(photograph, why, status="not sent"))
+                self.outcomes.setdefault(photograph.name, unanswered(photograph, self.stopped, status="not sent"))
 
     def _work(self, waiting: Iterator[Photograph]) -> None:
         for photograph in waiting:
             outcome = self._outcome(photograph)
+            if self._interrupted and outcome.found is None:
+                return  # its request ended with the client
             with self._ending:
                 self.outcomes[photograph.name] = outcome
                 self.on_outcome(outcome)
-            if self.stopped:
+            if self.stopped or self._interrupted:
                 return
 
     def _outcome(self, photograph: Photograph) -> Outcome:
@@ -109,14 +115,15 @@ class Run:
         sent = entry is None
         if entry is None:
             entry = self._ask(photograph, content, key)
+        mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
         if "problem" in entry:
+            self._remove(mask, overlay)
             return unanswered(photograph, str(RefusedError(**entry["problem"])), sent=sent)
         analysis = read_analysis(entry["answer"])
-        mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
         if sent or not self._has_pictures(photograph.name, key, mask, overlay):
             try:
                 self._draw(content, analysis, mask, overlay)
-            except (ValueError, _UnreadableError) as error:
+            except (ValueError, _UndrawnError) as error:
                 return unanswered(photograph, f"it was answered, but cannot be drawn: {error}", sent=sent)
             self.journal.add(key, photograph.name, answer=entry["answer"])
         return answered(photograph, analysis, mask=mask, overlay=overlay, sent=sent)
@@ -143,19 +150,27 @@ class Run:
     def _has_pictures(self, name: str, key: str, *pictures: str) -> bool:
         return self.journal.shows(name, key) and all((self.folder / each).exists() for each in pictures)
 
+    def _remove(self, *pictures: str) -> None:
+        """Remove what was drawn when a file of this name had other content."""
+        for each in pictures:
+            with contextlib.suppress(OSError):
+                (self.folder / each).unlink()
+
     def _draw(self, content: bytes, analysis: Analysis, mask: str, overlay: str) -> None:
         from client.pictures import draw_pictures  # noqa: PLC0415  Pillow loads while the service has work
 
         try:
             drawn = draw_pictures(content, analysis)
         except OSError as error:
-            raise _UnreadableError(str(error)) from None
+            raise _UndrawnError(str(error)) from None
         for name, picture in ((mask, drawn.mask), (overlay, drawn.overlay)):
             try:
                 write_whole(self.folder / name, picture)
             except OSError as error:
+                if error.errno in NO_SUCH_NAME:
+                    raise _UndrawnError(f"{name}: {error.strerror}") from None
                 raise InputError(f"{self.folder / name} cannot be written: {error.strerror}") from None
 
 
-class _UnreadableError(Exception):
-    """Pillow cannot read an image that the service could."""
+class _UndrawnError(Exception):
+    """Pillow cannot read an image that the service could, or its picture cannot have this name."""

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from client.analysis import Analysis, read_analysis
 from client.connections import Answer, Connections
-from client.errors import RefusedError, ServiceAwayError, WrongAnswerError
+from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.patience import TEMPORARY, Patience, TryAgainError, read_retry_after
 from client.request import URL, check_part, check_share, media_type, service_url
 
@@ -36,6 +36,8 @@ class Client:
         long the service may be silent. wait_s: how long an image is sent again while the service is away or busy.
         Raises: InputError.
         """
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise InputError("the API key has characters that a header cannot have: give it as printable ASCII")
         self._url = service_url(url)
         self._wait_s = wait_s
         self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}

@@ -18,11 +18,16 @@ TILE_COLUMNS = (
 
 
 def write_tables(folder: Path, outcomes: Sequence[Outcome], *, tile_alarm_score: float | None) -> list[dict[str, Any]]:
-    """Write results.csv and, if the photographs have tiles, tiles.csv; return the rows of the latter."""
+    """Write results.csv and, if the photographs have tiles, tiles.csv; return the rows of the latter.
+
+    Without tiles an earlier run's tiles.csv is removed.
+    """
     _write(folder / RESULTS, COLUMNS, (outcome.row for outcome in outcomes))
     rows = tile_rows(outcomes, tile_alarm_score)
     if rows:
         _write(folder / TILES, TILE_COLUMNS, rows)
+    else:
+        (folder / TILES).unlink(missing_ok=True)
     return rows
 
 
@@ -59,6 +64,6 @@ def _tile_row(name: str, outcomes: Sequence[Outcome], tile_alarm_score: float | 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -62,6 +62,7 @@ class ContractService:
         self.refusals = []  # (status, title, Retry-After or None) or a whole response, used up by the next POSTs
         self.dropped = set()  # images whose connection is closed instead of an answer
         self.model = dict(MODEL)
+        self.health_refusal = None  # what it answers when it is asked for its model
         self.api_key = None
         self.on_post = lambda: None
         self._loop = asyncio.new_event_loop()
@@ -121,6 +122,8 @@ class ContractService:
 
     async def ready(self, _request):
         self.descriptions += 1
+        if self.health_refusal is not None:
+            return problem(*self.health_refusal)
         return web.json_response({"status": "ready", "model": self.model})
 
     async def analyze(self, request):

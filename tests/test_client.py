@@ -6,6 +6,8 @@ import datetime as dt
 import email.utils
 import gc
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,6 +36,7 @@ from client import (
 )
 from client.analysis import read_analysis
 from client.patience import read_retry_after
+from tests.conftest import ROOT
 from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, run_lengths, sound
 
 
@@ -274,6 +277,14 @@ def test_the_api_key_is_sent(service):
         client.analyze(png(sound()))
 
 
+@pytest.mark.parametrize("key", ["a\nb", "secret\r", "it’s", "a\0", "é"])
+def test_a_key_that_no_header_can_have_is_refused_and_not_shown(key):
+    with pytest.raises(InputError, match="printable ASCII") as refused:
+        Client(api_key=key)
+
+    assert key not in str(refused.value)
+
+
 def test_a_large_image_is_sent(client):
     image = png(np.random.default_rng(0).integers(100, 255, (1500, 1000), np.uint8))
     assert 2**20 < len(image)
@@ -325,6 +336,21 @@ def test_a_mask_is_the_same_as_rows_as_an_array_and_for_pycocotools(mask):
     assert mask.astype(int).tolist() == [list(row) for row in read.rows()]
     assert mask.astype(int).tolist() == coco.decode(coco.frPyObjects(read.rle, height, width)).tolist()
     assert np.float32 == np.asarray(read, dtype=np.float32).dtype
+
+
+def test_a_mask_is_an_array_of_the_callers_own_with_the_numpy_of_the_service(serving_python):
+    code = """
+import numpy
+from client import Mask
+mask = Mask(3, 2, (1, 3, 2))
+pixels = numpy.asarray(mask)
+pixels[0, 0] = True
+print(pixels.tolist(), numpy.array(mask, dtype=int).tolist())
+"""
+
+    for python in (serving_python, sys.executable):  # numpy 1 and 2
+        done = subprocess.run([python, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "[[True, True, False], [True, True, False]] [[0, 1, 0], [1, 1, 0]]" == done.stdout.strip()
 
 
 @pytest.mark.parametrize("counts", [(5,), (7,), (-1, 7)])

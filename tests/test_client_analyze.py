@@ -1,8 +1,6 @@
 """`python -m client analyze`: what it writes, what it sends a second time, what it names, how it ends."""
 
 import csv
-import dataclasses
-import io
 import os
 import signal
 import subprocess
@@ -12,19 +10,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from client import Client
 from client.__main__ import main
-from client.analysis import read_analysis
 from client.errors import InputError
-from client.journal import Journal
-from client.pictures import CONTOUR, PAPER, draw_pictures
 from tests.conftest import ROOT, wait_until
-from tests.contract_service import DARK, MODEL, ContractService, answer, defective, png, sound
-from tiles import decode_image
+from tests.contract_service import DARK, MODEL, ContractService, defective, png, sound
 
 
 @pytest.fixture
@@ -81,31 +73,11 @@ def test_a_folder_becomes_masks_overlays_and_a_row_each(analyze, photos, tmp_pat
             assert (pixels < DARK).tolist() == np.asarray(mask).tolist()
             assert pixels.shape == overlay.size[::-1]
     row = rows["line 1/tile1_exp0.png"]
-    assert (
-        "answered",
-        "defect",
-        "Blowhole",
-        "0.91",
-        "27",
-        "1",
-        "true",
-        "exif-orientation",
-        "segmenter/1",
-        "",
-    ) == tuple(
-        row[column]
-        for column in [
-            "status",
-            "verdict",
-            "type",
-            "score",
-            "defect_pixels",
-            "defects",
-            "familiar",
-            "warnings",
-            "model",
-            "error",
-        ]
+    columns = (
+        "status", "verdict", "type", "score", "defect_pixels", "defects", "familiar", "warnings", "model", "error",
+    )  # fmt: skip
+    assert ("answered", "defect", "Blowhole", "0.91", "27", "1", "true", "exif-orientation", "segmenter/1", "") == (
+        tuple(row[column] for column in columns)
     )
 
 
@@ -155,6 +127,38 @@ def test_a_second_run_needs_no_service(analyze, service):
 
     assert (0, 6) == (status, len(rows))
     assert "earlier answers are kept" in said
+
+
+def test_a_service_that_refuses_to_name_its_model_is_told_of(analyze, service):
+    analyze()
+    service.health_refusal = (403, "Forbidden")
+
+    status, _, said = analyze()
+
+    assert 0 == status
+    assert "earlier answers are kept, whichever model gave them: Forbidden (403)" in said
+
+
+def test_an_end_before_the_first_image_leaves_the_earlier_table(analyze, tmp_path, monkeypatch):
+    analyze()
+    first = (tmp_path / "out/results.csv").read_bytes()
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "served_model", end)
+
+    assert 130 == analyze()[0]
+    assert first == (tmp_path / "out/results.csv").read_bytes()
+
+
+def test_a_run_without_tiles_leaves_no_table_of_tiles(analyze, tmp_path):
+    analyze("--tile-from", r"tile\d")
+    assert (tmp_path / "out/tiles.csv").exists()
+
+    analyze()
+
+    assert not (tmp_path / "out/tiles.csv").exists()
 
 
 def test_what_was_renamed_is_not_sent_again_and_a_lost_picture_is_drawn_again(analyze, service, photos, tmp_path):
@@ -230,6 +234,30 @@ def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze
     assert [] == service.posts
     assert 1 == analyze("--again")[0]
     assert 2 == len(service.posts)
+
+
+def test_a_refused_file_keeps_no_pictures_of_its_earlier_content(analyze, photos, tmp_path):
+    analyze()
+    (photos / "line 1/tile1_exp0.png").write_text("no image")
+
+    analyze()
+
+    assert [] == list((tmp_path / "out").rglob("tile1_exp0*"))
+
+
+def test_a_name_that_no_file_can_have_fails_alone(analyze, photos, tmp_path):
+    long = f"{'x' * 245}.png"  # its pictures' names would be too long
+    for name in (long, "a.png", "a.png.png/z.png"):  # the mask of the second has the name of the third's folder
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(png(sound(1)))
+
+    status, rows, _ = analyze("--at-once", "1")
+
+    assert (1, 9) == (status, len(rows))
+    failed = {name: row["error"] for name, row in rows.items() if row["status"] == "failed"}
+    assert "File name too long" in failed.pop(long)
+    assert ["a.png.png/z.png"] == list(failed)
+    assert [] == list((tmp_path / "out").rglob(".*"))
 
 
 @pytest.mark.slow
@@ -373,8 +401,18 @@ def test_a_refused_key_ends_the_run_at_once(analyze, service, tmp_path, monkeypa
 
     (tmp_path / "key").write_text("secret\n")
     assert 0 == analyze("--api-key-file", tmp_path / "key")[0]
-    monkeypatch.setenv("CLIENT_API_KEY", "secret")
+    monkeypatch.setenv("CLIENT_API_KEY", "secret\r\n")
     assert 0 == analyze(out="other")[0]
+
+
+def test_a_key_that_no_header_can_have_is_not_shown(analyze, service, monkeypatch):
+    monkeypatch.setenv("CLIENT_API_KEY", "sec\nret")
+
+    status, _, said = analyze()
+
+    assert (2, []) == (status, service.posts)
+    assert "the API key has characters that a header cannot have" in said
+    assert "sec" not in said
 
 
 def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, photos, tmp_path):
@@ -388,6 +426,8 @@ def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, phot
         said = process.communicate()[1]
     rows = table(tmp_path / "out/results.csv", "file")
     answered = sum(row["status"] == "answered" for row in rows.values())
+    unanswered = {(row["status"], row["error"]) for row in rows.values() if row["status"] != "answered"}
+    assert {("not sent", "the run was interrupted before")} == unanswered
 
     assert 130 == process.returncode
     assert "interrupted: run the command again" in said
@@ -429,6 +469,53 @@ def test_results_inside_the_folder_are_no_photographs(analyze, service):
     assert (6, []) == (len(rows), service.posts)
 
 
+def test_an_error_that_ends_the_run_is_why_the_rest_was_not_sent(analyze, monkeypatch):
+    def end(*_, **__):
+        raise InputError("no certificate")
+
+    monkeypatch.setattr(Client, "ask", end)
+
+    status, rows, _ = analyze()
+
+    assert 2 == status
+    assert {("not sent", "no certificate")} == {(row["status"], row["error"]) for row in rows.values()}
+
+
+def test_results_that_a_link_leads_to_are_no_photographs(analyze, service, photos, tmp_path):
+    (photos / "results").mkdir()
+    (tmp_path / "link").symlink_to(photos / "results")
+    analyze(out="link")
+    service.posts.clear()
+
+    _, rows, _ = analyze(out="link")
+
+    assert (6, []) == (len(rows), service.posts)
+
+
+def test_results_have_a_folder_of_their_own(analyze):
+    status, _, said = analyze(out="photos")
+
+    assert 2 == status
+    assert "no image is there outside of --out" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder is closed by its mode")
+@pytest.mark.parametrize("source", [".", "line 1/tile1_exp0.png"])
+def test_a_folder_that_cannot_be_read_ends_the_run(photos, source):
+    (photos / "line 1").chmod(0)
+    code = "import os, sys; from client.__main__ import main; os.getuid() or os.setuid(65534); sys.exit(main())"
+    command = [sys.executable, "-c", code, "analyze", source, "--out", "out"]
+
+    done = subprocess.run(
+        command, cwd=photos, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+
+    (photos / "line 1").chmod(0o755)
+    assert 2 == done.returncode
+    assert "line 1" in done.stderr
+    assert "cannot be used: Permission denied" in done.stderr
+
+
 def test_files_and_several_folders_are_named_below_the_folder_that_they_share(analyze, photos):
     _, rows, _ = analyze(sources=(photos / "line 0", photos / "line 1/tile1_exp0.png"))
 
@@ -436,7 +523,7 @@ def test_files_and_several_folders_are_named_below_the_folder_that_they_share(an
 
 
 def test_a_file_may_have_any_name(analyze, photos, tmp_path):
-    names = ["Grün, 7.png", "=1+1.png", "a b\n.png", os.fsdecode(b"\xff.png")]
+    names = ["Grün, 7.png", "=1+1.png", "a b\n.png", "a\r.png", os.fsdecode(b"\xff.png")]
     for name in names:
         (photos / name).write_bytes(png(sound()))
 
@@ -445,7 +532,9 @@ def test_a_file_may_have_any_name(analyze, photos, tmp_path):
     assert 0 == status
     for name in names:
         assert (tmp_path / f"out/masks/{name}.png").exists()
-    assert {"Grün, 7.png", "=1+1.png", "a b\n.png", "\\udcff.png"} == table(tmp_path / "out/results.csv", "file").keys()
+    assert {"Grün, 7.png", "=1+1.png", "a b\n.png", "a\r.png", "\\udcff.png"} == table(
+        tmp_path / "out/results.csv", "file"
+    ).keys()
     assert "0 were sent now" in analyze("--pattern", "[!t]*")[2]
 
 
@@ -459,6 +548,8 @@ def test_a_pattern_chooses_files(analyze):
     ("options", "said"),
     [
         (["--tile-from", "("], "is no regular expression"),
+        (["--tile-from", "a{99999999999999999999}"], "is no regular expression"),
+        (["--tile-from", "(" * 5000], "is no regular expression"),
         (["--at-once", "0"], "less than 1"),
     ],
 )
@@ -490,6 +581,7 @@ def test_what_cannot_be_used_ends_the_run_before_anything_is_sent(analyze, servi
 
 def test_a_missing_folder_is_named(analyze, tmp_path):
     assert "gone does not exist" in analyze(sources=(tmp_path / "gone",))[2]
+    assert "File name too long" in analyze(sources=(tmp_path / ("x" * 300),))[2]
 
 
 def test_an_out_that_is_no_folder_is_named(analyze, tmp_path):
@@ -499,77 +591,6 @@ def test_an_out_that_is_no_folder_is_named(analyze, tmp_path):
 
     assert 2 == status
     assert "file cannot be used" in said
-
-
-def test_two_runs_do_not_write_into_one_folder(tmp_path):
-    refused = pytest.raises(InputError, match=f"another run writes into {tmp_path}: wait until it ends, or choose")
-    with Journal(tmp_path), refused, Journal(tmp_path):
-        pass
-    with Journal(tmp_path):
-        pass  # the first one's end gave it back
-
-
-def test_a_foreign_journal_is_left_alone(tmp_path):
-    (tmp_path / "journal.jsonl").write_text('{"other": 1}\n')
-
-    with pytest.raises(InputError, match="choose another --out"), Journal(tmp_path):
-        pass
-
-
-def test_a_contour_runs_around_the_defect_and_covers_none_of_it():
-    pixels = defective(height=80, width=120)
-    analysis = _analysis(pixels)
-
-    overlay = np.asarray(Image.open(io.BytesIO(draw_pictures(png(pixels), analysis).overlay)))
-
-    mask = pixels < DARK
-    wide = np.pad(mask, 1)
-    near = np.max([wide[row : row + 80, column : column + 120] for row in range(3) for column in range(3)], axis=0)
-    label = 10  # its first row
-    assert (near & ~mask)[:label].tolist() == (overlay == CONTOUR)[:label].tolist()
-    assert pixels[mask].tolist() == overlay[mask].tolist()
-    assert PAPER in overlay[label:]
-
-
-@given(mask=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=20)))
-def test_mask_and_contour_are_exact_for_any_mask(mask):
-    height, width = mask.shape
-    pixels = np.where(mask, 10, 150).astype(np.uint8)
-    analysis = dataclasses.replace(_analysis(pixels), defects=())  # no label hides anything
-
-    drawn = draw_pictures(png(pixels), analysis)
-
-    wide = np.pad(mask, 1)
-    near = np.max([wide[row : row + height, left : left + width] for row in range(3) for left in range(3)], axis=0)
-    assert mask.tolist() == np.asarray(Image.open(io.BytesIO(drawn.mask))).tolist()
-    overlay = np.where(near & ~mask, CONTOUR, pixels)
-    assert overlay.tolist() == np.asarray(Image.open(io.BytesIO(drawn.overlay))).tolist()
-
-
-def test_an_overlay_of_many_blocks_is_whole():
-    pixels = np.random.default_rng(0).integers(100, 200, (400, 500), np.uint8)
-
-    overlay = Image.open(io.BytesIO(draw_pictures(png(pixels), _analysis(pixels)).overlay))
-
-    assert pixels.tolist() == np.asarray(overlay).tolist()
-
-
-@pytest.mark.parametrize("mode", ["RGB", "LA", "P", "1", "CMYK", "I;16"])
-def test_an_overlay_shows_what_the_service_sees_of_any_image(mode):
-    grey = Image.fromarray(sound())
-    image = Image.fromarray(np.asarray(grey).astype(np.uint16) << 8) if mode == "I;16" else grey.convert(mode)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG" if mode == "CMYK" else "PNG")
-
-    overlay = Image.open(io.BytesIO(draw_pictures(buffer.getvalue(), _analysis(sound())).overlay))
-
-    seen = np.asarray(overlay.convert("L")).astype(int)
-    expected = decode_image(buffer.getvalue(), max_pixels=10_000)
-    assert np.abs(np.minimum(expected, 253) - seen).max() <= 1
-
-
-def _analysis(pixels):
-    return read_analysis(answer(pixels, MODEL, {}))
 
 
 def test_help_names_every_option():

@@ -134,6 +134,22 @@ def test_a_picture_of_another_program_is_refused(tmp_path, capsys):
         assert why in capsys.readouterr().err
 
 
+def test_any_name_is_printed_in_any_locale(mask):
+    name = mask.with_name(os.fsdecode(b"gr\xff\xc3\xbcn.png"))
+    mask.rename(name)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "client", "provenance", name],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+
+    assert "gr\\udcffün.png" in done.stdout.decode()
+    assert "Grün 7" in done.stdout.decode()
+
+
 def test_text_that_is_no_commit_reaches_no_shell(tmp_path, capsys):
     chunks = PngInfo()
     for key, value in {"Model": "a;b/1", "Model-Commit": "$(touch x)", "Model-Sha256": "`y`"}.items():
