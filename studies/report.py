@@ -15,9 +15,9 @@ import numpy as np
 
 from host.files import write_whole
 from studies.consensus import consensus_outcomes
+from studies.differences import paired
 from studies.int8 import int8_outcomes
 from studies.literature import CLASSES, mean_iou
-from studies.paired import paired
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
 from studies.report_verdicts import verdict_figures

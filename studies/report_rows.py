@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.paired import difference_rows
+from studies.differences import difference_rows
 from studies.report_tiles import tile_rows
 from studies.report_verdicts import rate_rows, verdict_rows
 from tiles import DEFECT_TYPES

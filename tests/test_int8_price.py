@@ -7,9 +7,10 @@ import pytest
 import torch
 from training_data import ROOT, params_with, real_sample, sample_names, write_knobs
 
-from studies import paired as comparison
+from studies import differences
+from studies.differences import difference_rows, paired
 from studies.int8 import TEST, VALIDATION, int8_outcomes, write_int8
-from studies.paired import compare, difference_rows, main, paired
+from studies.paired import compare, main
 from training.errors import StudyError
 from training.evaluation.figures import join, measure, outcomes_at
 from training.evaluation.image_results import read_results
@@ -25,7 +26,7 @@ FOLDS = [ROOT / f"studies/tables/honest-{fold}" for fold in (3, 4)]
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """Two folds whose int8 graphs answer as float32 does."""
-    monkeypatch.setattr(comparison, "SAMPLES", 20)
+    monkeypatch.setattr(differences, "SAMPLES", 20)
     for fold in FOLDS:
         shutil.copytree(fold, tmp_path / fold.name)
         for full, quantized in (("validation.csv", VALIDATION), ("test.csv", TEST)):

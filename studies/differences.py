@@ -1,0 +1,51 @@
+"""Two results on the same images, figure by figure; the interval of a difference is over the same draws of tiles."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tiles import DEFECT_TYPES
+from training.evaluation.figures import Outcomes, bootstrap, interval, measure
+from training.reports.figure_words import COUNTS, flat, headline
+
+COUNTED = ("found_images", "free.any_pixel")
+FIGURES = (
+    "dice_pooled",
+    "dice_image_mean",
+    *(f"dice_by_type.{name}" for name in DEFECT_TYPES),
+    "dice_type_mean",
+    "auroc",
+    "average_precision",
+    "type_right_of_found",
+    *COUNTED,
+)
+SAMPLES, SEED = 1000, 20
+
+
+def paired(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]]:
+    """Return each figure of both, and the 95 % interval of the difference over the same draws of tiles.
+
+    outcomes: two, by their names, with the same images in the same order.
+    """
+    figures = {name: flat(measure(each)) for name, each in outcomes.items()}
+    draws = [map(flat, bootstrap(each, samples=SAMPLES, seed=SEED)) for each in outcomes.values()]
+    pairs = list(zip(*draws, strict=True))
+    first = next(iter(figures.values()))
+    return {
+        name: {which: found[name] for which, found in figures.items()}
+        | {"interval": interval([b[name] - a[name] for a, b in pairs if name in a])}
+        for name in FIGURES
+        if name in first
+    }
+
+
+def difference_rows(found: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Return a row for each figure of `paired`: the first's, the second's, and their difference with its interval."""
+    return [[(COUNTS | headline(DEFECT_TYPES))[name], *_row(name, figures)] for name, figures in found.items()]
+
+
+def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, str, str]:
+    first, second = (value for which, value in figures.items() if which != "interval")
+    digits = 0 if name in COUNTED else 4
+    low, high = figures["interval"]
+    difference = f"**{second - first:+.{digits}f}** ({low:+.{digits}f} to {high:+.{digits}f})"
+    return f"{first:.{digits}f}", f"{second:.{digits}f}", difference
