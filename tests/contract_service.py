@@ -68,6 +68,7 @@ class ContractService:
         self._loop = asyncio.new_event_loop()
         self._enough = asyncio.Event()
         self._runner = None
+        self._going = False
 
     def __enter__(self):
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -83,6 +84,7 @@ class ContractService:
 
     def come(self):
         """Listen."""
+        self._going = False
         self._wait(self._come())
 
     def go(self):
@@ -90,6 +92,11 @@ class ContractService:
         if self._runner is not None:
             self._wait(self._runner.cleanup())
             self._runner = None
+
+    def go_soon(self):
+        """Answer nothing more, and go, from a handler."""
+        self._going = True
+        threading.Thread(target=self.go).start()
 
     def call_later(self, seconds, method):
         """Call a method of this object soon, in a thread beside the server."""
@@ -143,7 +150,7 @@ class ContractService:
         await self._enough.wait()
         if self.api_key and f"Bearer {self.api_key}" != request.headers.get("Authorization"):
             return problem(401, "Unknown key")
-        if body in self.dropped:
+        if self._going or body in self.dropped:
             request.transport.abort()
             return web.Response()
         if self.refusals:

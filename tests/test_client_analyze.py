@@ -365,7 +365,7 @@ def test_a_service_that_goes_away_during_the_run_and_comes_back_loses_nothing(an
 
 
 def test_a_service_that_stays_away_ends_the_run_and_the_next_run_goes_on(analyze, service):
-    service.on_post = lambda: 3 == len(service.posts) and threading.Thread(target=service.go).start()
+    service.on_post = lambda: 3 == len(service.posts) and service.go_soon()
 
     status, rows, said = analyze("--at-once", "1", "--wait", "1")
 
@@ -374,6 +374,7 @@ def test_a_service_that_stays_away_ends_the_run_and_the_next_run_goes_on(analyze
     assert {"answered", "failed", "not sent"} == set(statuses)
     assert 1 == statuses.count("failed")
     assert "stopped: " in said
+    service.on_post = lambda: None
     service.posts.clear()
     service.come()
     assert 0 == analyze()[0]
