@@ -99,6 +99,7 @@ def edit(folder: Path, table: Path, group: str | None) -> None:
     params = yaml.load(path)
     params["data_load"] |= {"table": str(table), "group": group, "types": list(TYPES), "digest": ""}
     params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
+    params["train"] |= {"synthetic_share": 0, "consensus": False}
     params["train"] |= {"epochs": 2, "crops_per_epoch": 16, "batch_size": 8, "crop_size": 64, "validate_every": 1}
     params["quantize"] |= {
         "title": "Castings",

@@ -418,7 +418,7 @@ def test_the_command_writes_what_data_load_reads_and_proposes_parameters(folder,
         proposed["data_load"]
     )
     assert {"folds": 5, "test_fold": 4, "validation_fold": 3} == proposed["data_split"]
-    assert {"crop_size": 64} == proposed["train"]
+    assert {"crop_size": 64, "synthetic_share": 0, "consensus": False} == proposed["train"]
     assert {"title": "Castings"} == proposed["quantize"]
     assert re.search(r"Dent +12 +6 +2\.\d+% +1\.\d+% +7\.\d+%", said)
     assert [] == load(folder / "table.csv", tmp_path / "tiles", group="tile")

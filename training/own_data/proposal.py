@@ -56,5 +56,7 @@ data_split:
   validation_fold: {folds - 2}
 train:
   crop_size: {propose_crop_size(entries)}
+  synthetic_share: 0
+  consensus: false
 quantize:
   title: {json.dumps(table.resolve().parent.name.capitalize())}"""
