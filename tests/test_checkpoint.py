@@ -18,7 +18,7 @@ from training.network.segmenter import build_network
 from training.network.weights import load_model, save_model, save_tensors
 from training.params import NetworkParams
 
-TRAIN = params_with(train__encoder_weights=None).train
+TRAIN = params_with(train__context=False, train__image_head=False, train__encoder_weights=None).train
 
 
 def small_network(seed):

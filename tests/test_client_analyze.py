@@ -406,6 +406,13 @@ def test_a_refused_key_ends_the_run_at_once(analyze, service, tmp_path, monkeypa
     assert 0 == analyze(out="other")[0]
 
 
+def test_a_proxy_that_wants_a_login_ends_the_run_at_once(analyze, service):
+    service.refusals = [(407, "Proxy login required")]
+    status, _, said = analyze("--at-once", "1")
+    assert (1, 1) == (status, len(service.posts))
+    assert "stopped: Proxy login required (407)" in said
+
+
 def test_a_key_that_no_header_can_have_is_not_shown(analyze, service, monkeypatch):
     monkeypatch.setenv("CLIENT_API_KEY", "sec\nret")
 

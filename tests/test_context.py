@@ -15,7 +15,7 @@ def network_with(**knobs):
 
 @pytest.fixture(scope="module")
 def plain():
-    return network_with()
+    return network_with(train__context=False, train__image_head=False)
 
 
 @pytest.fixture(scope="module")

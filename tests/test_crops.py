@@ -16,12 +16,13 @@ SAMPLES = [
     real_sample(name)
     for name in ("Blowhole/exp1_num_262480", "Break/exp1_num_271361", "Uneven/exp1_num_109232", "Free/exp1_num_10903")
 ]
+AS_PUBLISHED = {"train__synthetic_share": 0.0, "train__consensus": False}  # images and masks
 UNCHANGED = {"train__gamma": [1.0, 1.0], "train__gain": [1.0, 1.0], "train__noise": 0.0}
 
 
 def sampler_of(samples=SAMPLES, *, seed=20, **changes):
     small = {"train__crop_size": SIZE, "train__crops_per_epoch": 16, "train__batch_size": 4}
-    return CropSampler(samples, params_with(**small | changes).train, seed)
+    return CropSampler(samples, params_with(**small | AS_PUBLISHED | changes).train, seed)
 
 
 def crops_of(sampler, epoch):
@@ -86,7 +87,7 @@ def test_an_epoch_has_whole_batches_of_the_stated_shapes_and_types():
         assert ((4, SIZE, SIZE), torch.bool) == (paired.shape, paired.dtype)
 
 
-def test_as_shipped_a_target_is_1_where_there_is_a_label_and_no_crop_has_a_partner():
+def test_without_consensus_a_target_is_1_where_there_is_a_label_and_no_crop_has_a_partner():
     crops = crops_of(sampler_of(train__synthetic_share=0.5), 0)
     assert torch.equal((crops.label != 0).float(), crops.target)
     assert not crops.paired.any()

@@ -26,6 +26,7 @@ PARTS = {
     "validation": [sample_names(name)[1] for name in ("Blowhole", "Free")],
     "test": [sample_names(name)[2] for name in (*DEFECT_TYPES, "Free")],
 }
+BESIDE_THE_MASKS = {"synthetic_share": 0.0, "consensus": False, "consistency_weight": 0.0}  # nothing
 KNOBS = {
     "train__encoder_weights": None,
     "evaluate__gallery_images": 2,
@@ -207,30 +208,27 @@ def test_a_card_of_a_random_split_calls_its_figures_leaky(card, copy):
     assert figures_table(card) == figures_table(leaky)
 
 
-def test_the_card_tells_the_share_of_synthetic_defects_where_some_were_used(card, copy):
-    sentence = "25 % of the training crops without a defect got a synthetic one"
+def learned_with(copy, changes):
+    """The card of a model that was trained with these parameters; without one that is missing."""
     train = json.loads((copy / "models/segmenter.json").read_text())["train"]
-    change_json(copy / "models/segmenter.json", train=train | {"synthetic_share": 0.25})
-    assert f"nor encode them again. {sentence}" in in_one_line(made_anew(copy))
-    assert "synthetic" not in card
+    others = {name: value for name, value in train.items() if name not in BESIDE_THE_MASKS}
+    change_json(copy / "models/segmenter.json", train=others | changes)
+    return in_one_line(made_anew(copy))
 
 
-def test_the_card_tells_of_consensus_masks_and_of_pairs_where_they_were_used(card, copy):
-    sentences = ("not the published ones", "in two exposures had to get the same answer, with a weight of 2.5")
-    train = json.loads((copy / "models/segmenter.json").read_text())["train"]
-    change_json(copy / "models/segmenter.json", train=train | {"consensus": True, "consistency_weight": 2.5})
-    changed = in_one_line(made_anew(copy))
-    for sentence in sentences:
-        assert sentence in changed
-        assert sentence not in in_one_line(card)
-
-
-def test_the_card_of_a_model_from_before_newer_parameters_is_the_same(card, copy):
-    train = json.loads((copy / "models/segmenter.json").read_text())["train"]
-    for name in ("synthetic_share", "consensus", "consistency_weight"):
-        del train[name]
-    change_json(copy / "models/segmenter.json", train=train)
-    assert card == made_anew(copy)
+@pytest.mark.parametrize(
+    ("knob", "value", "sentence"),
+    [
+        ("synthetic_share", 0.3, "30 % of the training crops without a defect got a synthetic one"),
+        ("consensus", True, "The masks that were learned from are not the published ones"),
+        ("consistency_weight", 2.5, "in two exposures had to get the same answer, with a weight of 2.5"),
+    ],
+)
+def test_the_card_tells_what_the_network_learned_beside_the_published_masks(copy, knob, value, sentence):
+    assert sentence in learned_with(copy, BESIDE_THE_MASKS | {knob: value})
+    without = learned_with(copy, BESIDE_THE_MASKS)
+    assert sentence not in without
+    assert without == learned_with(copy, {})  # a model from before these parameters
 
 
 def headings_of(page):

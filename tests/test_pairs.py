@@ -38,6 +38,7 @@ TILES = [*tile(1, 1, SPOT, defect_type="Crack"), *tile(2, 2)]
 
 @pytest.fixture(scope="module")
 def off():
+    """As published: neither consensus nor synthetic defects."""
     return crops_of(sampler_of(TILES, **KNOBS), 0)
 
 

@@ -31,10 +31,6 @@ def with_square(height, width, *, at_row, size=6):
     return np.where(mask, 20, 120).astype(np.uint8), mask
 
 
-def test_it_is_off_in_the_shipped_parameters():
-    assert 0 == params_with().train.synthetic_share
-
-
 def test_the_same_generator_gives_the_same_defect():
     (one, label), (other, other_label) = (add_defect(SOUND, DONORS, np.random.default_rng(7)) for _ in range(2))
     assert label == other_label
