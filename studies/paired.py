@@ -1,6 +1,6 @@
 """Two recipes on the same test images, with the interval of each difference over the same draws of tiles.
 
-    python -m studies.paired studies/levers/without studies/tables
+    python -m studies.paired studies/tables studies/levers/five
 
 compares the folds that both folders have. Each fold has its own operating point, chosen on its validation part by the
 rule of the stage evaluate. Test images decide here: use it to confirm a recipe that was fixed beforehand.

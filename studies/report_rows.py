@@ -96,7 +96,6 @@ def _fold_rows(found: Mapping[str, Any]) -> list[list[Any]]:
             f"{found['folds'][name]['free']['any_pixel_share']:.1%}",
             run["seed"],
             run["commit"][:12],
-            f"{run['seconds'] / 60:.0f} min",
         ]
         for name, run in found["runs"].items()
     ]
