@@ -14,13 +14,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from host.files import replacing, write_whole
-from studies.runs import honest_folders, point_of
+from studies.runs import honest_folders, outcomes_of
 from tiles.pictures import GAP, INK, PAPER, TRUTH, overlay
 from training.dataset.index import read_index
 from training.dataset.samples import load_sample
 from training.errors import exit_status
-from training.evaluation.figures import join, outcomes_at
-from training.evaluation.image_results import read_results
+from training.evaluation.figures import join
 from training.params import load_params
 from training.reports.templates import render
 
@@ -70,7 +69,7 @@ def distance_to_frame(mask: np.ndarray) -> int:
 
 def read_defects() -> list[Defect]:
     """Return every photograph with a defect, as its own fold's network and operating point found it."""
-    outcomes = join([outcomes_at(read_results(folder / "test.csv"), point_of(folder)) for folder in honest_folders()])
+    outcomes = join([outcomes_of(folder) for folder in honest_folders()])
     found = dict(zip(outcomes.name, zip(outcomes.true_positive > 0, outcomes.score, strict=True), strict=True))
     limit = load_params().data_load.max_pixels
     samples = [load_sample(entry, max_pixels=limit) for entry in read_index() if entry.name in found]

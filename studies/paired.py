@@ -8,24 +8,14 @@ rule of the stage evaluate. Test images decide here: use it to confirm a recipe 
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
 from studies.differences import difference_rows, paired
-from studies.runs import HONEST
+from studies.runs import HONEST, outcomes_of
 from training.errors import StudyError, exit_status
-from training.evaluation.figures import Outcomes, join, outcomes_at
-from training.evaluation.image_results import read_results
-from training.evaluation.operating_point import choose_operating_point
-from training.params import load_params
-
-
-def _read(folders: Sequence[Path], false_alarm_rate: float) -> Outcomes:
-    points = [choose_operating_point(read_results(folder / "validation.csv"), false_alarm_rate) for folder in folders]
-    tables = [read_results(folder / "test.csv") for folder in folders]
-    return join([outcomes_at(results, point) for results, point in zip(tables, points, strict=True)])
+from training.evaluation.figures import join
 
 
 def compare(first: Path, second: Path) -> list[list[str]]:
@@ -36,8 +26,10 @@ def compare(first: Path, second: Path) -> list[list[str]]:
     folds = [{path.parent.name for path in folder.glob(f"{HONEST}*/test.csv")} for folder in (first, second)]
     if not (both := sorted(set.intersection(*folds))):
         raise StudyError(f"{first} and {second} have no fold in common: name folders with {HONEST}<k>/test.csv")
-    rate = load_params().evaluate.false_alarm_rate
-    outcomes = {str(folder): _read([folder / name for name in both], rate) for folder in (first, second)}
+    outcomes = {
+        name: join([outcomes_of(folder / fold) for fold in both])
+        for name, folder in (("first", first), ("second", second))
+    }
     if len({tuple(each.name) for each in outcomes.values()}) > 1:
         raise StudyError(f"{first} and {second} have other test images: both must be of one split")
     return difference_rows(paired(outcomes))

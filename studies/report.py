@@ -29,6 +29,7 @@ from studies.runs import (
     TABLES_FOLDER,
     fold_folders,
     honest_folders,
+    outcomes_of,
     point_of,
     read_run,
     run_names,
@@ -65,7 +66,7 @@ def honest() -> dict[str, Any]:
     """Return the main figures: a model that did not see the tile predicts each image, at a point chosen elsewhere."""
     folders = honest_folders()
     points = {folder.name: point_of(folder) for folder in folders}
-    folds = {f.name: outcomes_at(read_results(f / "test.csv"), points[f.name]) for f in folders}
+    folds = {folder.name: outcomes_of(folder) for folder in folders}
     outcomes = join(list(folds.values()))
     params = load_params().evaluate
     quantized = int8_outcomes(folders, params.false_alarm_rate)
@@ -92,7 +93,7 @@ def confirmation() -> dict[str, Any] | None:
     """Return the main figures on the folds of another split; None if none of these runs was done."""
     if not (folders := fold_folders(CONFIRM)):
         return None
-    folds = {folder: outcomes_at(read_results(folder / "test.csv"), point_of(folder)) for folder in folders}
+    folds = {folder: outcomes_of(folder) for folder in folders}
     params = load_params().evaluate
     return {
         "all": _with_intervals(join(list(folds.values()))),

@@ -13,6 +13,7 @@ from typing import Any
 
 from tiles.operating_point import OperatingPoint
 from training.errors import StudyError
+from training.evaluation.figures import Outcomes, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.params import Params, load_params
@@ -67,6 +68,11 @@ def point_of(folder: Path) -> OperatingPoint:
     if recipe := read_run(folder).get("recipe"):
         return OperatingPoint(recipe["threshold"], 0.0)
     return choose_operating_point(read_results(folder / "validation.csv"), load_params().evaluate.false_alarm_rate)
+
+
+def outcomes_of(folder: Path) -> Outcomes:
+    """Return what a run found on its test images, at the operating point of its validation part."""
+    return outcomes_at(read_results(folder / "test.csv"), point_of(folder))
 
 
 def honest_folders() -> list[Path]:
