@@ -13,9 +13,9 @@ from host.memory import MIB, SHARED_MEMORY, memory_limit_bytes, shared_memory_by
 from inference_server.errors import LimitError
 from inference_server.settings import BESIDES_BYTES, INSTANCE_BYTES, SHARED_BYTES, Settings
 
-# Counted in /proc of a Triton 24.10 that serves: tritonserver has 87 threads and a stub 6, of which each may have more
+# Counted in /proc of a Triton 24.10 that serves: tritonserver has 87 threads and a stub 9, of which each may have more
 # by MODEL_THREADS; launcher, guard and proxy have fewer than 20. Descriptors: 60, and each connection takes one.
-THREADS, THREADS_OF_INSTANCE = 112, 8
+THREADS, THREADS_OF_INSTANCE = 112, 11
 DESCRIPTORS = 512
 LARGEST_FILE = 64 * MIB  # model, backend and shared memory are files
 NEEDED_IN_SHARED_MEMORY = 2 * MIB  # for an instance to start at all

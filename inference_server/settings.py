@@ -40,7 +40,10 @@ class Settings:
         "instances of the model, each a process; 0 starts as many as cores and memory allow",
     )
     model_threads: int = variable(
-        "MODEL_THREADS", 0, whole_number(0, 64), "threads of each instance; 0 shares the cores out among the instances"
+        "MODEL_THREADS",
+        0,
+        whole_number(0, 64),
+        "threads of each instance while others compute; 0 shares the cores out among the instances",
     )
     start_timeout_s: int = variable("TRITON_START_S", 120, whole_number(1, 3600), "seconds until it must be ready")
     stop_timeout_s: int = variable(

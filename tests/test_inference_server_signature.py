@@ -167,7 +167,8 @@ def backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         "model_name": "doubler",
     }
     instance.initialize(arguments)
-    return instance
+    yield instance
+    instance.finalize()
 
 
 class Request(dict[str, np.ndarray]):

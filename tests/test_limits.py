@@ -79,7 +79,7 @@ def test_a_limit_that_is_too_small_is_refused_with_its_remedy(
 def test_too_few_threads_are_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "threads_allowed", lambda: 100)
 
-    with pytest.raises(LimitError, match=r"100 more threads are allowed, of the 121 needed: .*--pids-limit"):
+    with pytest.raises(LimitError, match=r"100 more threads are allowed, of the 124 needed: .*--pids-limit"):
         refuse_limits(Settings(model_instances=1, model_threads=1))
 
 

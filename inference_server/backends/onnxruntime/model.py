@@ -1,8 +1,9 @@
 """Triton's backend `onnxruntime`, written for its Python backend.
 
 It replaces NVIDIA's native backend where Triton has only the Python backend, and follows the same config.pbtxt;
-signature.py compares that file with the model, identity.py the model with what was published. It runs in Triton's stub
-process, one for each instance; watchdog.py ends Triton when an answer could reach the wrong request.
+signature.py compares that file with the model, identity.py the model with what was published, sessions.py chooses the
+threads. It runs in Triton's stub process, one for each instance; watchdog.py ends Triton when an answer could reach the
+wrong request.
 
 Source: Triton's documentation of Python-based backends.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 import identity  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
 import numpy as np
-import onnxruntime
+import sessions  # type: ignore[import-not-found]
 import signature  # type: ignore[import-not-found]
 import triton_python_backend_utils as triton
 import watchdog  # type: ignore[import-not-found]
@@ -31,12 +32,10 @@ class TritonPythonModel:
         self._watchdog = watchdog.Watchdog(_shared_memory())
         config = json.loads(args["model_config"])
         try:
-            options = signature.session_options(config)
             path = Path(args["model_repository"]) / args["model_version"] / signature.model_filename(config)
-            graph = identity.read_graph(path, config)
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-            signature.compare(config, self._session)
-            identity.compare_parameters(config, self._session.get_modelmeta().custom_metadata_map)
+            self._sessions = sessions.Sessions(path, identity.read_graph(path, config), config)
+            signature.compare(config, self._sessions.own)
+            identity.compare_parameters(config, self._sessions.own.get_modelmeta().custom_metadata_map)
         except Exception as error:  # noqa: BLE001  the one exception whose text Triton logs
             raise triton.TritonModelException(f"{args['model_name']}: {error}") from None
         self._inputs = config["input"]
@@ -50,11 +49,16 @@ class TritonPythonModel:
         self._end_if_asked(requests)
         tensors = [self._read(request) for request in requests]
         responses: list[Any] = [None] * len(requests)
-        for group in self._groups(tensors):
-            for place, response in zip(group, self._run([tensors[place] for place in group]), strict=True):
-                responses[place] = response
+        with self._sessions.session() as session:
+            for group in self._groups(tensors):
+                for place, response in zip(group, self._run(session, [tensors[place] for place in group]), strict=True):
+                    responses[place] = response
         self._watchdog.check()
         return responses
+
+    def finalize(self) -> None:
+        """End this instance."""
+        self._sessions.close()
 
     def _end_if_asked(self, requests: list[Any]) -> None:
         for request in requests:
@@ -75,16 +79,16 @@ class TritonPythonModel:
             places[tuple(tensor.shape[1:] for tensor in request.values())].append(place)
         return list(places.values())
 
-    def _run(self, requests: list[dict[str, np.ndarray]]) -> list[Any]:
+    def _run(self, session: Any, requests: list[dict[str, np.ndarray]]) -> list[Any]:
         """Run one group and return a response for each of its requests; if one fails, all fail."""
         try:
             for request in requests:
                 signature.check_request(self._inputs, request, batched=self._batched)
             if len(requests) == 1:
-                return [self._response(self._session.run(self._outputs, requests[0]))]
+                return [self._response(session.run(self._outputs, requests[0]))]
             joined = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
             ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
-            split = [np.split(output, ends) for output in self._session.run(self._outputs, joined)]
+            split = [np.split(output, ends) for output in session.run(self._outputs, joined)]
             return [self._response(outputs) for outputs in zip(*split, strict=True)]
         except Exception as error:  # noqa: BLE001  any error of ONNX Runtime becomes this group's answer
             return [triton.InferenceResponse(error=triton.TritonError(str(error))) for _ in requests]
