@@ -31,8 +31,9 @@ demo: $(SERVING)/installed ## serve, analyse the sample tiles, draw demo/*.png; 
 serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRITON_HTTP_PORT, … change the ports
 	@$(SERVING)/bin/python -m launch
 
+# Two files of tests at once, because servers take long to start; in their order, so that the long ones do not come last.
 test: setup lint ## every check and every test
-	@$(TRAINING)/bin/python -m pytest
+	@$(TRAINING)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## break the service on purpose: slow clients, overload, crafted images, stalls; takes minutes
 	@$(TRAINING)/bin/python -m pytest -m faults
