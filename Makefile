@@ -32,8 +32,9 @@ serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRI
 	@$(SERVING)/bin/python -m launch
 
 # Two files of tests at once, because servers take long to start; in their order, so that the long ones do not come last.
+# Threads that wait for each other sleep, because the other file's want the cores.
 test: setup lint ## every check and every test
-	@$(TRAINING)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@OMP_WAIT_POLICY=passive $(TRAINING)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## break the service on purpose: slow clients, overload, crafted images, stalls; takes minutes
 	@$(TRAINING)/bin/python -m pytest -m faults

@@ -100,6 +100,7 @@ def fold_folders(kind: str) -> list[Path]:
 
 
 def _shared(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all folds of one cross-validation share."""
+    """Return what all folds of one cross-validation share. A parameter that a fold does not know was off then."""
+    train = {name: value for name, value in run["train"].items() if value}
     split = {name: value for name, value in run["split"].items() if name not in ("test_fold", "validation_fold")}
-    return {name: run[name] for name in ("train", "seed", "data_digest")} | {"split": split}
+    return {"train": train, "seed": run["seed"], "data_digest": run["data_digest"], "split": split}

@@ -358,6 +358,20 @@ def test_folds_of_different_parameters_or_data_make_no_report(project, tmp_path,
         honest_folders()
 
 
+def test_a_parameter_that_is_newer_than_a_fold_and_off_makes_no_difference(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0", "honest-1")
+    path = tmp_path / "studies/tables/honest-1/run.json"
+    run = json.loads(path.read_text())
+    monkeypatch.chdir(tmp_path)
+    assert 0.0 == run["train"].pop("mirror_weight")
+    path.write_text(json.dumps(run))
+    assert 2 == len(honest_folders())
+    run["train"]["mirror_weight"] = 1.0
+    path.write_text(json.dumps(run))
+    with pytest.raises(StudyError, match="different parameters or data"):
+        honest_folders()
+
+
 def test_classes_that_were_counted_at_another_operating_point_make_no_report(project, tmp_path, monkeypatch):
     copy_runs(project, tmp_path, "random")
     path = tmp_path / "studies/tables/random/test_classes.csv"
