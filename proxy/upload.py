@@ -116,7 +116,7 @@ class File:
                 self._next_look = sys.maxsize if seen or self._size > LOOK_BYTES else 2 * self._size
             self._progress.add(len(chunk))
         if not self._size:
-            raise EmptyUploadError("the image file is empty: send a JPEG or PNG image")
+            raise EmptyUploadError("the image file is empty: send a JPEG, PNG, TIFF or BMP image")
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
 
@@ -161,7 +161,7 @@ def refuse_by_headers(request: web.Request, types: tuple[str, ...], max_bytes: i
     Raises: EmptyUploadError, UnsupportedUploadError, UploadTooLargeError.
     """
     if not request.can_read_body:
-        raise EmptyUploadError(f"the request has no body: send a form with the field {IMAGE!r}, or a JPEG or PNG image")
+        raise EmptyUploadError(f"the request has no body: send a form with the field {IMAGE!r}, or an image")
     known = (*types, *OTHER_NAMES) if len(types) > 1 else types
     if media_type(request) not in known:
         found = request.headers.get("Content-Type", "missing")
