@@ -15,7 +15,7 @@ import onnxruntime
 import signature  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
 
 MOST_THREADS = 4  # of an instance that computes alone: an image is small
-QUIET = 3  # so many images in a row ended while no other instance computed; under load one does in every fourth moment
+QUIET = 3  # calls in a row at whose end no other instance computed; under load that is so at every fourth
 PROVIDERS = ["CPUExecutionProvider"]
 
 
