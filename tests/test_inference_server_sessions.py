@@ -104,11 +104,11 @@ def test_one_request_at_a_time_keeps_two_cores_busy(start_triton: StartTriton, s
     with tritonclient.http.InferenceServerClient(triton.url) as client:
         image = tritonclient.http.InferInput("image", CANVAS, "UINT8")
         image.set_data_from_numpy(np.zeros(CANVAS, np.uint8))
-        for _ in range(20):
+        for _ in range(100):  # of some 8 ms, shared by two instances
             client.infer("segmenter", [image])
 
     stubs = [pid for pid in descendants(triton.pid) if command_name(pid).startswith("triton_python")]
-    busy = [sum(spent_s(thread) > 0.04 for thread in Path(f"/proc/{pid}/task").iterdir()) for pid in stubs]
+    busy = [sum(spent_s(thread) > 0.1 for thread in Path(f"/proc/{pid}/task").iterdir()) for pid in stubs]
     assert 2 == len(stubs)
     assert 2 == max(busy)
 
