@@ -70,7 +70,7 @@ async def opened_page(browser: Browser, port: int, prefix: str = "", **options) 
     app = web.Application(client_max_size=2**26)
     app.router.add_route("*", "/{path:.*}", front.handle)
     server = TestServer(app)
-    await server.start_server(shutdown_timeout=0)
+    await server.start_server(shutdown_timeout=0.1)
     context = await browser.new_context(**options)
     context.set_default_timeout(PATIENCE_MS)
     errors: list[str] = []

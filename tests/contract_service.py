@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import hashlib
 import io
+import socket
 import threading
 
 import numpy as np
@@ -67,7 +68,7 @@ class ContractService:
         self.on_post = lambda: None
         self._loop = asyncio.new_event_loop()
         self._enough = asyncio.Event()
-        self._runner = None
+        self._runner = self._listener = None
         self._going = False
 
     def __enter__(self):
@@ -90,8 +91,8 @@ class ContractService:
     def go(self):
         """Close the port and all connections."""
         if self._runner is not None:
-            self._wait(self._runner.cleanup())
-            self._runner = None
+            self._wait(self._go())
+            self._runner = self._listener = None
 
     def go_soon(self):
         """Answer nothing more, and go, from a handler."""
@@ -112,9 +113,16 @@ class ContractService:
         app.router.add_post("/v1/analyze", self.analyze)
         app.router.add_get("/v1/health/ready", self.ready)
         app.router.add_get("/", self.page)
-        self._runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)  # 0: no limit
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls, reuse_address=True).start()
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        await web.SockSite(self._runner, self._listener, ssl_context=self._tls).start()
+
+    async def _go(self):
+        # asyncio of Python 3.11 leaves open what it is just accepting when a server closes
+        self._loop.remove_reader(self._listener)
+        await asyncio.sleep(0.05)
+        await self._runner.cleanup()
 
     @web.middleware
     async def _note(self, request, handler):

@@ -110,7 +110,7 @@ class FakeTriton:
         self.server = TestServer(app, port=port)
 
     async def __aenter__(self):
-        await self.server.start_server(shutdown_timeout=0)
+        await self.server.start_server(shutdown_timeout=0.1)
         self.url = f"127.0.0.1:{self.server.port}"
         return self
 

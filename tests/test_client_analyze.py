@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
@@ -342,11 +341,7 @@ def test_a_busy_service_is_waited_for(analyze, service):
     assert (0, 6, 10) == (status, len(rows), len(service.posts))
 
 
-# aiohttp, when it stops inside this process, may leave a connection that it accepted last
-@pytest.mark.filterwarnings("ignore:unclosed transport", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_service_that_goes_away_during_the_run_and_comes_back_loses_nothing(analyze, service, photos, monkeypatch):
-    # aiohttp, when it stops inside this process, may leave a connection open and silent
-    monkeypatch.setattr("client.command.Client", partial(Client, timeout_s=5))
+def test_a_service_that_goes_away_during_the_run_and_comes_back_loses_nothing(analyze, service, photos):
     for seed in range(60):
         (photos / f"{seed}.png").write_bytes(png(sound(seed)))
 
