@@ -21,6 +21,7 @@ from benchmarks.tools import Command, run_tool, serving_python
 
 ANSWERS = {"png": PNG, "json": JSON}
 SHIPPED = {"LOG_LEVEL": "INFO"}  # a log line for each request is part of the time
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # as the proxy sets it for itself, before numpy reads it
 WARM_UP_CYCLES = 10
 STAGES_S = 600
 BATCHES = ("proxy_batch_images_count", "proxy_batch_images_sum")
@@ -89,7 +90,7 @@ def stages_us(triton: Server, total_us: float, clients: int, cycles: int) -> dic
     The steps are measured one by one, with warm caches and one image per batch; the rest is what remains of the total.
     """
     command: Command = [serving_python(), "-m", "benchmarks.proxy_stages", triton.address]
-    steps: dict[str, float] = json.loads(run_tool(command, timeout_s=STAGES_S))
+    steps: dict[str, float] = json.loads(run_tool(command, timeout_s=STAGES_S, variables=ONE_THREAD))
     with bare_aiohttp() as bare:
         steps["aiohttp"] = load_once(bare, PNG, clients, cycles)["cpu_us"]
     of_png = sum(time_us for step, time_us in steps.items() if step != "encode_json")

@@ -21,6 +21,7 @@ CANVAS = (1, 1, 416, 352)
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(ROOT / "inference_server/backends/onnxruntime")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(64))
     return importlib.import_module("inference_server.backends.onnxruntime.sessions")
 
 
@@ -57,6 +58,12 @@ def test_alone_it_has_the_threads_of_all_instances_and_four_are_enough(
     opened: Any, instances: int, threads: int, alone: int
 ) -> None:
     assert alone == threads_of(opened(instances, threads))
+
+
+def test_alone_it_has_no_more_threads_than_there_are_cores(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(2))
+
+    assert [2, 2] == [threads_of(opened(instances, threads)) for instances, threads in ((4, 1), (2, 2))]
 
 
 def test_beside_another_one_and_for_three_images_after_it_has_its_own_threads(opened: Any) -> None:

@@ -6,6 +6,7 @@ Runtime, not Triton.
 
 import fcntl
 import functools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,7 @@ class Sessions:
 def _threads_when_alone(config: dict[str, Any], threads: int) -> int:
     """Return at most what all instances have together; threads: of one of them, 0 where it has all cores."""
     instances: int = sum(group.get("count", 1) for group in config.get("instance_group", []))
-    return min(MOST_THREADS, instances * threads)
+    return min(MOST_THREADS, instances * threads, len(os.sched_getaffinity(0)))
 
 
 @functools.cache
