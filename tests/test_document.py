@@ -12,6 +12,8 @@ from proxy_servers import running_proxy
 from proxy.app import make_app, routes
 from proxy.document import DOCUMENT, FOLDER
 from proxy.errors import ProxyError, StartError
+from proxy.report import describe_model
+from proxy.served_model import read_model
 from proxy.settings import Settings
 from tests.conftest import ROOT
 from tests.pages import table_after
@@ -67,6 +69,16 @@ def error_classes(error=ProxyError):
 def test_it_is_a_correct_openapi_document_of_version_3_1():
     assert "3.1.0" == PAGE["openapi"]
     schemathesis.openapi.from_dict(PAGE).validate()
+
+
+def test_the_model_of_its_examples_is_the_shipped_one():
+    config = (ROOT / "model_repository/segmenter/config.pbtxt").read_text(encoding="utf-8")
+    parameters = dict(re.findall(r'key: "([^"]*)" value: { string_value: "([^"]*)"', config))
+    model = json.loads(json.dumps(describe_model(read_model("segmenter", "1", parameters), parameters["model.sha256"])))
+
+    shown = [value["model"] for _, _, value in examples() if "model" in value]
+    assert shown
+    assert [model] * len(shown) == shown
 
 
 def keys_without_a_value(node, place=""):
