@@ -66,6 +66,12 @@ def test_alone_it_has_no_more_threads_than_there_are_cores(opened: Any, monkeypa
     assert [2, 2] == [threads_of(opened(instances, threads)) for instances, threads in ((4, 1), (2, 2))]
 
 
+def test_onnx_runtime_has_nothing_to_warn_of(opened: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert 2 == threads_of(opened())
+
+    assert ("", "") == capfd.readouterr()
+
+
 def test_beside_another_one_and_for_three_images_after_it_has_its_own_threads(opened: Any) -> None:
     one, other = opened(), opened()
     with other.session():

@@ -33,9 +33,8 @@ class Sessions:
         self._wide: onnxruntime.InferenceSession | None = None
         if threads > options.intra_op_num_threads:
             _share_memory()
-            wide = signature.session_options(config)
+            wide = signature.session_options(config, spinning=True)  # the cores are idle, …
             wide.intra_op_num_threads = threads
-            wide.add_session_config_entry("session.intra_op.allow_spinning", "1")  # the cores are idle, …
             wide.add_session_config_entry("session.force_spinning_stop", "1")  # … and stay so after the image
             for each in (options, wide):
                 each.add_session_config_entry("session.use_env_allocators", "1")

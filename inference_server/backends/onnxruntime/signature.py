@@ -45,9 +45,10 @@ def model_filename(config: dict[str, Any]) -> str:
     return config.get("default_model_filename") or "model.onnx"
 
 
-def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
+def session_options(config: dict[str, Any], *, spinning: bool = False) -> onnxruntime.SessionOptions:
     """Return the options of ONNX Runtime that config.pbtxt asks for.
 
+    spinning: threads keep their cores while they wait; otherwise idle instances leave them alone.
     Raises: SignatureError for every setting that this backend does not support.
     """
     _refuse_unsupported(config)
@@ -61,7 +62,7 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
         else onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     )
     options.graph_optimization_level = _graph_level(config)
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle instances leave the cores alone
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.log_severity_level = 3  # errors
     return options
 
