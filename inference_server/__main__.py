@@ -9,7 +9,6 @@ from inference_server.errors import ServingError, SettingError
 from inference_server.keeper import kept
 from inference_server.launcher import running
 from inference_server.limits import warnings
-from inference_server.processor import advice
 from inference_server.settings import Settings
 
 USAGE = "python -m inference_server: starts Triton. Environment variables set everything:\n\n{variables}\n"
@@ -35,8 +34,6 @@ def main(arguments: list[str]) -> int:
             ) as (keeper, server),
         ):
             _say(f"serving {settings.description}")
-            if warning := advice(settings.model_repository):
-                _say(warning)
             _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
             if first_of([stop, keeper]) is stop:
                 return 0

@@ -23,7 +23,6 @@ from inference_server.launcher import (
     running,
 )
 from inference_server.limits import warnings
-from inference_server.processor import advice
 from inference_server.settings import Settings as TritonSettings
 from launch.settings import Settings, triton_beside
 
@@ -83,8 +82,6 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
     with kept(
         "Triton", lambda stopped: running(triton_settings, stop=stopped), restarts=restarts, stop=stop, say=say
     ) as (triton, server):
-        if warning := advice(triton_settings.model_repository):
-            say(warning)
         say(f"Triton is ready after {time.monotonic() - started_s:.1f} s; starting the proxy")
         given = {"HOST": host, "PORT": str(settings.port), "TRITON_URL": server.address}
         proxys = {**environment, **given}

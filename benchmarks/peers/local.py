@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.servers import GRAPH
+from inference_server.backends.onnxruntime.exact_sums import sum_exactly
 from tiles import crop, decode_image, encode_mask_png, pad
 from tiles.operating_point import OperatingPoint
 
@@ -44,6 +45,7 @@ class LocalSegmenter:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as the served instances
+        sum_exactly(options)
         self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         self.point = operating_point(self._session.get_modelmeta().custom_metadata_map)
 

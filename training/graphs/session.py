@@ -12,6 +12,7 @@ os.environ.setdefault(
 )  # before the import: otherwise ONNX Runtime sends usage data to Microsoft
 import onnxruntime
 
+from inference_server.backends.onnxruntime.exact_sums import sum_exactly
 from tiles import crop, pad
 from training.dataset.samples import Sample
 from training.evaluation.predict import Prediction
@@ -23,6 +24,7 @@ def open_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSessi
     """Load a graph. threads: 0 uses all cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    sum_exactly(options)
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

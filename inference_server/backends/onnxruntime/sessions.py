@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import exact_sums  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
 import onnxruntime
-import signature  # type: ignore[import-not-found]  # beside this file, in a folder that Triton puts on the path
+import signature  # type: ignore[import-not-found]
 
 MOST_THREADS = 4  # of an instance that computes alone: an image is small
 QUIET = 3  # calls in a row at whose end no other instance computed; under load that is so at every fourth
@@ -28,12 +29,12 @@ class Sessions:
 
         Raises: SignatureError, and what ONNX Runtime raises.
         """
-        options = signature.session_options(config)
+        options = _options(config)
         threads = _threads_when_alone(config, options.intra_op_num_threads)
         self._wide: onnxruntime.InferenceSession | None = None
         if threads > options.intra_op_num_threads:
             _share_memory()
-            wide = signature.session_options(config, spinning=True)  # the cores are idle, …
+            wide = _options(config, spinning=True)  # the cores are idle, …
             wide.intra_op_num_threads = threads
             wide.add_session_config_entry("session.force_spinning_stop", "1")  # … and stay so after the image
             for each in (options, wide):
@@ -68,6 +69,12 @@ class Sessions:
         except OSError:  # another instance's lock is in the way, or this file system has no locks
             return False
         return True
+
+
+def _options(config: dict[str, Any], *, spinning: bool = False) -> onnxruntime.SessionOptions:
+    options = signature.session_options(config, spinning=spinning)
+    exact_sums.sum_exactly(options)
+    return options
 
 
 def _threads_when_alone(config: dict[str, Any], threads: int) -> int:
