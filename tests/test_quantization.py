@@ -47,7 +47,7 @@ def test_int8_answers_nearly_the_same_bytes(source, tmp_path, layout):
 def test_int8_has_signed_weights_with_a_scale_for_each_channel_and_unsigned_activations(source, tmp_path):
     model, _ = int8(source, tmp_path)
     found = weights(model)
-    assert (TensorProto.INT8, [8]) == (found["smooth_quantized"].data_type, list(found["smooth_scale"].dims))
+    assert (TensorProto.INT8, [8]) == (found["smooth_0_quantized"].data_type, list(found["smooth_0_scale"].dims))
     assert TensorProto.UINT8 == found["active_0_zero_point"].data_type
 
 
@@ -66,7 +66,7 @@ def test_int8_leaves_what_follows_the_head_in_float32(source, tmp_path):
 def test_an_excluded_node_stays_in_float32(source, tmp_path):
     model, _ = int8(source, tmp_path, excluded_nodes=["conv_0", "he.*"])
     assert {"spread", "head"} <= weights(model).keys()
-    assert "smooth_quantized" in weights(model)
+    assert "smooth_0_quantized" in weights(model)
 
 
 def test_an_excluded_node_keeps_its_activation_in_float32(source, tmp_path):
@@ -84,13 +84,13 @@ def test_reduced_range_keeps_weights_within_seven_bits(source, tmp_path):
     ranges = {}
     for reduced in (False, True):
         model, _ = int8(source, tmp_path, reduce_range=reduced)
-        ranges[reduced] = np.abs(onnx.numpy_helper.to_array(weights(model)["smooth_quantized"]).astype(int)).max()
+        ranges[reduced] = np.abs(onnx.numpy_helper.to_array(weights(model)["smooth_0_quantized"]).astype(int)).max()
     assert ranges[True] <= 64 < ranges[False]
 
 
 def test_fp16_halves_the_weights_and_answers_nearly_the_same_bytes(source, tmp_path):
     model = to_fp16(source, tmp_path / "fp16.onnx")
-    assert TensorProto.FLOAT16 == weights(model)["smooth"].data_type
+    assert TensorProto.FLOAT16 == weights(model)["smooth_0"].data_type
     assert 2 >= np.abs(probability(source) - probability(tmp_path / "fp16.onnx")).max()
 
 

@@ -18,7 +18,10 @@ def tiny_graph(*, slope=20.0, layers=1):
         "crack": np.float32(3),
         "summed": np.ones((FILTERS, 1), np.float32),
         "spread": np.full((FILTERS, 1, 3, 3), 1 / 9, np.float32) * np.linspace(0.5, 1.5, FILTERS)[:, None, None, None],
-        "smooth": np.full((FILTERS, FILTERS, 3, 3), 1 / (9 * FILTERS), np.float32),
+        **{
+            f"smooth_{layer}": np.full((FILTERS, FILTERS, 3, 3), 1 / (9 * FILTERS), np.float32)
+            for layer in range(layers)
+        },
         "head": np.full((1, FILTERS, 3, 3), slope / (9 * FILTERS), np.float32),
         "bias": np.full(1, -slope, np.float32),
     }
@@ -32,7 +35,7 @@ def tiny_graph(*, slope=20.0, layers=1):
         nodes += [
             helper.make_node("Clip", [f"features_{layer}", "zero", "six"], [f"active_{layer}"], f"clip_{layer}"),
             helper.make_node(
-                "Conv", [f"active_{layer}", "smooth"], [f"features_{layer + 1}"], f"conv_{layer + 1}", **same
+                "Conv", [f"active_{layer}", f"smooth_{layer}"], [f"features_{layer + 1}"], f"conv_{layer + 1}", **same
             ),
         ]
     nodes += [

@@ -1,7 +1,8 @@
 """8-bit products summed as exactly on every processor as on the one that an int8 model was measured on.
 
 x86 processors without VNNI sum pairs of them in 16 bits, which saturate. ONNX Runtime can take unsigned weights,
-which give the same sums as with VNNI but take as long as float32.
+which give the same sums as with VNNI but take as long as float32. It refuses a graph in which convolutions share
+a weight: give each its own.
 Source: the comment on kOrtSessionOptionsAvx2PrecisionMode in ONNX Runtime's session options.
 """
 
