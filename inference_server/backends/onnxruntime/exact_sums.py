@@ -22,3 +22,4 @@ def sum_exactly(options: onnxruntime.SessionOptions, cpu_info: Path = CPU_INFO) 
     flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)  # only x86 processors have a line of this name
     if flags and not set(VNNI) & set(flags[1].split()):
         options.add_session_config_entry(OPTION, "1")
+        options.enable_cpu_mem_arena = False  # convolutions take large buffers then; an arena keeps one for each size

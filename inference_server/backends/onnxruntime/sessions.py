@@ -33,12 +33,13 @@ class Sessions:
         threads = _threads_when_alone(config, options.intra_op_num_threads)
         self._wide: onnxruntime.InferenceSession | None = None
         if threads > options.intra_op_num_threads:
-            _share_memory()
             wide = _options(config, spinning=True)  # the cores are idle, …
             wide.intra_op_num_threads = threads
             wide.add_session_config_entry("session.force_spinning_stop", "1")  # … and stay so after the image
-            for each in (options, wide):
-                each.add_session_config_entry("session.use_env_allocators", "1")
+            if options.enable_cpu_mem_arena:
+                _share_memory()
+                for each in (options, wide):
+                    each.add_session_config_entry("session.use_env_allocators", "1")
             self._wide = onnxruntime.InferenceSession(graph, wide, providers=PROVIDERS)
         self.own = onnxruntime.InferenceSession(graph, options, providers=PROVIDERS)
         self._file = path.open("rb")
