@@ -214,6 +214,7 @@ def test_512_mib_are_enough_under_load() -> None:
     """What Heroku's smaller dynos have."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     limits = ["--memory=512m", "--memory-swap=512m", "-e", "MAX_PIXELS=1048576"]
+    limits += ["-e", "MAX_WAIT_S=60"]  # a slow machine refuses nobody while it computes the large image
     with container("mag-tiles", *limits, "-p", f"127.0.0.1:{port}:8080") as name:
         ready_after_s(url, time.monotonic())
         large = io.BytesIO()
