@@ -17,7 +17,10 @@ OPTION = "session.x64quantprecision"  # with VNNI it would only cost time
 
 
 def sum_exactly(options: onnxruntime.SessionOptions, cpu_info: Path = CPU_INFO) -> None:
-    """Set what a session needs to give the same int8 answers on this processor as on one with VNNI."""
+    """Set what a session needs to give the same int8 answers on this processor as on one with VNNI.
+
+    Without VNNI the session has no memory arena.
+    """
     text = cpu_info.read_text(encoding="utf-8") if cpu_info.exists() else ""
     flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)  # only x86 processors have a line of this name
     if flags and not set(VNNI) & set(flags[1].split()):
