@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from inference_server.backends.onnxruntime.exact_sums import sum_exactly
 from tests.conftest import ROOT
 from training.errors import ParamsError
 from training.files import PIPELINE_FILE, PIPELINE_LOCK
@@ -98,6 +99,12 @@ def test_the_repositorys_stage_train_depends_on_what_its_weights_are_made_of() -
     dependencies = YAML(typ="safe").load(ROOT / PIPELINE_FILE)["stages"]["train"]["deps"]
     code = {"tiles", "training/dataset", "training/fitting", "training/network"}
     assert code == {name for name in dependencies if list((ROOT / name).rglob("*.py")) and name != "data/tiles"}
+
+
+@pytest.mark.parametrize("stage", ["export", "quantize"])
+def test_a_stage_that_measures_a_graph_depends_on_how_the_processor_sums(stage: str) -> None:
+    dependencies = YAML(typ="safe").load(ROOT / PIPELINE_FILE)["stages"][stage]["deps"]
+    assert sum_exactly.__module__.replace(".", "/") + ".py" in dependencies
 
 
 def test_the_digest_of_a_run_changes_with_the_stages_own_entry_alone(tmp_path: Path) -> None:
