@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,12 +48,16 @@ def overlay(name):
 
 @pytest.fixture(scope="module")
 def with_bucket(tmp_path_factory):
-    """The overlay `cpu` with the component that no overlay has."""
-    folder = tmp_path_factory.mktemp("bucket")
-    parts = {"resources": ["overlays/cpu"], "components": ["components/model-from-bucket"]}
-    paths = {kind: [os.path.relpath(FOLDER / path, folder) for path in paths] for kind, paths in parts.items()}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(paths))
-    return rendered(folder)
+    """The overlay `cpu` with the component that no overlay has, as docs/kubernetes.md adds it."""
+    folder = tmp_path_factory.mktemp("bucket") / "kubernetes"
+    shutil.copytree(FOLDER, folder)
+    overlay = folder / "overlays/cpu"
+    parts = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    parts["components"].append("../../components/model-from-bucket")
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(parts))
+    model = (overlay / "model.yaml").read_text()
+    (overlay / "model.yaml").write_text(model.replace("https://git.example.com/magnetic-tiles.git", "s3://our-bucket"))
+    return rendered(overlay)
 
 
 def of_kind(documents, kind):
@@ -118,7 +123,8 @@ def test_the_manifests_with_a_bucket_are_valid(with_bucket):
             kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
     (init,) = pod(with_bucket, "triton")["initContainers"]
     assert "model-bucket" == init["envFrom"][0]["secretRef"]["name"]
-    assert "s3://your-bucket" == environment(init)["MODEL_SOURCE"]
+    assert "amazon/aws-cli:2.31.0" == init["image"]
+    assert {"MODEL_SOURCE": "s3://our-bucket", "MODEL_REVISION": "v0.1.0"}.items() <= environment(init).items()
 
 
 def test_a_wrong_manifest_is_found_by_its_schema():
@@ -385,13 +391,12 @@ def test_the_gateway_is_given_the_api_and_its_page_and_nothing_else():
 
 def test_a_canary_gets_a_tenth_and_shares_no_pod():
     stable, canary = overlay("cpu"), overlay("canary")
-    (before,), (during,) = (
-        of_kind(documents, "HTTPRoute")["magnetic-tiles"]["spec"]["rules"] for documents in (stable, canary)
-    )
+    before, during = (of_kind(documents, "HTTPRoute")["magnetic-tiles"] for documents in (stable, canary))
     assert [("magnetic-tiles-proxy", 90), ("magnetic-tiles-proxy-canary", 10)] == [
-        (backend["name"], backend["weight"]) for backend in during["backendRefs"]
+        (backend["name"], backend["weight"]) for backend in during["spec"]["rules"][0].pop("backendRefs")
     ]
-    assert before["matches"] == during["matches"]
+    del before["spec"]["rules"][0]["backendRefs"]
+    assert before == during  # the host and the Gateway, too
     assert "magnetic-tiles-proxy-canary" in of_kind(canary, "Service")
     for role in ("proxy", "triton"):
         for one_side, other in (stable, canary), (canary, stable):
@@ -402,6 +407,17 @@ def test_a_canary_gets_a_tenth_and_shares_no_pod():
     assert {("HTTPRoute", "magnetic-tiles")} == {
         (document["kind"], document["metadata"]["name"]) for document in canary
     } & same
+
+
+def test_a_canary_can_do_without_prometheus_and_adds_no_second_alert(tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "kubernetes")
+    stack = tmp_path / "kubernetes/overlays/canary/stack/kustomization.yaml"
+    parts = yaml.safe_load(stack.read_text())
+    del parts["components"]
+    stack.write_text(yaml.safe_dump(parts))
+    kinds = {document["kind"] for document in rendered(tmp_path / "kubernetes/overlays/canary")}
+    assert {"HTTPRoute", "HorizontalPodAutoscaler", "NetworkPolicy"} < kinds
+    assert not {"PrometheusRule", "ServiceMonitor"} & (kinds | {document["kind"] for document in overlay("canary")})
 
 
 def test_kserve_runs_our_triton_where_the_proxy_looks_for_it():
