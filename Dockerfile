@@ -14,15 +14,21 @@ RUN .venv/bin/python -m inference_server.prepare libpython
 COPY deploy/slim.sh deploy/
 RUN deploy/slim.sh .venv
 
+FROM python:3.11-slim-bookworm AS sources
+WORKDIR /app
+COPY host host
+COPY tiles tiles
+COPY inference_server inference_server
+COPY proxy proxy
+COPY launch launch
+COPY model_repository model_repository
+# not by COPY --chmod: Heroku builds without BuildKit, which that option needs
+RUN chmod -R 755 .
+
 FROM python:3.11-slim-bookworm
 WORKDIR /app
 COPY --from=environment /app/.venv .venv
-COPY --chmod=755 host host
-COPY --chmod=755 tiles tiles
-COPY --chmod=755 inference_server inference_server
-COPY --chmod=755 proxy proxy
-COPY --chmod=755 launch launch
-COPY --chmod=755 model_repository model_repository
+COPY --from=sources /app .
 USER 10001:10001
 ENV PATH=/app/.venv/bin:$PATH HOST=0.0.0.0 PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8080

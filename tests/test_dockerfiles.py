@@ -82,3 +82,11 @@ def test_what_is_copied_can_be_read_by_the_user_whatever_the_umask_of_the_checko
     ours = [copied for copied in of_kind(name, "COPY") if "--from=" not in copied]
 
     assert [] == [copied for copied in ours if not copied.startswith("--chmod=755 ")]
+
+
+def test_heroku_can_build_its_image_without_buildkit() -> None:
+    sources = re.split(r"^(?=FROM )", FILES["Dockerfile"], flags=re.MULTILINE)[-2]
+
+    assert "/app ." in of_kind("Dockerfile", "COPY")[-1]
+    assert "RUN chmod -R 755 ." == sources.strip().splitlines()[-1]
+    assert [] == re.findall(r"^(?:COPY|ADD|RUN) .*--(?:chmod|link|mount|parents|exclude)", FILES["Dockerfile"], re.MULTILINE)
