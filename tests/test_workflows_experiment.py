@@ -21,7 +21,13 @@ from workflows import publish, runner
 
 BRANCH = "experiment/longer"
 TOKEN = "the-workflow's"  # noqa: S105 - the test's own server's
-RUN = {"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "2", "AWS_REGION": "eu-north-1", "REPO_TOKEN": "may-register"}
+RUN = {
+    "GITHUB_RUN_ID": "77",
+    "GITHUB_RUN_ATTEMPT": "2",
+    "AWS_REGION": "eu-north-1",
+    "REPO_TOKEN": "may-register",
+    "RUNNER_IMAGE": "tiles-runner-5f0c",
+}
 RESULTS = ("evaluation/metrics.json", "export/parity.json", "export/precisions.json")
 PIPELINE = """\
 stages:
@@ -284,6 +290,7 @@ def test_a_runner_is_a_spot_instance_that_ends_after_one_job_or_in_time(step: St
     assert {"single", "no-retry", "cloud-spot"} <= options.keys()
     assert "tiles-77-2" == options["labels"] == options["name"]
     assert "magnetic-tiles-run=77" == options["cloud-metadata"]
+    assert "tiles-runner-5f0c" == options["cloud-image"]
     startup = base64.b64decode(options["cloud-startup-script"]).decode()
     assert f"shutdown --poweroff +{runner.LIFE_MINUTES}" in startup
     assert "launched=true\nlabel=tiles-77-2\n" == step.said("output")
@@ -295,6 +302,14 @@ def test_a_wrong_disk_size_is_refused_before_anything_is_launched(step: Step) ->
 
     assert 1 == done.returncode
     assert "RUNNER_DISK_GB=64 GB is not a number: give a whole number" in done.stderr
+    assert [] == step.calls("cml")
+
+
+def test_no_runner_is_launched_on_cmls_own_image_which_is_too_old(step: Step) -> None:
+    done = step.run("runner", "launch", RUNNER_IMAGE="")
+
+    assert 1 == done.returncode
+    assert "RUNNER_IMAGE is not set: docs/workflows.md says what it is" in done.stderr
     assert [] == step.calls("cml")
 
 

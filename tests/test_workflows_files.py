@@ -138,6 +138,12 @@ def test_production_neither_trains_nor_builds() -> None:
     assert not re.search(r"workflows\.(image|reproduce|runner)|docker build|train\.yaml", FILES["3-deploy"])
 
 
+def test_a_merge_without_training_deploys_the_branchs_tip_with_an_earlier_merges_results() -> None:
+    checkout = WORKFLOWS["2-develop"]["jobs"]["deploy"]["steps"][0]
+
+    assert "${{ needs.train.outputs.commit || github.ref }}" == checkout["with"]["ref"]
+
+
 def test_runs_that_write_wait_for_each_other() -> None:
     groups = {name: workflow.get("concurrency", {}) for name, workflow in WORKFLOWS.items()}
 

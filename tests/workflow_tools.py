@@ -22,14 +22,14 @@ from PIL import Image
 
 from tests.conftest import ROOT
 
-# Documented at cml.dev/doc/ref, /doc/ref/runner and /doc/ref/comment. True: takes a value.
+# Documented at cml.dev/doc/ref, /doc/ref/runner and /doc/ref/comment, but for cloud-image. True: takes a value.
 GENERIC = {"repo": True, "token": True, "log": True, "driver": True}
 CML = {
     "runner launch": GENERIC
     | {"labels": True, "name": True, "idle-timeout": True, "no-retry": False, "single": False, "reuse": False}
     | {"reuse-idle": False, "cloud": True, "cloud-type": True, "cloud-gpu": True, "cloud-hdd-size": True}
     | {"cloud-spot": False, "cloud-spot-price": True, "cloud-region": True, "cloud-permission-set": True}
-    | {"cloud-metadata": True, "cloud-startup-script": True, "cloud-ssh-private": True}
+    | {"cloud-image": True, "cloud-metadata": True, "cloud-startup-script": True, "cloud-ssh-private": True}
     | {"cloud-aws-security-group": True, "cloud-aws-subnet": True, "docker-volumes": True},
     "comment create": GENERIC
     | {"target": True, "watch": False, "publish": True, "publish-native": False, "publish-url": True}

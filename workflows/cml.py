@@ -11,9 +11,13 @@ from workflows.commands import run
 IDLE_S = 600  # after so long without a job, the runner ends itself
 
 
-def launch_runner(*, name: str, region: str, machine: str, disk_gb: int, tags: dict[str, str], startup: str) -> None:
+def launch_runner(
+    *, name: str, region: str, machine: str, image: str, disk_gb: int, tags: dict[str, str], startup: str
+) -> None:
     """Launch a spot instance that registers as a runner labelled with its name, and ends after one job.
 
+    image: the name of an AMI. CML passes it on, but its command reference does not list the option:
+    https://github.com/iterative/cml/issues/1494
     REPO_TOKEN must be a token that may register runners, and the environment must have AWS's credentials. If AWS takes
     the instance back, the run is not repeated: a person decides whether it is worth its price.
     """
@@ -29,6 +33,7 @@ def launch_runner(*, name: str, region: str, machine: str, disk_gb: int, tags: d
         "--cloud=aws",
         f"--cloud-region={region}",
         f"--cloud-type={machine}",
+        f"--cloud-image={image}",
         f"--cloud-hdd-size={disk_gb}",
         "--cloud-spot",
         f"--cloud-startup-script={base64.b64encode(startup.encode()).decode()}",

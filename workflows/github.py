@@ -27,13 +27,13 @@ def find_release(tag: str) -> dict[str, Any] | None:
     return found
 
 
-def create_release(*, tag: str, commit: str, name: str, note: str) -> None:
-    """Tag a commit and write a release note, as a prerelease: GitHub never shows those as the latest version."""
-    _call(
-        "POST",
-        "releases",
-        {"tag_name": tag, "target_commitish": commit, "name": name, "body": note, "prerelease": True},
-    )
+def create_release(*, tag: str, name: str, note: str) -> None:
+    """Write a release note, as a prerelease: GitHub never shows those as the latest version.
+
+    GitHub puts the tag on the default branch. A job's token may not put it on a commit that changes a workflow:
+    https://github.com/cli/cli/issues/9514
+    """
+    _call("POST", "releases", {"tag_name": tag, "name": name, "body": note, "prerelease": True})
 
 
 def last_success(workflow: str, branch: str) -> str | None:

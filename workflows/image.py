@@ -23,7 +23,7 @@ The container image of commit {commit}:
     {reference}
 
 It was built only from these sources, and deployed to the development app. The production app gets the same digest
-when the same sources reach `main`.
+when the same sources reach `main`. This release's tag only names it: its sources are those of the commit above.
 """
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     if reference is None:
         reference = candidate.build(commit)
         note = NOTE.format(commit=commit, reference=reference)
-        github.create_release(tag=candidate.tag(), commit=commit, name=f"Image of {commit[:10]}", note=note)
+        github.create_release(tag=candidate.tag(), name=f"Image of {commit[:10]}", note=note)
     else:
         say(f"{candidate.tag()} exists already: {reference}")
     RECORD_FILE.write_text(

@@ -7,6 +7,7 @@ the workflow always runs `terminate`, and the instance powers itself off in the 
 |-------------------|--------------|--------------------------------------------------------------------|
 | GITHUB_RUN_ID     |              | the instance's tag, with which `terminate` finds it                |
 | AWS_REGION        |              | the region in which the instance runs                              |
+| RUNNER_IMAGE      |              | name of its AMI: docs/workflows.md, "The runner's image"           |
 | RUNNER_MACHINE    | g4dn.xlarge  | EC2 instance type; one NVIDIA T4                                   |
 | RUNNER_DISK_GB    | 64           | its disk; torch and the data take about 20                         |
 | REPO_TOKEN        |              | may register runners in this repository                            |
@@ -71,6 +72,7 @@ def launch() -> None:
         name=name,
         region=setting("AWS_REGION"),
         machine=setting("RUNNER_MACHINE", "g4dn.xlarge"),
+        image=setting("RUNNER_IMAGE"),
         disk_gb=gigabytes(setting("RUNNER_DISK_GB", "64")),
         tags={TAG: run_id},
         startup=f"#!/bin/sh\nshutdown --poweroff +{LIFE_MINUTES}\n",
