@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from client.analysis import Analysis, Defect
+from client.bmp_file import BMP_SIGNATURE, plain_bmp
 from client.mask import Mask
 from client.png_file import mask_png, palette_png, png_text
 from client.tiff_file import TIFF_SIGNATURES, plain_tiff
@@ -127,6 +128,8 @@ def _read_grey(data: bytes) -> Image.Image:
     white_is_zero = False
     if data.startswith(TIFF_SIGNATURES):
         data, white_is_zero = plain_tiff(data)
+    elif data.startswith(BMP_SIGNATURE):
+        data = plain_bmp(data)
     with Image.open(io.BytesIO(data)) as image:
         image.info.pop("xmp", None)  # Pillow would turn a TIFF as it says
         image.draft("L", image.size)

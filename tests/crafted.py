@@ -3,6 +3,8 @@
 import struct
 import zlib
 
+import numpy as np
+
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 PNG = b"\x89PNG\r\n\x1a\n"
 # 16 times 15 bits: a code of one bit, and 14 bits that add to the 2**14 blocks without further coefficients.
@@ -111,6 +113,18 @@ def lzw_clears(size):
     pair = "100000000" + "000000001"  # the code that clears, a pixel; nine bits each
     bits = pair * (8 * size // len(pair))
     return int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+
+
+def bmp_of_indices(indices, greys):
+    """A BMP of 8 bits a pixel, each of which names one of the greys. Shapes: indices (H, W)."""
+    height, width = indices.shape
+    rows = np.pad(indices[::-1].astype(np.uint8), ((0, 0), (0, -width % 4))).tobytes()
+    palette = b"".join(struct.pack("<BBBx", grey, grey, grey) for grey in greys)
+    start = 54 + len(palette)
+    head = struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start)
+    return (
+        head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, len(rows), 0, 0, len(greys), 0) + palette + rows
+    )
 
 
 def bmp(height, width, *, bits=24):

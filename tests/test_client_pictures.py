@@ -14,6 +14,7 @@ from client.analysis import read_analysis
 from client.files import write_whole
 from client.pictures import CONTOUR, PAPER, _font, _written_word, draw_pictures
 from tests.contract_service import DARK, MODEL, answer, defective, png, sound
+from tests.crafted import bmp_of_indices
 from tiles import decode_image
 
 ORIENTATION, XMP = 274, 700
@@ -111,6 +112,16 @@ def test_no_orientation_of_a_tiffs_metadata_turns_an_overlay(compression):
     overlay = Image.open(io.BytesIO(draw_pictures(buffer.getvalue(), _analysis(sound())).overlay))
 
     assert sound().tolist() == np.asarray(overlay).tolist()
+
+
+@pytest.mark.parametrize("palette", [[0, 255], [255, 0], [9], [0, 80, 255], range(256)], ids=len)
+def test_an_overlay_of_a_bmp_shows_what_the_service_sees_whatever_its_palette(palette):
+    data = bmp_of_indices(sound().astype(int) % len(palette), palette)
+    expected = decode_image(data, max_pixels=10_000)
+
+    overlay = Image.open(io.BytesIO(draw_pictures(data, _analysis(sound())).overlay)).convert("L")
+
+    assert np.abs(np.minimum(expected, 253).astype(int) - np.asarray(overlay)).max() <= 1
 
 
 @pytest.mark.parametrize("rest", [b"", b"\xff" * 8, b"\x08\0\0\0\xff\xff"])

@@ -89,4 +89,6 @@ def test_heroku_can_build_its_image_without_buildkit() -> None:
 
     assert "/app ." in of_kind("Dockerfile", "COPY")[-1]
     assert "RUN chmod -R 755 ." == sources.strip().splitlines()[-1]
-    assert [] == re.findall(r"^(?:COPY|ADD|RUN) .*--(?:chmod|link|mount|parents|exclude)", FILES["Dockerfile"], re.MULTILINE)
+    assert [] == re.findall(
+        r"^(?:COPY|ADD|RUN) .*--(?:chmod|link|mount|parents|exclude)", FILES["Dockerfile"], re.MULTILINE
+    )

@@ -2,9 +2,11 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
+from crafted import bmp_of_indices, tiff
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -86,6 +88,19 @@ def test_a_bmp_file_from_top_to_bottom_and_one_with_a_newer_header_are_read():
     np.testing.assert_array_equal(GREY, read(newer + data[54:]).image)
 
 
+@pytest.mark.parametrize("palette", [[0, 255], [255, 0], [9], [0, 80, 255], range(255, -1, -1)], ids=len)
+def test_a_bmp_file_with_a_palette_of_any_length_is_read_as_it_was_written(palette):
+    indices = GREY.astype(int) % len(palette)
+    np.testing.assert_array_equal(np.array(palette)[indices], read(bmp_of_indices(indices, palette)).image)
+
+
+def test_a_tiff_file_with_the_bits_of_each_byte_reversed_is_refused():
+    plain = tiff(60, 50, [GREY.tobytes()], more=[(266, 3, 1)])
+    np.testing.assert_array_equal(GREY, read(plain).image)
+    with pytest.raises(UnsupportedModeError, match=r"the bits of each byte in reverse: .*magick photo\.tif"):
+        read(tiff(60, 50, [GREY.tobytes()], more=[(266, 3, 2)]))
+
+
 CONVERTED = {
     "webp": encoded(Image.fromarray(GREY), "WEBP"),
     "gif": encoded(Image.fromarray(GREY), "GIF"),
@@ -105,6 +120,14 @@ def test_a_file_that_is_not_read_is_refused_with_a_command_that_converts_it(name
 
 
 PNG = encoded(Image.fromarray(GREY), "PNG")
+PALETTE_PNG = encoded(Image.fromarray(GREY % 16).convert("P"), "PNG")
+PALETTE = PALETTE_PNG[PALETTE_PNG.index(b"PLTE") - 4 : PALETTE_PNG.index(b"IDAT") - 4]
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 DAMAGED = {
     "a png whose line ends were changed": PNG.replace(b"\r\n", b"\n"),
     "a png without its first byte": PNG[1:],
@@ -113,6 +136,9 @@ DAMAGED = {
     "a png without a header": PNG[:8] + PNG[33:],
     "a png of zeros": PNG[:8] + bytes(500),
     "a png of a wrong colour type": PNG[:25] + b"\x09" + PNG[26:],
+    "a png without its palette": PALETTE_PNG.replace(PALETTE, b""),
+    "a png with more colours than 8 bits can name": PALETTE_PNG.replace(PALETTE, chunk(b"PLTE", bytes(3 * 257))),
+    "a png with fewer colours than its pixels name": PALETTE_PNG.replace(PALETTE, chunk(b"PLTE", bytes(3 * 15))),
     "a jpeg of two bytes": b"\xff\xd8",
     "a jpeg without a marker": b"\xff\xd8" + bytes(99),
     "a tiff that breaks off": encoded(Image.fromarray(GREY), "TIFF")[:-40],

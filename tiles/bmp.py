@@ -45,16 +45,18 @@ def essence(data: bytes, budget: Budget) -> Essence:
     if bits not in BITS or compression:
         raise UnsupportedModeError(f"the BMP file has {bits} bits a pixel and compression {compression}: {CONVERT}")
     (offset,) = struct.unpack_from("<I", data, 10)
-    colours = min(colours or COLOURS, COLOURS) if bits == 8 else 0  # noqa: PLR2004  only these have a palette
+    has_palette = bits == 8  # noqa: PLR2004
+    colours = min(colours or COLOURS, COLOURS) if has_palette else 0
     palette_at = BEFORE + header_bytes
     pixels = size.height * (-(-width * bits // 32) * 4)  # a row is a multiple of 4 bytes
     if palette_at + 4 * colours > len(data) or offset + pixels > len(data):
         raise _damaged("its pixels are missing")
-    start = BEFORE + FIELDS.size + 4 * colours
+    # Always a whole palette: with one of two colours, Pillow takes each byte for eight pixels
+    palette = data[palette_at : palette_at + 4 * colours].ljust(4 * COLOURS, b"\0") if has_palette else b""
+    start = BEFORE + FIELDS.size + len(palette)
     headers = struct.pack("<2sIHHI", SIGNATURE, start + pixels, 0, 0, start) + FIELDS.pack(
-        FIELDS.size, width, height, 1, bits, 0, pixels, 0, 0, colours, 0
+        FIELDS.size, width, height, 1, bits, 0, pixels, 0, 0, len(palette) // 4, 0
     )
-    palette = data[palette_at : palette_at + 4 * colours]
     return Essence(headers + palette + data[offset : offset + pixels], size, pixels * BYTE_S)
 
 

@@ -13,6 +13,7 @@ from tiles.tiff_tags import orientation_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_END = len(SIGNATURE) + 25  # of the first chunk: length, name, 13 bytes, sum
+PALETTE = 3  # the colour type
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 CHUNK_HEAD = struct.Struct(">I4s")  # the length of its data, its name
@@ -53,6 +54,8 @@ def essence(data: bytes, budget: Budget) -> Essence:
             palette = data[start:end]
     else:
         raise _damaged("it has no pixels")
+    if colour == PALETTE and not palette:
+        raise _damaged("it has no palette")
     row_bytes = 1 + -(-size.width * CHANNELS.get(colour, 4) * bits // 8)
     work_s = size.height * (row_bytes * (INTERLACED_BYTE_S if interlaced else BYTE_S) + size.width * PIXEL_S)
     return Essence(data[:HEADER_END] + palette + _pixels(data, at, budget), size, work_s, orientation)

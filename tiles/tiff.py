@@ -24,6 +24,7 @@ from tiles.tiff_tags import (
     COMPRESSION,
     CONVERT,
     COUNTS,
+    FILL_ORDER,
     HEIGHT,
     OFFSETS,
     ORIENTATION,
@@ -185,6 +186,8 @@ def _page(data: bytes) -> _Page:
 def _require_readable(page: _Page, tags: Mapping[int, tuple[int, ...]]) -> None:
     if not tags.get(OFFSETS):
         raise UnsupportedModeError(f"the TIFF file has no strips, but perhaps tiles: {CONVERT}")
+    if one(tags, FILL_ORDER, 1) != 1:
+        raise UnsupportedModeError(f"the TIFF file has the bits of each byte in reverse: {CONVERT}")
     if page.bits not in (8, 16) or set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:
         raise UnsupportedModeError(f"the TIFF file has pixels of {page.bits} bits, or no whole numbers: {CONVERT}")
     channels = {INVERTED: (1, 2), GREY: (1, 2), RGB: (3, 4)}.get(page.photometric, ())

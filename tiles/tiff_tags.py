@@ -10,13 +10,27 @@ from tiles.errors import TruncatedImageError, UnsupportedModeError
 
 SIGNATURES = (b"II*\0", b"MM\0*")
 MAX_TAGS = 256
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, OFFSETS, ORIENTATION, SAMPLES, ROWS, COUNTS, PLANES, PREDICTOR = (
-    256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317,
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, OFFSETS, ORIENTATION, SAMPLES, ROWS, COUNTS, PLANES = (
+    256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284,
 )  # fmt: skip
-SAMPLE_FORMAT = 339
+PREDICTOR, SAMPLE_FORMAT = 317, 339
 # How many values of a tag are read; of any other tag none are
 MOST = {OFFSETS: 2**16, COUNTS: 2**16} | dict.fromkeys(
-    (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, ROWS, PLANES, PREDICTOR, SAMPLE_FORMAT), 8
+    (
+        WIDTH,
+        HEIGHT,
+        BITS,
+        COMPRESSION,
+        PHOTOMETRIC,
+        FILL_ORDER,
+        ORIENTATION,
+        SAMPLES,
+        ROWS,
+        PLANES,
+        PREDICTOR,
+        SAMPLE_FORMAT,
+    ),
+    8,
 )
 KINDS = {1: "B", 3: "H", 4: "I"}  # of a tag's values: bytes, 16 bits, 32 bits
 CONVERT = "save it as an 8-bit or 16-bit grey or RGB TIFF in strips, or convert it: magick photo.tif -depth 8 photo.png"
