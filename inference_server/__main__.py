@@ -9,6 +9,7 @@ from inference_server.errors import ServingError, SettingError
 from inference_server.keeper import kept
 from inference_server.launcher import running
 from inference_server.limits import warnings
+from inference_server.log import write_line
 from inference_server.settings import Settings
 
 USAGE = "python -m inference_server: starts Triton. Environment variables set everything:\n\n{variables}\n"
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"inference_server: {text}\n")
+    write_line(sys.stderr, f"inference_server: {text}\n")
 
 
 if __name__ == "__main__":

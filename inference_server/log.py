@@ -1,5 +1,6 @@
 """Triton's output: kept while it starts, forwarded afterwards, and searched for the reason when it fails."""
 
+import contextlib
 import re
 import threading
 from collections import deque
@@ -46,18 +47,14 @@ class Log:
                 with self._lock:
                     self._kept.append(line)
                     if self._live:
-                        self._write(line)
-
-    def _write(self, line: str) -> None:
-        self._target.write(line)
-        self._target.flush()
+                        write_line(self._target, line)
 
     def forward(self) -> None:
         """Write the kept lines, and from now on every line as it comes."""
         with self._lock:
             if not self._live:
                 for line in self._kept:
-                    self._write(line)
+                    write_line(self._target, line)
             self._live = True
 
     def reason(self) -> str:
@@ -66,6 +63,13 @@ class Log:
         with self._lock:
             lines = list(self._kept)
         return find_reason(lines)
+
+
+def write_line(target: IO[str], line: str) -> None:
+    """Write a line. One that cannot be written, on a full disk or to a reader that has ended, ends no service."""
+    with contextlib.suppress(OSError, ValueError):
+        target.write(line)
+        target.flush()
 
 
 def find_reason(lines: list[str]) -> str:

@@ -92,25 +92,42 @@ class Watch:
         return sum(used_s(pid) for pid in (self._process.pid, *self._stubs))
 
     def _ask(self) -> None:
-        questions = [question for model in self._models if (question := self._question(model)) is not None]
-        while questions and not self._over.wait(ASK_S):
+        unknown, questions = list(self._models), []
+        while unknown or questions:
+            for model in list(unknown):
+                if (config := self._config(model)) is not None:
+                    unknown.remove(model)
+                    questions += self._questions(model, config)
             for path, body in questions:
-                self._asked_s = time.monotonic()
-                answer = _fetch(self._address, path, body, timeout_s=self._stall_s + 1)
-                self._asked_s = None
-                if answer is not None and NOT_HEALTHY in answer:
+                if NOT_HEALTHY in (self._answer(path, body) or b""):
                     self._end("one of its instances did not answer in time")
+            if self._over.wait(ASK_S):
+                return
 
-    def _question(self, model: str) -> tuple[str, bytes] | None:
-        """Return path and body of a small inference; None for a model that wants something else than numbers."""
-        config = json.loads(_fetch(self._address, f"/v2/models/{model}/config", timeout_s=QUIET_S) or b"{}")
+    def _answer(self, path: str, body: bytes | None = None) -> bytes | None:
+        """Ask, and let `_look` know since when; None where there is no answer."""
+        self._asked_s = time.monotonic()
+        answer = _fetch(self._address, path, body, timeout_s=self._stall_s + 1)
+        self._asked_s = None
+        return answer
+
+    def _config(self, model: str) -> dict[str, Any] | None:
+        """Return a model's configuration; None while the server does not tell it."""
+        try:
+            config = json.loads(self._answer(f"/v2/models/{model}/config") or b"")
+        except ValueError:
+            return None
+        return config if isinstance(config, dict) and "name" in config else None
+
+    def _questions(self, model: str, config: dict[str, Any]) -> list[tuple[str, bytes]]:
+        """Return path and body of a small inference; nothing for a model that wants something else than numbers."""
         delay_us = config.get("dynamic_batching", {}).get("max_queue_delay_microseconds", 0)
         self._patience_s = max(self._patience_s, QUIET_S + delay_us / 1e6)
         inputs = [_zeros(tensor, batched=config["max_batch_size"] > 0) for tensor in config.get("input", [])]
         if not inputs or None in inputs:
-            return None
+            return []
         wanted = [{"name": output["name"], "parameters": {"binary_data": True}} for output in config["output"]]
-        return f"/v2/models/{model}/infer", json.dumps({"inputs": inputs, "outputs": wanted}).encode()
+        return [(f"/v2/models/{model}/infer", json.dumps({"inputs": inputs, "outputs": wanted}).encode())]
 
 
 class _Seen:

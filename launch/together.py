@@ -23,6 +23,7 @@ from inference_server.launcher import (
     running,
 )
 from inference_server.limits import warnings
+from inference_server.log import write_line
 from inference_server.settings import Settings as TritonSettings
 from launch.settings import Settings, triton_beside
 
@@ -128,5 +129,4 @@ def refused(error: ServingError) -> int:
 
 def say(text: str) -> None:
     """Tell the person at the terminal."""
-    sys.stderr.write(f"launch: {text}\n")
-    sys.stderr.flush()
+    write_line(sys.stderr, f"launch: {text}\n")

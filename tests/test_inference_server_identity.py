@@ -119,6 +119,17 @@ def family(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+def test_a_server_is_ended_even_if_nobody_reads_what_its_stub_says_of_it(family: subprocess.Popen[bytes]) -> None:
+    family.stderr.close()
+    stub = int(family.stdout.readline())
+    assert [b"started\n", b"answer\n"] == [family.stdout.readline() for _ in range(2)]
+    signal_to(stub, signal.SIGSTOP)
+    time.sleep(0.8)
+    signal_to(stub, signal.SIGCONT)
+
+    assert -signal.SIGKILL == family.wait(2)
+
+
 def test_a_stub_that_was_stopped_gives_no_further_answer_and_ends_its_server(
     family: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:

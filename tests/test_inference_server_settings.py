@@ -1,15 +1,22 @@
 """Settings, the machine's share of cores, and the reason in Triton's log: what needs no server."""
 
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from host.cores import cpu_quota
 from host.memory import memory_kills, memory_limit_bytes
+from inference_server.__main__ import _say
 from inference_server.errors import SettingError
-from inference_server.log import find_reason
+from inference_server.log import Log, find_reason
 from inference_server.run_folder import for_this_machine
 from inference_server.settings import Settings
+from launch.together import say
 
 
 @pytest.mark.parametrize(
@@ -150,3 +157,22 @@ def test_without_a_limit_there_is_the_machines_memory(tmp_path: Path) -> None:
 
     assert memory_limit_bytes(tmp_path / "none", mount) == memory_limit_bytes(tmp_path / "self", mount) > 2**20
     assert 0 == memory_kills(tmp_path / "self", mount)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[IO[str]]:
+    with contextlib.suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as file:
+        yield file  # to close it fails, too
+
+
+def test_a_log_that_cannot_be_written_is_read_to_its_end_and_ends_nobody(
+    monkeypatch: pytest.MonkeyPatch, full_disk: IO[str]
+) -> None:
+    program = "print('a line\\n' * 20_000 + 'error: the reason')"  # more than a pipe holds
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        log = Log(process.stdout, full_disk, live=True)
+        assert 0 == process.wait(20)
+        assert "the reason" == log.reason()
+    monkeypatch.setattr(sys, "stderr", full_disk)
+    say("heard by nobody")
+    _say("heard by nobody")

@@ -5,6 +5,7 @@ answer then becomes the answer of the next request, and every further one is shi
 that it is stopped, but afterwards it sees that the clock has jumped.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -45,10 +46,11 @@ class Watchdog:
 
     def end_server(self, reason: str) -> None:
         """Kill Triton and this process. It does not return."""
-        sys.stderr.write(
-            f"onnxruntime backend: Triton is ended, because an answer could be another request's: {reason}\n"
-        )
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # whether or not anybody reads it
+            sys.stderr.write(
+                f"onnxruntime backend: Triton is ended, because an answer could be another request's: {reason}\n"
+            )
+            sys.stderr.flush()
         signal.pidfd_send_signal(self._server, signal.SIGKILL)
         self._end()
 
