@@ -56,6 +56,7 @@ class ApiKeys:
         self._keys: list[_Key] = []
         self._seen: tuple[int, int] | None = None  # the file's time and size
         self._looked = -LOOK_S
+        self._complaint = ""  # what was last wrong with the file
         if path is not None:
             try:
                 self._seen, self._keys = _stamp(path), _read(path)
@@ -91,13 +92,18 @@ class ApiKeys:
             stamp = _stamp(path)
             if stamp == self._seen:
                 return
-            self._seen = stamp
-            known = {(key.digest, key.rate): key for key in self._keys}
-            self._keys = [known.get((key.digest, key.rate), key) for key in _read(path)]  # a bucket stays as full
-        except (OSError, ValueError) as error:
-            log.error("api_keys_unread", error=str(error))  # noqa: TRY400  one line says it all
+            self._take(_read(path))
+            self._seen, self._complaint = stamp, ""
+        except (OSError, ValueError) as error:  # every look tries again: a right on the file changes no time of it
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.error("api_keys_unread", error=self._complaint)  # noqa: TRY400  one line says it all
         else:
             log.info("api_keys_read", keys=len(self._keys))
+
+    def _take(self, keys: list[_Key]) -> None:
+        known = {(key.name, key.digest, key.rate): key for key in self._keys}
+        self._keys = [known.get((key.name, key.digest, key.rate), key) for key in keys]  # a bucket stays as full
 
 
 def _stamp(path: Path) -> tuple[int, int]:
