@@ -121,6 +121,21 @@ async def test_the_pages_verdict_of_a_tile_is_the_services(browser, tmp_path, mo
             assert {"defect": "Defect", "review": "Review", "ok": "OK"}[expected["verdict"]] in shown
 
 
+async def test_a_tile_is_judged_by_the_limits_of_its_answers_model_and_never_by_two_models_together(browser, tmp_path):
+    async with results(browser, tmp_path, model=REVIEW) as (page, _):
+        judged = await page.evaluate(
+            """async () => {
+              const { judge } = await import("/page/tiles.js");
+              const item = (score, model) => ({ state: "done", answer: { score, defect_pixels: 1, types: {}, model } });
+              const old = { sha256: "a", alarm_score: 0.9, tile_alarm_score: 0.6, tile_review_score: 0.3 };
+              const fresh = { sha256: "b", alarm_score: 0.9, tile_alarm_score: 0.4, tile_review_score: 0.2 };
+              return [[item(0.5, old), item(0.5, old)], [item(0.5, fresh)], [item(0.9, old), item(0.1, fresh)]]
+                .map((items) => judge(items)).map(({ verdict, score, alarm }) => [verdict, score, alarm]);
+            }"""
+        )
+        assert [["review", 0.5, 0.6], ["defect", 0.5, 0.4], ["mixed", None, None]] == judged
+
+
 async def analyze_tile(front, images):
     form = FormData()
     for name, data in images:

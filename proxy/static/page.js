@@ -97,7 +97,6 @@ let told = null;
 function tellModel(model) {
   if (told === JSON.stringify(model)) return;
   told = JSON.stringify(model);
-  table.model = model;
   document.title = $("title").textContent = model.title ?? model.name;
   offerSamples(model.types ?? [], take);
 }

@@ -7,7 +7,7 @@ import { plural, tally, verdictOf } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const TOGETHER_MS = 100; // changes within this time are one arrangement
 const SHARE = 10; // of the time, arranging takes at most one part in so many
-const ORDER = ["waiting", "running", "failed", "ok", "review", "defect"];
+const ORDER = ["waiting", "running", "failed", "mixed", "ok", "review", "defect"];
 const KEYS = {
   name: (row) => row.name.toLowerCase(),
   verdict: (row) => ORDER.indexOf(row.verdict),
@@ -18,7 +18,6 @@ const KEYS = {
 const compareNames = new Intl.Collator("en", { numeric: true }).compare;
 
 export class Table {
-  model = {}; // the one that is served now; it tells the limits of tiles
   #items = [];
   #shown = []; // in the order of the table
   #timer = null;
@@ -126,7 +125,7 @@ export class Table {
       if (!tiles.has(name)) tiles.set(name, { name, items: [] });
       tiles.get(name).items.push(item);
     }
-    for (const tile of tiles.values()) tile.judged = judge(tile.items, this.model);
+    for (const tile of tiles.values()) tile.judged = judge(tile.items);
     return tiles;
   }
 

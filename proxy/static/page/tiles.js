@@ -14,15 +14,17 @@ export function tileOf(item, rule, pattern) {
 }
 
 // { verdict, score, alarm, review, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
-// limits: the served model, with its limits for tiles.
-export function judge(items, limits) {
+// Answers of two models have no score in common: such a tile's verdict is "mixed".
+export function judge(items) {
   const answers = items.filter(({ state }) => state === "done").map(({ answer }) => answer);
   const failed = items.filter(({ state }) => state === "failed").length;
   const found = { count: items.length, failed, area: null, score: null, alarm: null, review: null, type: null };
   if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
+  const [{ model }] = answers;
+  if (answers.some((answer) => answer.model.sha256 !== model.sha256)) return { ...found, verdict: "mixed" };
   const mean = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
-  const alarm = limits.tile_alarm_score ?? answers[0].model.alarm_score;
-  const review = limits.tile_review_score;
+  const alarm = model.tile_alarm_score ?? model.alarm_score;
+  const review = model.tile_review_score;
   const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
   return {
     ...found,

@@ -5,6 +5,7 @@ export const VERDICTS = {
   review: "Review",
   ok: "OK",
   failed: "Failed",
+  mixed: "Two models", // of a tile alone: analyse it again
   running: "Analysing…",
   waiting: "Waiting",
 };
