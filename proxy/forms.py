@@ -30,11 +30,12 @@ BROKEN_HTTP: tuple[type[Exception], ...] = (web.RequestPayloadError, HttpProcess
 
 
 class Field(NamedTuple):
-    """One field of a form, whose bytes are still to come."""
+    """One field of a form, whose bytes are still to come: in `chunks` decoded, in `rest` what was not taken from there."""
 
     name: str
     filename: str | None
     chunks: AsyncIterator[bytes]
+    rest: AsyncIterator[bytes]
 
 
 async def fields(request: web.Request) -> AsyncIterator[Field]:
@@ -49,9 +50,9 @@ async def fields(request: web.Request) -> AsyncIterator[Field]:
             raise WrongFieldError(
                 f"the form has a field {name!r:.80}: send the file in the field {IMAGE!r}, and perhaps {PART!r}"
             )
-        chunks = _chunks(segment, events)
-        yield Field(segment.name, _filename(segment), chunks)
-        async for _ in chunks:
+        rest = _rest(events)
+        yield Field(segment.name, _filename(segment), _chunks(segment, rest), rest)
+        async for _ in rest:
             pass
 
 
@@ -85,7 +86,7 @@ def malformed(*raised: type[Exception]) -> Iterator[None]:
 async def _events(request: web.Request) -> AsyncIterator[MultipartSegment | bytes | None]:
     """Give, for each field, its head, then its bytes as they come, then None."""
     _, options = parse_options_header(request.headers.get("Content-Type", ""))
-    with malformed(MultipartError):
+    with malformed(MultipartError, UnicodeError):  # the latter: the boundary is not ASCII
         # Latin-1 takes any bytes; `_filename` reads them
         parser = PushMultipartParser(
             options.get("boundary", ""), max_header_count=MAX_HEADERS, header_charset="latin-1"
@@ -101,10 +102,16 @@ async def _events(request: web.Request) -> AsyncIterator[MultipartSegment | byte
             return
 
 
-async def _chunks(
-    segment: MultipartSegment, events: AsyncIterator[MultipartSegment | bytes | None]
-) -> AsyncIterator[bytes]:
+async def _rest(events: AsyncIterator[MultipartSegment | bytes | None]) -> AsyncIterator[bytes]:
     """Give the bytes of a field up to its end."""
+    async for event in events:
+        if not isinstance(event, bytes):
+            return
+        yield event
+
+
+async def _chunks(segment: MultipartSegment, sent: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Undo a field's transfer encoding."""
     if segment.header("Content-Encoding", "").strip().lower() not in NO_CODING:
         raise UnsupportedUploadError("the form's field has a Content-Encoding: send the file without compression")
     encoding = segment.header("Content-Transfer-Encoding", "").strip().lower()
@@ -114,19 +121,17 @@ async def _chunks(
             "or in base64"
         )
     rest = b""  # of base64: fewer than four characters
-    async for event in events:
-        if not isinstance(event, bytes):
-            break
+    async for chunk in sent:
         if encoding != "base64":
-            yield event
+            yield chunk
             continue
-        rest += event.translate(None, LINE_BREAKS)
+        rest += chunk.translate(None, LINE_BREAKS)
         whole = len(rest) // 4 * 4
         with malformed(binascii.Error):
-            chunk = binascii.a2b_base64(rest[:whole])
+            decoded = binascii.a2b_base64(rest[:whole])
         rest = rest[whole:]
-        if chunk:
-            yield chunk
+        if decoded:
+            yield decoded
     if rest:
         raise MalformedUploadError("the field breaks off in the middle of its base64: send the whole image again")
 

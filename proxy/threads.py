@@ -38,7 +38,11 @@ class Threads:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._free.acquire()
-                future = self._executor.submit(work)
+                try:
+                    future = self._executor.submit(work)
+                except BaseException:  # no thread could be started
+                    self._free.release()
+                    raise
                 future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._free.release))
                 return await asyncio.wrap_future(future)
         except TimeoutError:

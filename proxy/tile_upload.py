@@ -9,7 +9,7 @@ from aiohttp import web
 from proxy.errors import MalformedUploadError, ProxyError, UploadTooLargeError, WrongFieldError
 from proxy.forms import FORM_TYPE, IMAGE, PART, Field, fields, read_part
 from proxy.upload import FORM_OVERHEAD_BYTES, File, Pace, Progress, at_pace, invite, refuse_by_headers
-from proxy.upload_memory import UploadMemory
+from proxy.upload_memory import Held, UploadMemory
 
 MAX_FILES = 32
 NAME_CHARACTERS = 255  # of a file's name, in the answer
@@ -36,6 +36,7 @@ class TileReader:
         self._max_bytes = max_bytes
         self._memory = memory
         self._pace = pace
+        self._held: list[Held] = []
         self._all_bytes = MAX_FILES * (max_bytes + FORM_OVERHEAD_BYTES)
 
     async def read(
@@ -69,7 +70,8 @@ class TileReader:
     async def _read_file(
         self, field: Field, holding: ExitStack, look: Callable[[bytes], bool], progress: Progress
     ) -> TileFile:
-        held = holding.enter_context(self._memory.hold(self._request.remote or ""))
+        held = holding.enter_context(self._memory.hold(self._request.remote or "", self._held))
+        self._held.append(held)
         name = None if field.filename is None else _as_text(field.filename)
         try:
             return TileFile(name, await File(self._max_bytes, held, look, progress).join(field.chunks))
@@ -83,7 +85,7 @@ class TileReader:
 
     async def _drop(self, field: Field, progress: Progress) -> None:
         """Read the rest of a file that is refused: the next one comes after it."""
-        async for chunk in field.chunks:
+        async for chunk in field.rest:
             progress.add(len(chunk))
             if progress.size > self._all_bytes:
                 raise UploadTooLargeError(

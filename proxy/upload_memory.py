@@ -5,10 +5,10 @@ from the others. Small uploads have a share that large ones cannot take.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from proxy.errors import QueueFullError
+from proxy.errors import QueueFullError, UploadTooLargeError
 
 SMALL_BYTES = 2**17  # a published tile has 10 to 60 kB
 LARGE_SHARE = 0.75  # of the limit, for all large uploads
@@ -25,13 +25,24 @@ class UploadMemory:
         self._large_of: Counter[str] = Counter()
 
     @contextmanager
-    def hold(self, address: str) -> Iterator["Held"]:
-        """Count one upload until the end of the `with` block."""
-        held = Held(self, address)
+    def hold(self, address: str, before: Sequence["Held"] = ()) -> Iterator["Held"]:
+        """Count one upload until the end of the `with` block. before: those of the same request."""
+        held = Held(self, address, before)
         try:
             yield held
         finally:
             self.change(address, -held.size, 0 if held.size <= SMALL_BYTES else -held.size)
+
+    def require_possible(self, size: int) -> None:
+        """Refuse a request whose large uploads could not even be held if there were no others.
+
+        Raises: UploadTooLargeError.
+        """
+        if size > (most := int(ADDRESS_SHARE * self._limit)):
+            raise UploadTooLargeError(
+                f"the large images of the request have more than {most} bytes together, as many as one client may send "
+                "at once: send fewer or smaller ones, or raise UPLOAD_MEMORY"
+            )
 
     def change(self, address: str, size: int, large: int) -> None:
         """Add to the counts.
@@ -53,17 +64,20 @@ class UploadMemory:
 class Held:
     """The bytes of one upload."""
 
-    def __init__(self, memory: UploadMemory, address: str) -> None:
+    def __init__(self, memory: UploadMemory, address: str, before: Sequence["Held"] = ()) -> None:
         self._memory = memory
         self._address = address
+        self._before = tuple(before)
         self.size = 0
 
     def grow(self, count: int) -> None:
         """Count more bytes.
 
-        Raises: QueueFullError.
+        Raises: QueueFullError, UploadTooLargeError.
         """
         size = self.size + count
+        if size > SMALL_BYTES:
+            self._memory.require_possible(size + sum(held.size for held in self._before if held.size > SMALL_BYTES))
         large = 0 if size <= SMALL_BYTES else count if self.size > SMALL_BYTES else size
         self._memory.change(self._address, count, large)
         self.size = size

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.admission import LEARNING_IMAGES, Admission
-from proxy.errors import QueueFullError
+from proxy.errors import QueueFullError, UploadTooLargeError
 from proxy.upload_memory import ADDRESS_SHARE, LARGE_SHARE, SMALL_BYTES, UploadMemory
 
 PIXELS = 1000
@@ -110,13 +110,31 @@ def test_large_uploads_leave_room_for_small_ones_and_one_address_for_the_others(
         small.grow(SMALL_BYTES)
 
 
+def test_what_could_never_be_held_is_refused_for_good_and_not_for_now():
+    memory = UploadMemory(LIMIT)
+    most = int(ADDRESS_SHARE * LIMIT)
+    with memory.hold("a") as alone, pytest.raises(UploadTooLargeError, match=rf"more than {most} bytes.*UPLOAD_MEMORY"):
+        alone.grow(most + 1)
+    with contextlib.ExitStack() as stack:
+        of_one_request = []
+        for size in (SMALL_BYTES, most - SMALL_BYTES):
+            of_one_request.append(stack.enter_context(memory.hold("a", of_one_request)))
+            of_one_request[-1].grow(size)
+        last = stack.enter_context(memory.hold("a", of_one_request))
+        last.grow(SMALL_BYTES)
+        with pytest.raises(UploadTooLargeError, match="fewer or smaller"):
+            last.grow(1)
+    with memory.hold("a") as all_of_it:
+        all_of_it.grow(most)
+
+
 @given(steps=st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(1, SMALL_BYTES), max_size=9)), max_size=9))
 def test_all_bytes_are_given_back(steps):
     memory = UploadMemory(LIMIT)
     with contextlib.ExitStack() as stack:
         for address, chunks in steps:
             held = stack.enter_context(memory.hold(address))
-            with contextlib.suppress(QueueFullError):
+            with contextlib.suppress(QueueFullError, UploadTooLargeError):
                 for chunk in chunks:
                     held.grow(chunk)
     with memory.hold("a") as all_of_it:

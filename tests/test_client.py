@@ -102,7 +102,7 @@ def test_what_the_service_would_refuse_is_not_sent(client, service, options):
 @pytest.mark.parametrize(
     ("start", "expected"),
     [(b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n", "image/png"), (b"II*\0", "image/tiff"), (b"BM", "image/bmp"),
-     (b"RIFF....WEBP", "image/webp"), (b"text", "image/jpeg")],
+     (b"RIFF....WEBP", "image/jpeg"), (b"text", "image/jpeg")],
 )  # fmt: skip
 def test_the_media_type_is_told_by_the_first_bytes(client, service, start, expected):
     with pytest.raises(RefusedError):

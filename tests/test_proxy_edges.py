@@ -58,6 +58,15 @@ async def test_bad_http_is_a_problem_and_one_line_in_the_log(proxy, sent, status
     assert await proxy.analysis(BODY)
 
 
+async def test_a_boundary_that_is_not_ascii_is_a_malformed_body(proxy):
+    head = b"POST /analyze HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n"
+    sent = head + b'Content-Type: multipart/form-data; boundary="\xff"\r\n\r\nx'
+    with capture_logs() as logs:
+        status, _, document = await raw(proxy, sent)
+    assert (400, "Malformed body") == (status, document["title"])
+    assert not any(each.get("exc_info") for each in logs)
+
+
 @pytest.mark.parametrize("path", ["/analyze", "/", "/unknown"])
 async def test_an_unknown_expectation_is_a_problem(proxy, path):
     async with proxy.request("POST", path, data=b"x", headers={"Expect": "more"}) as response:

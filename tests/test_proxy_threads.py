@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import pytest
 
@@ -39,6 +40,15 @@ async def test_what_finds_no_thread_by_its_deadline_is_never_begun(threads):
     assert await first
     assert 2 == await threads.run(lambda: 2, deadline=soon(60))
     assert not begun
+
+
+async def test_a_thread_that_cannot_be_started_is_not_counted_as_busy_for_ever(threads, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", mock.Mock(side_effect=RuntimeError("can't start new thread")))
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await threads.run(lambda: 1, deadline=soon(5))
+    assert 2 == await threads.run(lambda: 2, deadline=soon(60))
 
 
 async def test_a_thread_whose_client_has_left_is_not_free_before_its_work_is_done(threads):

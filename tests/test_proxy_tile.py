@@ -112,6 +112,17 @@ async def test_a_bad_image_has_its_own_problem_and_spoils_no_other(proxy):
     assert ["defect", "ok"] == [each["verdict"] for each in answer["images"] if "verdict" in each]
 
 
+@pytest.mark.parametrize("header", [b"Content-Encoding: gzip", b"Content-Transfer-Encoding: quoted-printable"])
+async def test_a_field_of_an_encoding_that_is_not_undone_spoils_no_other(proxy, header):
+    fields = [(DEFECTIVE, b""), (DEFECTIVE * 40, b"\r\n" + header), (SOUND, b"")]
+    head = b'--B\r\nContent-Disposition: form-data; name="image"; filename="t.png"'
+    body = b"\r\n".join(head + more + b"\r\n\r\n" + data for data, more in fields) + b"\r\n--B--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+    answer = await answer_of(proxy.request("POST", "/analyze/tile?alarm_score=0.5", data=body, headers=headers))
+    assert ["defect", None, "ok"] == [each.get("verdict") for each in answer["images"]]
+    assert header.split()[0].decode().rstrip(":") in answer["images"][1]["problem"]["detail"]
+
+
 async def test_a_tile_without_a_readable_image_is_a_problem_that_names_each(proxy):
     async with post(proxy, [b"no image", SOUND[:40]]) as response:
         document = await problem(response, 422, "No image answered")
