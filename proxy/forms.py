@@ -30,7 +30,7 @@ BROKEN_HTTP: tuple[type[Exception], ...] = (web.RequestPayloadError, HttpProcess
 
 
 class Field(NamedTuple):
-    """One field of a form, whose bytes are still to come: in `chunks` decoded, in `rest` what was not taken from there."""
+    """One field of a form, whose bytes are still to come: in `chunks` decoded, in `rest` as they are left."""
 
     name: str
     filename: str | None

@@ -14,6 +14,7 @@ from own_data import load, rows_of, write_castings
 from own_layouts import (
     HEIGHT,
     NAMES,
+    SQUARES,
     WIDTH,
     coco_json,
     compressed,
@@ -284,6 +285,41 @@ def test_equal_names_are_those_beside_their_annotations(folder: Path) -> None:
     assert 6 == len({row["image"] for row in rows})
     for row in rows:
         assert row["mask"] in {"", f"table.masks/{row['image']}.png"}
+
+
+def test_no_annotation_is_drawn_onto_another_photograph_of_the_same_name(folder: Path) -> None:
+    coco_json(folder)
+    path = folder / "annotations/instances.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    shutil.copytree(folder / "images", folder / "line-2")
+    (first, second, *_), name = document["images"], document["images"][0]["file_name"]
+    first["file_name"], second["file_name"] = f"line-1/{name}", f"line-2/{name}"  # the former's photograph is missing
+    path.write_text(json.dumps(document), encoding="utf-8")
+    rows = {row["image"]: row["type"] for row in rows_of(table_of(folder))}
+    assert f"images/{name}" not in rows
+    assert list(SQUARES)[1] == rows[f"line-2/{name}"]
+
+
+def test_a_labelme_file_without_its_photograph_takes_none_from_another_folder(folder: Path) -> None:
+    labelme(folder, masks=False)
+    missing = min((folder / "photos").glob("*.json"))
+    (photograph,) = (path for path in missing.parent.glob(f"{missing.stem}.*") if path != missing)
+    photograph.rename(folder / "good" / photograph.name)
+    rows = {row["image"]: row["type"] for row in rows_of(table_of(folder))}
+    assert "Free" == rows[f"good/{photograph.name}"]
+
+
+def test_photographs_that_were_moved_as_a_whole_are_found_by_their_names(folder: Path) -> None:
+    coco_json(folder)
+    expected = rows_of(table_of(folder))
+    path = folder / "annotations/instances.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for image in document["images"]:
+        image["file_name"] = f"C:\\project\\train\\{image['file_name']}"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    shutil.rmtree(folder / "table.masks")
+    (folder / "table.csv").unlink()
+    assert expected == rows_of(table_of(folder))
 
 
 def test_without_a_defect_there_is_nothing_to_learn(folder: Path, command) -> None:

@@ -116,7 +116,7 @@ def _to_grey(image: Image.Image) -> Picture:
         return Picture(np.asarray(luma), coloured(2 * difference))  # red and blue differ from grey by almost twice
     if image.mode == "RGB":
         return _grey_of_pixels(np.asarray(image))
-    if image.mode == "P" and image.getextrema()[1] >= len(image.palette.palette) // 3:
+    if image.palette and np.asarray(image).max() >= len(image.palette.palette) // 3:
         raise TruncatedImageError("the image is damaged (a pixel's colour is not in its palette): send the whole file")
     return Picture(np.asarray(image if image.mode == "L" else image.convert("L")), [])  # `convert` would copy it
 

@@ -22,14 +22,18 @@ def fits(folder: Path) -> bool:
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every annotated photograph."""
     photographs = Photographs(folder, notes)
+    named: list[tuple[str, Path]] = []
+    images: list[tuple[Any, list[Any], dict[Any, str]]] = []
     for file, document in _documents(folder).items():
         names = {category["id"]: str(category["name"]) for category in document["categories"]}
         annotations: dict[Any, list[Any]] = defaultdict(list)
         for annotation in document["annotations"]:
             annotations[annotation["image_id"]].append(annotation)
-        for image in document["images"]:
-            if path := photographs.take(image["file_name"], beside=file):
-                yield from _read(path, image, annotations[image["id"]], names, notes)
+        named += [(image["file_name"], file) for image in document["images"]]
+        images += [(image, annotations[image["id"]], names) for image in document["images"]]
+    for path, (image, annotated, names) in zip(photographs.match(named), images, strict=True):
+        if path:
+            yield from _read(path, image, annotated, names, notes)
     photographs.note_unused()
 
 

@@ -25,10 +25,10 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
     Raises: DatasetError, when a file is damaged or the export of a video.
     """
     photographs = Photographs(folder, notes)
-    for document in _documents(folder):
-        for image in _images(document):
-            if path := photographs.take(image.attrib["name"]):
-                yield from _read(path, image, notes)
+    images = [image for document in _documents(folder) for image in _images(document)]
+    for path, image in zip(photographs.match((image.attrib["name"], None) for image in images), images, strict=True):
+        if path:
+            yield from _read(path, image, notes)
     photographs.note_unused()
 
 

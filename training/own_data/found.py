@@ -1,9 +1,10 @@
 """What the reader of a layout finds in a folder, and notes of what a person must know."""
 
+import os
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -60,30 +61,57 @@ class Photographs:
         self.paths = [path for path in files(folder) if _is_image(path, notes, folder)]
         self._notes = notes
         self._unused = dict.fromkeys(self.paths)
+        self._folders = {part.lower() for path in self.paths for part in path.relative_to(folder).parts[:-1]}
         self._named: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
             self._named[path.name.lower()].append(path)
 
-    def take(self, name: str, beside: Path | None = None) -> Path | None:
-        """Return the file that annotations call so, by the longest part of its path; each file is taken once.
+    def match(self, names: Iterable[tuple[str, Path | None]]) -> Iterator[Path | None]:
+        """Give, for each name, the file that annotations call so; each file is taken once.
 
-        None, and a note, if there is none. beside: the annotations; of several files the one below their folder counts.
+        None, and a note, if there is none. names: each with its annotations' file, or None if this tells nothing about
+        where the photograph is.
         """
-        parts = PurePosixPath(name.replace("\\", "/").lower()).parts
-        files = self._named[parts[-1]] if parts else []
-        matching = max((_common(path, parts) for path in files), default=0)
-        best = [path for path in files if _common(path, parts) == matching]
-        below = [path for path in best if beside and beside.parent in path.parents]
-        best = below if len(best) > 1 and below else best
-        if len(best) != 1:
-            why = "several files have this name: name their folders in the annotations" if best else "it is not there"
+        asked = [(name, file and file.parent) for name, file in names]
+        claims = Counter(_parts(name)[-1] for name, _ in set(asked))
+        for name, beside in asked:
+            yield self._take(name, beside, alone=claims[_parts(name)[-1]] == 1)
+
+    def _take(self, name: str, beside: Path | None, *, alone: bool) -> Path | None:
+        """Take one file. alone: no other name ends alike, so that a photograph may have been moved."""
+        parts = _parts(name)
+        found = self._exact(parts, beside) or self._best(parts, beside, alone=alone)
+        if len(found) != 1:
+            why = "several files have this name: name their folders in the annotations" if found else "it is not there"
             self._notes.skip(f"named in the annotations, but {why}", name)
             return None
-        if best[0] not in self._unused:
+        if found[0] not in self._unused:
             self._notes.skip("annotated a second time: keep one", name)
             return None
-        del self._unused[best[0]]
-        return best[0]
+        del self._unused[found[0]]
+        return found[0]
+
+    def _exact(self, parts: tuple[str, ...], beside: Path | None) -> list[Path]:
+        """Return the file to which the name leads from its annotations, or else from the folder."""
+        for start in (beside, self.folder):
+            wanted = start and os.path.normpath(start.joinpath(*parts)).lower()
+            if exact := [path for path in self._named[parts[-1]] if os.path.normpath(path).lower() == wanted]:
+                return exact
+        return []
+
+    def _best(self, parts: tuple[str, ...], beside: Path | None, *, alone: bool) -> list[Path]:
+        """Return the files that share the longest end with the name; below the annotations' folder, if several do."""
+        files = self._named[parts[-1]]
+        longest = max((_common(path, parts) for path in files), default=0)
+        best = [path for path in files if _common(path, parts) == longest]
+        below = [path for path in best if beside and beside in path.parents]
+        if longest == 1 and len(parts) > 1 and (not alone or parts[-2] in self._folders):
+            return []  # of a folder that is there, or that another photograph of this name is in
+        if len(parts) == 1 and any(path.parent == beside for path in self.paths):
+            return []  # it would be there
+        if not alone and len(parts) == 1:
+            return below
+        return below if len(best) > 1 and below else best
 
     def unused(self) -> list[Path]:
         """Return the photographs that were not taken."""
@@ -93,6 +121,10 @@ class Photographs:
         """Note every photograph that was not taken."""
         for path in self._unused:
             self._notes.skip("not in the annotations", path.relative_to(self.folder).as_posix())
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name.replace("\\", "/").lower()).parts or ("",)
 
 
 def _common(path: Path, parts: tuple[str, ...]) -> int:

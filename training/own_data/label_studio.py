@@ -25,11 +25,10 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every annotated photograph."""
     photographs = Photographs(folder, notes)
     there = {path.name.lower() for path in photographs.paths}
-    for task in _tasks(folder):
-        name = _name_of(task)
-        short = str(Path(name).with_name(UPLOADED.sub("", Path(name).name)))
+    tasks = _tasks(folder)
+    for path, task in zip(photographs.match((_name_in(there, task), None) for task in tasks), tasks, strict=True):
         finished = [each for each in task["annotations"] if not each.get("was_cancelled")]
-        if path := photographs.take(name if Path(name).name.lower() in there else short):
+        if path:
             if len(finished) > 1:
                 notes.decide("annotated several times: the last one counts", path.name)
             if finished:
@@ -44,6 +43,12 @@ def _tasks(folder: Path) -> list[Any]:
     return [
         task for each in lists for task in each if isinstance(task, dict) and task.keys() >= {"data", "annotations"}
     ]
+
+
+def _name_in(there: set[str], task: Any) -> str:
+    """Return the photograph's path; without what Label Studio put before its name, unless a file is called so."""
+    name = Path(_name_of(task))
+    return str(name if name.name.lower() in there else name.with_name(UPLOADED.sub("", name.name)))
 
 
 def _name_of(task: Any) -> str:

@@ -29,8 +29,10 @@ def fits(folder: Path) -> bool:
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every photograph that has a file, and those of a folder for photographs without a defect."""
     photographs = Photographs(folder, notes)
-    for file, document in _documents(folder).items():
-        if path := photographs.take(document["imagePath"], beside=file):
+    documents = _documents(folder)
+    paths = photographs.match((document["imagePath"], file) for file, document in documents.items())
+    for path, document in zip(paths, documents.values(), strict=True):
+        if path:
             yield from _read(path, document, notes)
     for path in photographs.unused():
         if any(type_name(part) == FREE for part in path.relative_to(folder).parts[:-1]):
