@@ -89,12 +89,12 @@ def read_defects() -> list[Defect]:
 
 
 def smallest_sure_area(defects: Sequence[Defect]) -> int | None:
-    """Return the area from which on a share of at least SURE is found, of ENOUGH defects or more; None if none is."""
-    by_area = sorted(defects, key=lambda defect: defect.area)
-    last = len(by_area) - ENOUGH  # the place from which on there are ENOUGH
-    found = [defect.found for defect in by_area]
-    sure = [by_area[place].area for place in range(last + 1) if np.mean(found[place:]) >= SURE]
-    return min(sure, default=None)
+    """Return the smallest area of a found defect from which on a share of SURE is found, of ENOUGH defects or more."""
+    for smallest in sorted(defect.area for defect in defects if defect.found):
+        found = [defect.found for defect in defects if defect.area >= smallest]
+        if len(found) >= ENOUGH and np.mean(found) >= SURE:
+            return smallest
+    return None
 
 
 def _found_of(defects: Sequence[Defect]) -> str:

@@ -60,6 +60,7 @@ REPORT_FILE = Path("studies/report.md")
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 BOOTSTRAP_SAMPLES = 1000
 SEED = 20
+SIZES = {"images", "tiles", "defective_images", "free.images"}  # of a draw, whose differences say nothing of a figure
 
 
 def honest() -> dict[str, Any]:
@@ -108,11 +109,12 @@ def _certain(outcomes: Outcomes) -> Outcomes:
 
 
 def _with_intervals(outcomes: Outcomes) -> dict[str, Any]:
-    """Measure, and return each figure with its 95 % interval by bootstrap over tiles."""
+    """Measure, and return each figure with its 95 % interval by bootstrap over tiles; a set's sizes have none."""
     figures = flat(measure(outcomes))
     draws = [flat(draw) for draw in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED)]
     return {
-        name: {"value": value, "interval": interval([draw[name] for draw in draws if name in draw])}
+        name: {"value": value}
+        | ({} if name in SIZES else {"interval": interval([draw[name] for draw in draws if name in draw])})
         for name, value in figures.items()
     }
 

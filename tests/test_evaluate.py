@@ -115,6 +115,7 @@ def test_the_table_of_dice_has_the_types_with_intervals_where_there_are_several_
     }
     assert expected == pytest.approx({name: float(row["dice"]) for name, row in rows.items()}, abs=1e-5)
     assert ("1", "", "") == tuple(rows["Break"][key] for key in ("tiles", "low", "high"))
+    assert ("", "") == tuple(rows["mean of types"][key] for key in ("low", "high"))  # as one type has a single tile
     assert float(rows["Blowhole"]["low"]) <= float(rows["Blowhole"]["dice"]) <= float(rows["Blowhole"]["high"])
 
 

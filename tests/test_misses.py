@@ -52,6 +52,12 @@ def test_from_the_sure_area_on_nine_of_ten_are_found_and_ten_are_needed():
     assert smallest_sure_area(large[1:]) is None
 
 
+def test_the_sure_area_counts_missed_defects_of_its_own_size_and_is_one_of_a_found_defect():
+    alike = [defect(120, found=n >= 3) for n in range(20)]
+    assert smallest_sure_area([*alike, *(defect(121, found=n > 0) for n in range(9))]) is None
+    assert 900 == smallest_sure_area([defect(100, found=False), *(defect(900 + n, found=True) for n in range(12))])
+
+
 def test_the_largest_missed_defects_are_shown_one_of_each_tile():
     defects = [defect(n, found=False, tile=tile) for n, tile in ((5, "a"), (9, "a"), (7, "b"), (3, "c"), (1, "d"))]
     shown = missed_to_show([*defects, defect(99, found=True)], ["Crack", "Fray"])

@@ -187,6 +187,19 @@ def found_interval() -> tuple[float, float]:
     return interval([draw["found_images"] / draw["defective_images"] for draw in draws])
 
 
+def test_the_changelog_tells_the_same_figures() -> None:
+    text = " ".join((ROOT / "CHANGELOG.md").read_text().split())
+    pooled, auroc, found, defective, alarms = (
+        HONEST[name]["value"]
+        for name in ("dice_pooled", "auroc", "found_images", "defective_images", "free.any_pixel_share")
+    )
+
+    assert (
+        f"pooled Dice {pooled:.2f}, AUROC {auroc:.2f}; defects found in {found} of {defective} images "
+        f"at {100 * alarms:.1f} % false alarms"
+    ) in text
+
+
 def test_the_tiles_with_a_defect_are_counted() -> None:
     outcomes = outcomes_of_all_folds()
     tiles = set(outcomes.tile[outcomes.defective])

@@ -17,7 +17,7 @@ from tests.clones import DVC
 from tests.conftest import ROOT
 from tests.s3_server import S3Server, s3_server
 from tests.workflow_tools import GitHub, GitServer, Step, served
-from workflows import publish, runner
+from workflows import comment, publish, runner
 
 BRANCH = "experiment/longer"
 TOKEN = "the-workflow's"  # noqa: S105 - the test's own server's
@@ -231,14 +231,14 @@ def test_the_comment_compares_with_the_target_and_goes_to_the_pull_request(branc
     done = branch.run("comment", "--against", "dev")
 
     assert 0 == done.returncode, done.stderr
-    comment = re.sub(" +", " ", branch.step.said("comment.md"))
+    text = re.sub(" +", " ", branch.step.said("comment.md"))
     head, address = branch.git("rev-parse", "HEAD"), branch.step.env["GITHUB_SERVER_URL"]
     worst = f"{address}/maker/tiles/blob/{head}/evaluation/plots/gallery/worst.png?raw=true"
-    assert f"| Dice, pooled over the defective images | {shipped + 0.01:.3f} | {shipped:.3f} | +0.010 |" in comment
-    assert re.search(r"\| params.yaml\s*\| epochs\s*\| 1\s*\| 3\s*\|", comment)
-    assert f"![worst]({worst})" in comment
-    assert "times as fast as fp32 on one core" in comment
-    assert "mask pixels where ONNX Runtime and torch differ" in comment
+    assert f"| Dice, pooled over the defective images | {shipped + 0.01:.3f} | {shipped:.3f} | +0.010 |" in text
+    assert re.search(r"\| params.yaml\s*\| epochs\s*\| 1\s*\| 3\s*\|", text)
+    assert f"![worst]({worst})" in text
+    assert "times as fast as fp32 on one core" in text
+    assert "mask pixels where ONNX Runtime and torch differ" in text
     assert branch.step.said("comment.md").strip() == branch.step.said("summary").strip()
     assert [["comment", "create", "--publish=false", "comment.md"]] == branch.step.calls("cml")
     assert "may-register" == branch.step.said("token")
@@ -268,9 +268,9 @@ def test_the_shipped_results_make_a_comment_without_cml(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stderr
     assert "the comment is only on the run's page" in done.stderr
-    comment = (tmp_path / "summary").read_text()
-    assert 2 == comment.count("xychart-beta")
-    assert "| Dice of Uneven, pooled " in comment
+    text = (tmp_path / "summary").read_text()
+    assert 2 == text.count("xychart-beta")
+    assert "| Dice of Uneven, pooled " in text
 
 
 @pytest.fixture
@@ -396,3 +396,17 @@ def test_the_stand_in_for_cml_refuses_an_option_that_cml_does_not_document(step:
     command = [step.folder / "bin/cml", "runner", "launch", "--cloud-spots"]
 
     assert 0 != subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_a_comment_on_a_random_split_names_its_figures_leaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "clone", "--quiet", str(ROOT), "repository")
+    monkeypatch.chdir(tmp_path / "repository")
+    monkeypatch.setattr(comment, "stale_stage", lambda _paths: None)  # as if the pipeline had written them
+    for path in (comment.METRICS_FILE, comment.PRECISIONS_FILE):
+        path.write_text(path.read_text().replace('"test":', '"test_leaky":'))
+
+    text = comment.render("unknown")
+
+    assert "| on `test_leaky` " in text
+    assert re.search(r"\| int8: size, Dice on the test fold \| [\d.]+ MB, 0\.\d{3} \|", text)
+    assert 'x-axis "epoch" [5, 10, 15, ' in text  # as people count

@@ -88,21 +88,30 @@ def _share(chosen: np.ndarray, among: np.ndarray) -> float:
 def write_dice_by_type(parts: Mapping[str, Outcomes], path: Path) -> None:
     """Write the Dice of each type, of all defective images and the mean of types, with 95 % intervals over tiles.
 
-    A single tile has no interval.
+    A single tile has no interval, nor has a mean with a type of a single tile; the mean's draws show every type.
     """
     rows: list[Row] = []
     for part, outcomes in parts.items():
-        drawn = bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED, figures=_dice)
-        for name, dice in _dice(outcomes).items():
+        drawn, measured = bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED, figures=_dice), _dice(outcomes)
+        tiles_of = {name: _defective_tiles(outcomes, name) for name in measured}
+        for name, dice in measured.items():
             chosen = outcomes.take(outcomes.defect_type == name) if name not in (ALL, MEAN) else outcomes
-            tiles = len(np.unique(chosen.tile[chosen.defective]))
-            bounds = interval([each[name] for each in drawn if name in each]) if tiles > 1 else ()
+            tiles = tiles_of[name]
+            of = drawn if name != MEAN else [each for each in drawn if each.keys() == measured.keys()]
+            fewest = tiles if name != MEAN else min(tiles_of.values())
+            bounds = interval([each[name] for each in of if name in each]) if fewest > 1 else ()
             low, high = (round(bound, 5) for bound in bounds) if bounds else ("", "")
             rows.append(
                 {"part": part, "type": name, "dice": round(dice, 5), "low": low, "high": high}
                 | {"images": int(chosen.defective.sum()), "tiles": tiles}
             )
     write_table(path, rows)
+
+
+def _defective_tiles(outcomes: Outcomes, name: str) -> int:
+    """Count the tiles with a defect, of one type or of all."""
+    chosen = outcomes.defective & ((outcomes.defect_type == name) | (name in (ALL, MEAN)))
+    return len(np.unique(outcomes.tile[chosen]))
 
 
 def _dice(outcomes: Outcomes) -> dict[str, float]:
