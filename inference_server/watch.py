@@ -92,7 +92,8 @@ class Watch:
         return sum(used_s(pid) for pid in (self._process.pid, *self._stubs))
 
     def _ask(self) -> None:
-        unknown, questions = list(self._models), []
+        unknown = list(self._models)
+        questions: list[tuple[str, bytes]] = []
         while unknown or questions:
             for model in list(unknown):
                 if (config := self._config(model)) is not None:
