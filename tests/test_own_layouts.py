@@ -338,7 +338,8 @@ def test_label_studio_names_photographs_in_many_ways(folder: Path, address: str)
     label_studio(folder, brush=False)
     path = folder / "project-1.json"
     tasks = json.loads(path.read_text(encoding="utf-8"))
-    tasks[0]["data"] = {"id": 1, "photo": address}
+    for task, name in zip(tasks, NAMES.values(), strict=True):
+        task["data"] = {"id": 1, "photo": address.replace("1.JPG", name)}
     path.write_text(json.dumps(tasks), encoding="utf-8")
     assert "Dent" in {row["type"] for row in rows_of(table_of(folder)) if row["image"] == "1.JPG"}
 

@@ -25,8 +25,9 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
     Raises: DatasetError, when a file is damaged or the export of a video.
     """
     photographs = Photographs(folder, notes)
-    images = [image for document in _documents(folder) for image in _images(document)]
-    for path, image in zip(photographs.match((image.attrib["name"], None) for image in images), images, strict=True):
+    images = [(document, image) for document in _documents(folder) for image in _images(document)]
+    paths = photographs.match((image.attrib["name"], document) for document, image in images)
+    for path, (_, image) in zip(paths, images, strict=True):
         if path:
             yield from _read(path, image, notes)
     photographs.note_unused()

@@ -1,16 +1,16 @@
 """What the reader of a layout finds in a folder, and notes of what a person must know."""
 
-import os
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from training.dataset.index import FREE
+from training.own_data.matching import Matching, Name
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp")
 TABLE = "table.csv"  # what the command writes into the folder; its reader leaves these out
@@ -61,57 +61,23 @@ class Photographs:
         self.paths = [path for path in files(folder) if _is_image(path, notes, folder)]
         self._notes = notes
         self._unused = dict.fromkeys(self.paths)
-        self._folders = {part.lower() for path in self.paths for part in path.relative_to(folder).parts[:-1]}
-        self._named: dict[str, list[Path]] = defaultdict(list)
-        for path in self.paths:
-            self._named[path.name.lower()].append(path)
 
-    def match(self, names: Iterable[tuple[str, Path | None]]) -> Iterator[Path | None]:
-        """Give, for each name, the file that annotations call so; each file is taken once.
+    def match(self, names: Iterable[tuple[str, Path | None]]) -> list[Path | None]:
+        """Return the file that annotations call so, for each name; each file is taken once.
 
-        None, and a note, if there is none. names: each with its annotations' file, or None if this tells nothing about
-        where the photograph is.
+        None, and a note, where there is none. names: each with the file of its annotations, or None if it does not
+        matter where that is.
         """
-        asked = [(name, file and file.parent) for name, file in names]
-        claims = Counter(_parts(name)[-1] for name, _ in set(asked))
-        for name, beside in asked:
-            yield self._take(name, beside, alone=claims[_parts(name)[-1]] == 1)
-
-    def _take(self, name: str, beside: Path | None, *, alone: bool) -> Path | None:
-        """Take one file. alone: no other name ends alike, so that a photograph may have been moved."""
-        parts = _parts(name)
-        found = self._exact(parts, beside) or self._best(parts, beside, alone=alone)
-        if len(found) != 1:
-            why = "several files have this name: name their folders in the annotations" if found else "it is not there"
-            self._notes.skip(f"named in the annotations, but {why}", name)
-            return None
-        if found[0] not in self._unused:
-            self._notes.skip("annotated a second time: keep one", name)
-            return None
-        del self._unused[found[0]]
-        return found[0]
-
-    def _exact(self, parts: tuple[str, ...], beside: Path | None) -> list[Path]:
-        """Return the file to which the name leads from its annotations, or else from the folder."""
-        for start in (beside, self.folder):
-            wanted = start and os.path.normpath(start.joinpath(*parts)).lower()
-            if exact := [path for path in self._named[parts[-1]] if os.path.normpath(path).lower() == wanted]:
-                return exact
-        return []
-
-    def _best(self, parts: tuple[str, ...], beside: Path | None, *, alone: bool) -> list[Path]:
-        """Return the files that share the longest end with the name; below the annotations' folder, if several do."""
-        files = self._named[parts[-1]]
-        longest = max((_common(path, parts) for path in files), default=0)
-        best = [path for path in files if _common(path, parts) == longest]
-        below = [path for path in best if beside and beside in path.parents]
-        if longest == 1 and len(parts) > 1 and (not alone or parts[-2] in self._folders):
-            return []  # of a folder that is there, or that another photograph of this name is in
-        if len(parts) == 1 and any(path.parent == beside for path in self.paths):
-            return []  # it would be there
-        if not alone and len(parts) == 1:
-            return below
-        return below if len(best) > 1 and below else best
+        asked = [Name(text, file) for text, file in names]
+        matching = Matching(self.folder, self.paths, asked)
+        for number, name in enumerate(asked):
+            if number in matching.refused:
+                self._notes.skip(matching.refused[number], name.text)
+            else:
+                del self._unused[matching.found[number]]
+        for number in matching.moved:
+            self._notes.decide("in another folder than the annotations say", asked[number].text)
+        return [matching.found.get(number) for number in range(len(asked))]
 
     def unused(self) -> list[Path]:
         """Return the photographs that were not taken."""
@@ -121,17 +87,6 @@ class Photographs:
         """Note every photograph that was not taken."""
         for path in self._unused:
             self._notes.skip("not in the annotations", path.relative_to(self.folder).as_posix())
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(name.replace("\\", "/").lower()).parts or ("",)
-
-
-def _common(path: Path, parts: tuple[str, ...]) -> int:
-    """Return how many parts two paths share at their ends."""
-    pairs = zip(reversed(path.parts), reversed(parts), strict=False)
-    shared = [one.lower() == other for one, other in pairs]
-    return shared.index(False) if False in shared else len(shared)
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from training.own_data.json_files import json_files
 from training.own_data.outlines import brush, ellipse, polygon
 
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
+UPLOADS = re.compile(r"^/data/upload/\d+/")  # where it keeps those of a project, which no other folder is called like
 DRAWN = ("polygonlabels", "ellipselabels", "brushlabels")
 
 
@@ -47,7 +48,7 @@ def _tasks(folder: Path) -> list[Any]:
 
 def _name_in(there: set[str], task: Any) -> str:
     """Return the photograph's path; without what Label Studio put before its name, unless a file is called so."""
-    name = Path(_name_of(task))
+    name = Path(UPLOADS.sub("", _name_of(task)))
     return str(name if name.name.lower() in there else name.with_name(UPLOADED.sub("", name.name)))
 
 
