@@ -1,4 +1,4 @@
-"""BMP files, changed so that Pillow shows their pixels: of a palette of two colours it takes a byte for eight of them.
+"""BMP files, changed so that Pillow shows their pixels: with a palette of two colours, it reads a byte as eight pixels.
 
 Source: Microsoft's documentation of BITMAPINFOHEADER.
 """

@@ -14,7 +14,7 @@ SIGNATURES = {
     b"MM\0*": "image/tiff",
     b"BM": "image/bmp",
 }
-OTHERWISE = "image/jpeg"  # so that the service says what is wrong with the bytes, not with their name, of WebP too
+OTHERWISE = "image/jpeg"  # so that the service says what is wrong with the bytes; of WebP, how to convert it
 
 
 def check_share(name: str, share: float) -> float:

@@ -91,10 +91,11 @@ class ApiKeys:
         try:
             stamp = _stamp(path)
             if stamp == self._seen:
+                self._complaint = ""
                 return
             self._take(_read(path))
             self._seen, self._complaint = stamp, ""
-        except (OSError, ValueError) as error:  # every look tries again: a right on the file changes no time of it
+        except (OSError, ValueError) as error:  # every look tries again: chmod does not change the file's time
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log.error("api_keys_unread", error=self._complaint)  # noqa: TRY400  one line says it all

@@ -35,12 +35,18 @@ class Threads:
 
         Raises: DeadlinePassedError, and what the work raises.
         """
+        left = [work]
+
+        def once() -> T:
+            return left.pop()()
+
         try:
             async with asyncio.timeout_at(deadline):
                 await self._free.acquire()
                 try:
-                    future = self._executor.submit(work)
-                except BaseException:  # no thread could be started
+                    future = self._executor.submit(once)
+                except BaseException:  # no thread could be started, and the executor keeps what it was given
+                    left.clear()
                     self._free.release()
                     raise
                 future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._free.release))

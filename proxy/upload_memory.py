@@ -33,15 +33,16 @@ class UploadMemory:
         finally:
             self.change(address, -held.size, 0 if held.size <= SMALL_BYTES else -held.size)
 
-    def require_possible(self, size: int) -> None:
-        """Refuse a request whose large uploads could not even be held if there were no others.
+    def require_possible(self, size: int, large: int) -> None:
+        """Refuse a request that could not even be held if there were no others. large: bytes of its large images.
 
         Raises: UploadTooLargeError.
         """
-        if size > (most := int(ADDRESS_SHARE * self._limit)):
+        most = int(ADDRESS_SHARE * self._limit)
+        if large > most or size > self._limit:
             raise UploadTooLargeError(
-                f"the large images of the request have more than {most} bytes together, as many as one client may send "
-                "at once: send fewer or smaller ones, or raise UPLOAD_MEMORY"
+                f"the request has too many bytes for this service: its images of more than {SMALL_BYTES} bytes may have "
+                f"{most} together, and all of them {self._limit} (UPLOAD_MEMORY); send fewer or smaller ones"
             )
 
     def change(self, address: str, size: int, large: int) -> None:
@@ -76,8 +77,8 @@ class Held:
         Raises: QueueFullError, UploadTooLargeError.
         """
         size = self.size + count
-        if size > SMALL_BYTES:
-            self._memory.require_possible(size + sum(held.size for held in self._before if held.size > SMALL_BYTES))
+        sizes = [size, *(held.size for held in self._before)]
+        self._memory.require_possible(sum(sizes), sum(each for each in sizes if each > SMALL_BYTES))
         large = 0 if size <= SMALL_BYTES else count if self.size > SMALL_BYTES else size
         self._memory.change(self._address, count, large)
         self.size = size

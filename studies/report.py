@@ -60,7 +60,7 @@ REPORT_FILE = Path("studies/report.md")
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 BOOTSTRAP_SAMPLES = 1000
 SEED = 20
-SIZES = {"images", "tiles", "defective_images", "free.images"}  # of a draw, whose differences say nothing of a figure
+SIZES = {"images", "tiles", "defective_images", "free.images"}  # how large a draw is: this says nothing about the model
 
 
 def honest() -> dict[str, Any]:

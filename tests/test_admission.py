@@ -113,7 +113,7 @@ def test_large_uploads_leave_room_for_small_ones_and_one_address_for_the_others(
 def test_what_could_never_be_held_is_refused_for_good_and_not_for_now():
     memory = UploadMemory(LIMIT)
     most = int(ADDRESS_SHARE * LIMIT)
-    with memory.hold("a") as alone, pytest.raises(UploadTooLargeError, match=rf"more than {most} bytes.*UPLOAD_MEMORY"):
+    with memory.hold("a") as alone, pytest.raises(UploadTooLargeError, match=rf"have {most} together.*UPLOAD_MEMORY"):
         alone.grow(most + 1)
     with contextlib.ExitStack() as stack:
         of_one_request = []
@@ -124,6 +124,13 @@ def test_what_could_never_be_held_is_refused_for_good_and_not_for_now():
         last.grow(SMALL_BYTES)
         with pytest.raises(UploadTooLargeError, match="fewer or smaller"):
             last.grow(1)
+    with contextlib.ExitStack() as stack:
+        small = []
+        for _ in range(LIMIT // SMALL_BYTES):
+            small.append(stack.enter_context(memory.hold("a", small)))
+            small[-1].grow(SMALL_BYTES)
+        with pytest.raises(UploadTooLargeError, match=rf"all of them {LIMIT} "):
+            stack.enter_context(memory.hold("a", small)).grow(1)
     with memory.hold("a") as all_of_it:
         all_of_it.grow(most)
 

@@ -143,6 +143,7 @@ DAMAGED = {
     "a jpeg without a marker": b"\xff\xd8" + bytes(99),
     "a tiff that breaks off": encoded(Image.fromarray(GREY), "TIFF")[:-40],
     "a compressed tiff that breaks off": encoded(Image.fromarray(GREY), "TIFF", compression="tiff_lzw")[:100],
+    "a bmp with fewer colours than its pixels name": bmp_of_indices(GREY % 16, range(15)),
     "a bmp that breaks off": encoded(Image.fromarray(GREY), "BMP")[:-40],
 }
 

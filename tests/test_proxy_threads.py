@@ -43,12 +43,14 @@ async def test_what_finds_no_thread_by_its_deadline_is_never_begun(threads):
 
 
 async def test_a_thread_that_cannot_be_started_is_not_counted_as_busy_for_ever(threads, monkeypatch):
+    ran = []
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", mock.Mock(side_effect=RuntimeError("can't start new thread")))
         for _ in range(3):
             with pytest.raises(RuntimeError, match="new thread"):
-                await threads.run(lambda: 1, deadline=soon(5))
+                await threads.run(lambda: ran.append("refused"), deadline=soon(5))
     assert 2 == await threads.run(lambda: 2, deadline=soon(60))
+    assert not ran
 
 
 async def test_a_thread_whose_client_has_left_is_not_free_before_its_work_is_done(threads):

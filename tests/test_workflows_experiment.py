@@ -392,6 +392,21 @@ def test_a_branch_of_which_no_run_is_known_launches_a_runner(merges: Merges, kno
     assert "true" == merges.launched()
 
 
+@pytest.mark.parametrize(
+    ("later", "is_the_tip"), [("model_repository/segmenter/config.pbtxt", True), ("params.yaml", False)]
+)
+def test_a_push_that_trained_nothing_deploys_the_newest_results_but_no_untrained_parameters(
+    merges: Merges, later: str, is_the_tip: bool
+) -> None:
+    pushed = merges.merge("README.md")
+    tip = merges.merge(later)
+
+    done = merges.step.run("source", cwd=merges.clone, GITHUB_SHA=pushed)
+
+    assert 0 == done.returncode, done.stderr
+    assert (tip if is_the_tip else pushed) == git(merges.clone, "rev-parse", "HEAD")
+
+
 def test_the_stand_in_for_cml_refuses_an_option_that_cml_does_not_document(step: Step) -> None:
     command = [step.folder / "bin/cml", "runner", "launch", "--cloud-spots"]
 

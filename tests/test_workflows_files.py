@@ -139,9 +139,10 @@ def test_production_neither_trains_nor_builds() -> None:
 
 
 def test_a_merge_without_training_deploys_the_branchs_tip_with_an_earlier_merges_results() -> None:
-    checkout = WORKFLOWS["2-develop"]["jobs"]["deploy"]["steps"][0]
+    checkout, source = WORKFLOWS["2-develop"]["jobs"]["deploy"]["steps"][:2]
 
     assert "${{ needs.train.outputs.commit || github.ref }}" == checkout["with"]["ref"]
+    assert ("needs.train.outputs.commit == ''", 0) == (source["if"], checkout["with"]["fetch-depth"])
 
 
 def test_runs_that_write_wait_for_each_other() -> None:

@@ -5,6 +5,8 @@ Source: Microsoft's documentation of BITMAPFILEHEADER and BITMAPINFOHEADER.
 
 import struct
 
+import numpy as np
+
 from tiles.budget import Budget
 from tiles.errors import NotAnImageError, TruncatedImageError, UnsupportedModeError
 from tiles.structure import Essence, Size
@@ -51,6 +53,9 @@ def essence(data: bytes, budget: Budget) -> Essence:
     pixels = size.height * (-(-width * bits // 32) * 4)  # a row is a multiple of 4 bytes
     if palette_at + 4 * colours > len(data) or offset + pixels > len(data):
         raise _damaged("its pixels are missing")
+    rows = np.frombuffer(data, np.uint8, pixels, offset).reshape(size.height, -1)
+    if has_palette and rows[:, :width].max() >= colours:
+        raise _damaged("a pixel's colour is not in its palette")
     # Always a whole palette: with one of two colours, Pillow takes each byte for eight pixels
     palette = data[palette_at : palette_at + 4 * colours].ljust(4 * COLOURS, b"\0") if has_palette else b""
     start = BEFORE + FIELDS.size + len(palette)

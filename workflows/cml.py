@@ -17,7 +17,7 @@ def launch_runner(
     """Launch a spot instance that registers as a runner labelled with its name, and ends after one job.
 
     image: the name of an AMI. CML passes it on, but its command reference does not list the option:
-    https://github.com/iterative/cml/issues/1494
+    https://github.com/iterative/cml/pull/1302
     REPO_TOKEN must be a token that may register runners, and the environment must have AWS's credentials. If AWS takes
     the instance back, the run is not repeated: a person decides whether it is worth its price.
     """

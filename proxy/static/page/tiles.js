@@ -21,7 +21,7 @@ export function judge(items) {
   const found = { count: items.length, failed, area: null, score: null, alarm: null, review: null, type: null };
   if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
   const [{ model }] = answers;
-  if (answers.some((answer) => answer.model.sha256 !== model.sha256)) return { ...found, verdict: "mixed" };
+  if (!answers.every((answer) => isSame(answer.model, model))) return { ...found, verdict: "mixed" };
   const mean = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
   const alarm = model.tile_alarm_score ?? model.alarm_score;
   const review = model.tile_review_score;
@@ -37,10 +37,16 @@ export function judge(items) {
   };
 }
 
-// The limits of the verdicts on tiles in words; judged: what judge() returned of several tiles.
+// The digest of the graph tells models apart; it may be unknown for a moment after a start.
+function isSame(one, other) {
+  if (one.sha256 && other.sha256) return one.sha256 === other.sha256;
+  return ["name", "version", "commit"].every((key) => one[key] === other[key]);
+}
+
+// The limits of the verdicts on tiles in words, if all have the same; judged: what judge() returned of several tiles.
 export function limitWords(judged) {
-  const found = judged.find((each) => each.score !== null);
-  if (!found) return "";
+  const [found, ...others] = judged.filter(({ score }) => score !== null);
+  if (!found || others.some(({ alarm, review }) => alarm !== found.alarm || review !== found.review)) return "";
   const review = found.review == null ? "" : `review from ${score(found.review)}, `;
   return `; by mean score: ${review}defect from ${score(found.alarm)}`;
 }

@@ -24,7 +24,7 @@ export const stem = (name) => name.replace(/\.[^.]*$/, "");
 
 // How many of each verdict, such as "2 with a defect, 1 for review, 9 OK"; empty where there is none.
 export function tally(verdicts) {
-  const words = { defect: "with a defect", review: "for review", ok: "OK" };
+  const words = { defect: "with a defect", review: "for review", ok: "OK", mixed: "of two models" };
   return Object.entries(words)
     .map(([verdict, word]) => [verdicts.filter((each) => each === verdict).length, word])
     .filter(([count]) => count)
