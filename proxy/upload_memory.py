@@ -41,7 +41,7 @@ class UploadMemory:
         most = int(ADDRESS_SHARE * self._limit)
         if large > most or size > self._limit:
             raise UploadTooLargeError(
-                f"the request has too many bytes for this service: its images of more than {SMALL_BYTES} bytes may have "
+                f"the request has too many bytes for this service: images of more than {SMALL_BYTES} bytes may have "
                 f"{most} together, and all of them {self._limit} (UPLOAD_MEMORY); send fewer or smaller ones"
             )
 

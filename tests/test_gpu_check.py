@@ -160,10 +160,17 @@ def test_a_part_that_ends_the_process_is_told_in_the_record(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("change", [{"commit": "decaf"}, {"dirty": True}, {"settings": {"gpu": "A100"}}])
-def test_figures_of_another_commit_or_gpu_are_not_kept(tmp_path, measured, change):
-    run_in(tmp_path, "sound")
+def test_figures_of_another_commit_or_gpu_are_not_continued_but_set_aside(tmp_path, measured, change):
+    before = run_in(tmp_path, "sound")
     run_in(tmp_path, "sound", **change)
     assert ["sound", "sound"] == measured
+    assert RECORD | {"figures": before} == json.loads((tmp_path / "gpu.before.json").read_text())
+
+
+def test_figures_of_another_machine_with_the_same_gpu_are_continued(tmp_path, measured):
+    run_in(tmp_path, "sound")
+    run_in(tmp_path, "sound", "new", machine={"kernel": "another"})
+    assert ["sound", "new"] == measured
 
 
 def write_wheel(folder, name="magnet", version="1.0"):

@@ -1,6 +1,7 @@
 """Mixed precision: what leaves it on a CPU, and that nothing else changes by that."""
 
 import copy
+from unittest import mock
 
 import pytest
 import torch
@@ -49,3 +50,13 @@ def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     with autocast(torch.device("cpu")):
         assert torch.float32 == (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_that_only_emulates_bfloat16_computes_in_float32(monkeypatch, native):
+    """A T4 says that it has bfloat16, and has no convolutions of it."""
+    says = mock.Mock(side_effect=lambda including_emulation=True: including_emulation or native)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", says)
+    monkeypatch.setattr(torch, "autocast", mock.Mock())
+    autocast(torch.device("cuda"))
+    assert ([mock.call("cuda", torch.bfloat16)] if native else []) == torch.autocast.mock_calls

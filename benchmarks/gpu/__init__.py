@@ -6,7 +6,7 @@
     fold.py             a whole training, its time and its figures on the test images
     agreement.py        the fp16 graph on the GPU, against the CPU and against torch
     batches.py          images per second by batch size
-    first_requests.py   the first image of a new size, by cuDNN's two ways to choose an algorithm
+    first_requests.py   images of changing sizes, by cuDNN's two ways to choose an algorithm
 
 Each part is one module with a function `measure`, imported only when it runs, so that a package that is missing fails
 the parts that need it and no other. `--small` runs each on the CPU in the GPU's place, to show that it works.

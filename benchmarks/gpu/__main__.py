@@ -1,6 +1,7 @@
 """The command `make gpu-check`: the arguments, the packages, the parts, the record."""
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import subprocess
@@ -30,6 +31,8 @@ def main() -> None:
     for package in missing():
         say(f"{package} is missing: parts that need it are left out; put its wheel into the folder of --wheels")
     gpu = "the CPU in its place" if options.small else find_gpu()
+    if not options.small:
+        refuse_blind_torch()
     record = make_record("gpu", "make gpu-check", {"small": options.small, "gpu": gpu, "versions": versions()})
     if options.commit:
         record |= {"commit": options.commit, "dirty": False}
@@ -53,16 +56,31 @@ def parser() -> argparse.ArgumentParser:
 
 
 def find_gpu() -> str:
-    """Return name, driver and memory of the first GPU.
+    """Return the name of the first GPU.
 
     Raises: BenchmarkError, when there is none.
     """
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise BenchmarkError(f"there is no GPU ({error}); --small shows on the CPU that every part works") from None
     return done.stdout.splitlines()[0]
+
+
+def refuse_blind_torch() -> None:
+    """Refuse a torch that would take the CPU in the GPU's place.
+
+    Raises: BenchmarkError.
+    """
+    with contextlib.suppress(ImportError):  # then the parts that need it are left out
+        import torch  # noqa: PLC0415 - only where there is a GPU
+
+        if not torch.cuda.is_available():
+            raise BenchmarkError(
+                f"torch {torch.__version__} sees no GPU: it is one without CUDA, the driver is too old for it, or "
+                "CUDA_VISIBLE_DEVICES hides the GPU"
+            )
 
 
 def versions() -> dict[str, str]:

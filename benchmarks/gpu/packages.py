@@ -17,10 +17,11 @@ from benchmarks.errors import ToolMissingError, say
 PART = ".part-"
 # What the parts import, and the package that has it
 NEEDED = {
-    "accelerate": "accelerate", "numpy": "numpy", "onnx": "onnx", "onnxruntime": "onnxruntime-gpu", "PIL": "pillow",
-    "pydantic": "pydantic", "ruamel.yaml": "ruamel.yaml", "safetensors": "safetensors",
+    "accelerate": "accelerate", "annotated_types": "annotated-types", "numpy": "numpy", "onnx": "onnx",
+    "onnxruntime": "onnxruntime-gpu", "PIL": "pillow", "pydantic": "pydantic", "pydantic_core": "pydantic-core",
+    "ruamel.yaml": "ruamel.yaml", "safetensors": "safetensors",
     "segmentation_models_pytorch": "segmentation-models-pytorch", "sklearn": "scikit-learn", "timm": "timm",
-    "torch": "torch", "torchvision": "torchvision", "tqdm": "tqdm",
+    "torch": "torch", "torchvision": "torchvision", "tqdm": "tqdm", "typing_inspection": "typing-inspection",
 }  # fmt: skip
 
 

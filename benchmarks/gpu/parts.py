@@ -11,8 +11,8 @@ from benchmarks.errors import say
 from benchmarks.gpu.scope import Scope
 from benchmarks.record import write_json
 
-PARTS = ("losses", "speed", "fold", "agreement", "batches", "first_requests")
-CONDITIONS = ("commit", "dirty", "machine", "packages", "settings")  # figures of others are not kept
+PARTS = ("losses", "speed", "agreement", "batches", "first_requests", "fold")  # the longest last
+CONDITIONS = ("commit", "dirty", "settings")  # figures of others are not continued; a borrowed machine changes
 LEFT_OUT = "left_out"
 UNFINISHED = "the process ended while this part ran"
 
@@ -46,9 +46,14 @@ def run_parts(names: Sequence[str], scope: Scope, record: Mapping[str, Any], pat
 
 
 def figures_before(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of the file, if it was written under the same conditions."""
-    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Return the figures of the file, if it was written under the same conditions; otherwise set the file aside."""
+    if not path.is_file():
+        return {}
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     now = json.loads(json.dumps(record, default=str))
-    same = all(before.get(name) == now[name] for name in CONDITIONS)
-    figures: dict[str, Any] = before.get("figures", {}) if same else {}
-    return figures
+    if all(before.get(name) == now[name] for name in CONDITIONS):
+        figures: dict[str, Any] = before.get("figures", {})
+        return figures
+    aside = path.replace(path.with_name(f"{path.stem}.before.json"))
+    say(f"{path} was measured under other conditions: it is {aside.name} now")
+    return {}

@@ -44,9 +44,8 @@ def _batches(found: Figures) -> str:
 
 
 def _first(search: str) -> Callable[[Figures], str]:
-    return lambda found: (
-        f"{statistics.median(found[search]['first_ms']):.0f}; {statistics.median(found[search]['second_ms']):.1f}"
-    )
+    kinds = ("first_ms", "second_ms", "returning_ms")
+    return lambda found: "; ".join(f"{statistics.median(found[search][kind]):.1f}" for kind in kinds)
 
 
 def _left_to_the_cpu(found: Figures) -> str:
@@ -70,6 +69,10 @@ LINES: tuple[tuple[str, str, Callable[[Figures], str]], ...] = (
     ("agreement", "torch, GPU (TF32) against CPU: grey levels; mask pixels", _pair("torch_gpu_tf32_to_torch_cpu")),
     ("agreement", "operators of the graph that CUDA leaves to the CPU", _left_to_the_cpu),
     ("batches", "images/s of the graph, by batch size", _batches),
-    ("first_requests", "first image of a new size, ms; the second (cuDNN's heuristic)", _first("heuristic")),
+    (
+        "first_requests",
+        "ms of a size's first image; its second; when it returns (cuDNN's heuristic)",
+        _first("heuristic"),
+    ),
     ("first_requests", "the same (cuDNN's exhaustive search)", _first("exhaustive")),
 )

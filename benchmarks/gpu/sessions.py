@@ -22,6 +22,7 @@ def open_gpu_session(scope: Scope, search: str = HEURISTIC) -> onnxruntime.Infer
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     choice = {} if scope.small else {"cudnn_conv_algo_search": search}
     session = onnxruntime.InferenceSession(GPU_GRAPH_FILE, options, providers=[(provider, choice)])
+    session.disable_fallback()  # otherwise a run that CUDA refuses would go on, on the CPU
     if session.get_providers()[0] != provider:
         raise BenchmarkError(f"onnxruntime {onnxruntime.__version__} could not start CUDA: its message is above")
     return session

@@ -15,7 +15,7 @@ def pick_device() -> torch.device:
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """Return automatic mixed precision for the device; on one without fast bfloat16 it does nothing."""
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    fast = _gpu_has_bfloat16() if device.type == "cuda" else _cpu_has_bfloat16()
     return torch.autocast(device.type, torch.bfloat16) if fast else contextlib.nullcontext()
 
 
@@ -33,6 +33,11 @@ def keep_depthwise_in_float32(network: nn.Module) -> None:
 def _in_float32(forward: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     with torch.autocast(image.device.type, enabled=False):
         return forward(image.float()).to(image.dtype)
+
+
+def _gpu_has_bfloat16() -> bool:
+    # a T4 emulates it, and cuDNN has no convolutions of it there
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _cpu_has_bfloat16() -> bool:
