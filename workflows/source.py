@@ -3,8 +3,8 @@
 It is the branch's tip, which may have the results of an earlier push: this push's own commit may lie before them. But
 where a later push has changed the pipeline, it is this push's own, because that one is trained and deployed next.
 
-| variable    |                                            |
-|-------------|--------------------------------------------|
+| variable    |                                             |
+|-------------|---------------------------------------------|
 | GITHUB_SHA  | the commit that was pushed; HEAD is the tip |
 """
 
