@@ -7,7 +7,6 @@ were free a moment before.
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.errors import ServerStartError
 from benchmarks.tools import Command, serving_python
+from host.ports import free_port
 from inference_server.child import child, first_of
 from inference_server.launcher import is_ready
 from inference_server.log import Log
@@ -71,10 +71,10 @@ def server(
 @contextmanager
 def _module(name: str, *words: str, ready: str, ports: Sequence[str] = ("PORT",), **variables: str) -> Iterator[Server]:
     """Run one of our modules in the serving environment; `ports` are the variables that set its ports."""
-    addresses = [free_address() for _ in ports]
-    numbers = {port: address.rpartition(":")[2] for port, address in zip(ports, addresses, strict=True)}
+    numbers = {port: str(free_port()) for port in ports}
     command: Command = [serving_python(), "-m", name, *words]
-    with server(command, address=addresses[0], ready=ready, variables=numbers | variables) as started:
+    address = f"127.0.0.1:{numbers[ports[0]]}"
+    with server(command, address=address, ready=ready, variables=numbers | variables) as started:
         yield started
 
 
@@ -114,13 +114,6 @@ def metrics(at: Server) -> dict[str, float]:
     with DIRECTLY.open(f"http://{at.address}/metrics", timeout=ANSWER_S) as response:
         lines = [line for line in response.read().decode().splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
-
-
-def free_address() -> str:
-    """Return a loopback address at a port that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
-from tests.ports import free_port
+from host.ports import free_port
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before anything imports ONNX Runtime
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")  # of the scratch projects, too, which know no .dvc/config of ours

@@ -30,7 +30,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ROOT, answers, wait_until
-from tests.ports import free_port
+from host.ports import free_port
 
 
 def works(engine: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from aiohttp import web
 from PIL import Image, UnidentifiedImageError
 
-from tests.ports import free_port
+from host.ports import free_port
 
 DARK = 40
 MODEL = {

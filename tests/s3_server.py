@@ -12,7 +12,7 @@ from pathlib import Path
 import s3fs
 from botocore.exceptions import BotoCoreError
 
-from tests.ports import free_port
+from host.ports import free_port
 
 START_S = 60
 KEY, SECRET = "tester", "a-secret-of-the-tests"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from conftest import ROOT, Service, Triton, answers, wait_until
 
-from tests.ports import free_port
+from host.ports import free_port
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/magnetic-tiles.json").read_text())
 PROMETHEUS_OWN = {"up"}

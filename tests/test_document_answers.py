@@ -17,7 +17,7 @@ from proxy.mask_formats import MASKS
 from proxy.views import VIEWS
 from tests.conftest import ROOT, answers, wait_until
 from tests.pages import code
-from tests.ports import free_port
+from host.ports import free_port
 
 PAGE = yaml.safe_load(DOCUMENT.read_bytes())
 TILE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_317483.jpg"

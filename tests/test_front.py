@@ -15,7 +15,7 @@ from aiohttp import ClientSession, TCPConnector
 from conftest import ROOT
 from proxy_servers import FakeTriton, png, texture, until
 
-from tests.ports import free_port
+from host.ports import free_port
 
 HAPROXY = os.environ.get("HAPROXY") or shutil.which("haproxy")
 ADDRESSES = ("127.0.0.2", "127.0.0.3")  # of the proxies: one name, one port, as a container engine has it

@@ -17,7 +17,7 @@ from conftest import ROOT, Service, StartTriton, Triton, answers, command_name, 
 from doubler import CONFIG, write_model
 from test_inference_server import infer
 
-from tests.ports import free_port
+from host.ports import free_port
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Triton and its stubs exchange tensors
 STUB = "triton_python_b"  # as /proc shortens it

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from doubler import CONFIG, write_model
 
-from tests.ports import free_port
+from host.ports import free_port
 
 
 def refusal(python: Path | str, repository: Path, **env: str) -> tuple[int, str]:

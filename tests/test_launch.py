@@ -29,7 +29,7 @@ from launch.demo import Analysis, analyse, table
 from launch.samples import SampleError, find_samples
 from launch.settings import Settings, _Grace, triton_beside
 from proxy.settings import Settings as ProxySettings
-from tests.ports import free_port
+from host.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
 MODELS = os.environ.get("MODEL_REPOSITORY", str(ROOT / "model_repository"))

@@ -21,7 +21,7 @@ from inference_server.errors import LimitError
 from inference_server.limits import refuse_limits, threads_allowed, warnings
 from inference_server.places import choose_place, why_not
 from inference_server.settings import SHARED_BYTES, Settings
-from tests.ports import free_port
+from host.ports import free_port
 
 READY = "Ctrl-C ends it"
 

@@ -17,7 +17,7 @@ from PIL import Image
 from proxy_servers import SAMPLES, until
 
 from host.cores import usable_cores
-from tests.ports import free_port
+from host.ports import free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 REFUSAL_S = 0.05

@@ -16,7 +16,7 @@ from training_data import params_with
 
 from tests.clones import clone, commit, run
 from tests.conftest import ROOT, Service, answers, wait_until
-from tests.ports import free_port
+from host.ports import free_port
 from training.dataset.index import read_index
 from training.dataset.split import assign_folds
 from training.dataset.table import contents, read_table

@@ -11,7 +11,7 @@ from conftest import ROOT, answers, wait_until
 
 from host.environment import near_misses
 from proxy.settings import Settings
-from tests.ports import free_port
+from host.ports import free_port
 
 
 @pytest.fixture

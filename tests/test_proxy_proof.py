@@ -12,7 +12,7 @@ from test_proxy_several_tritons import Balancer
 
 from proxy import readiness
 from proxy.errors import WrongModelError
-from tests.ports import free_port
+from host.ports import free_port
 from tiles.fingerprint import fingerprint
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES

@@ -17,7 +17,7 @@ from proxy_servers import FakeTriton, png, texture, until
 from host.environment import help_text, rows
 from proxy.errors import SettingsError
 from proxy.settings import Settings
-from tests.ports import free_port
+from host.ports import free_port
 
 BODY = png(texture(32, 40))
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.clones import clone, is_script, make, moved_environment
 from tests.conftest import ROOT
-from tests.ports import free_port
+from host.ports import free_port
 
 OTHERS = {
     "PYTHONHOME": "/nowhere",

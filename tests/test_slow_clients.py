@@ -12,7 +12,7 @@ from proxy_servers import FakeTriton, png, texture, until
 from slow_clients import ATTACKS, attacking, good_share
 from test_front import HAPROXY, running_haproxy
 
-from tests.ports import free_port
+from host.ports import free_port
 
 MUST = 0.8
 SECONDS = 12

@@ -26,7 +26,7 @@ from conftest import ROOT, command_name, descendants, runs
 from proxy_servers import SAMPLES, until
 from slow_clients import attacking, slow_body
 
-from tests.ports import free_port
+from host.ports import free_port
 from training.graphs.proof import with_proof
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))

@@ -21,7 +21,7 @@ from conftest import ROOT, answers, command_name, descendants, runs
 from PIL import Image
 from proxy_servers import SAMPLES, png, running_proxy, until
 
-from tests.ports import free_port
+from host.ports import free_port
 from tiles import canvas_size
 
 STALLS = int(os.environ.get("STALLS", "40"))

@@ -15,7 +15,7 @@ from training_data import write_project
 
 from tests.clones import DVC
 from tests.conftest import ROOT
-from tests.ports import free_port
+from host.ports import free_port
 from tests.workflow_tools import served
 from training.stages import train
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from benchmarks.load import fixed_work
 from benchmarks.samples import JSON, PNG, Body, canvases, jpeg_bodies, kserve_bodies, photographs
-from benchmarks.servers import free_address, repository, server, service, triton
+from benchmarks.servers import repository, server, service, triton
 from benchmarks.tools import run_tool
+from host.ports import free_port
 
 TIMEOUT_S = 600
 
@@ -121,12 +122,12 @@ def _bentoml(graph: Path, bodies: Sequence[Body], variant: Variant) -> AbstractC
 
 @contextmanager
 def _peer(words: Sequence[str], ready: str, graph: Path, bodies: Sequence[Body], variant: Variant) -> Iterator[Running]:
-    address = free_address()
-    command = [sys.executable, "-m", *words, "--port", address.rpartition(":")[2]]
+    port = free_port()
+    command = [sys.executable, "-m", *words, "--port", str(port)]
     settings = {"PEER_GRAPH": str(graph), **{f"PEER_{name.upper()}": str(value) for name, value in variant.items()}}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as home:
         private = {"BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
-        with server(command, address=address, ready=ready, variables=settings | private) as started:
+        with server(command, address=f"127.0.0.1:{port}", ready=ready, variables=settings | private) as started:
             yield Running(partial(_measure, started.analyze_url, bodies), started.analyze_url)
 
 

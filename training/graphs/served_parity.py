@@ -5,7 +5,6 @@ own, and only the graph for CPUs is checked.
 """
 
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 from host.files import write_whole
+from host.ports import free_port
 from inference_server.child import child, first_of
 from inference_server.launcher import is_ready
 from inference_server.log import Log
@@ -94,7 +94,7 @@ def _ask(client: InferenceServerClient, image: np.ndarray) -> list[np.ndarray]:
 @contextmanager
 def _triton(repository: Path) -> Iterator[str]:
     """Serve a repository until the end of the `with` block; yield host:port of Triton's HTTP interface."""
-    ports = {"TRITON_HTTP_PORT": _free_port(), "TRITON_METRICS_PORT": _free_port()}
+    ports = {name: str(free_port()) for name in ("TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", "MODEL_REPOSITORY": str(repository), **ports}
     address = f"127.0.0.1:{ports['TRITON_HTTP_PORT']}"
     deadline_s = time.monotonic() + START_S
@@ -115,9 +115,3 @@ def _serving_python() -> Path:
             f"{python} does not exist, and Triton runs under it: run `make setup`, set SERVING_PYTHON, {OR_SKIP}"
         )
     return python
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
