@@ -29,8 +29,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, answers, wait_until
 from host.ports import free_port
+from tests.conftest import ROOT, answers, wait_until
 
 
 def works(engine: str) -> bool:

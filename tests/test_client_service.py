@@ -17,9 +17,9 @@ from PIL import Image
 from client import Client, RefusedError, judge_tile
 from client.__main__ import main
 from client.pictures import draw_pictures, text_chunks
+from host.ports import free_port
 from tests.conftest import ROOT, answers, wait_until
 from tests.pages import code, commands, under
-from host.ports import free_port
 
 SAMPLES = sorted((ROOT / "samples/tiles").glob("*/Imgs/*.jpg"))
 BLOWHOLE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_317483.jpg"

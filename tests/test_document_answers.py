@@ -12,12 +12,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from host.ports import free_port
 from proxy.document import DOCUMENT
 from proxy.mask_formats import MASKS
 from proxy.views import VIEWS
 from tests.conftest import ROOT, answers, wait_until
 from tests.pages import code
-from host.ports import free_port
 
 PAGE = yaml.safe_load(DOCUMENT.read_bytes())
 TILE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_317483.jpg"

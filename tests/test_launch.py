@@ -23,13 +23,13 @@ from conftest import ROOT, Service, answers, command_name, descendants, runs, wa
 from PIL import Image
 
 from host.environment import help_text, rows
+from host.ports import free_port
 from inference_server.errors import SettingError
 from inference_server.settings import Settings as TritonSettings
 from launch.demo import Analysis, analyse, table
 from launch.samples import SampleError, find_samples
 from launch.settings import Settings, _Grace, triton_beside
 from proxy.settings import Settings as ProxySettings
-from host.ports import free_port
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
 MODELS = os.environ.get("MODEL_REPOSITORY", str(ROOT / "model_repository"))

@@ -16,12 +16,12 @@ from doubler import write_model
 from PIL import Image
 
 from host.memory import MIB, SHARED_MEMORY
+from host.ports import free_port
 from inference_server import limits, places
 from inference_server.errors import LimitError
 from inference_server.limits import refuse_limits, threads_allowed, warnings
 from inference_server.places import choose_place, why_not
 from inference_server.settings import SHARED_BYTES, Settings
-from host.ports import free_port
 
 READY = "Ctrl-C ends it"
 

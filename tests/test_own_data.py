@@ -14,9 +14,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 from training_data import params_with
 
+from host.ports import free_port
 from tests.clones import clone, commit, run
 from tests.conftest import ROOT, Service, answers, wait_until
-from host.ports import free_port
 from training.dataset.index import read_index
 from training.dataset.split import assign_folds
 from training.dataset.table import contents, read_table

@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT, answers, wait_until
 
 from host.environment import near_misses
-from proxy.settings import Settings
 from host.ports import free_port
+from proxy.settings import Settings
 
 
 @pytest.fixture

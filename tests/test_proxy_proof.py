@@ -10,9 +10,9 @@ from aiohttp import web
 from proxy_servers import FakeTriton, png, problem, running_proxy, tensors, texture, until
 from test_proxy_several_tritons import Balancer
 
+from host.ports import free_port
 from proxy import readiness
 from proxy.errors import WrongModelError
-from host.ports import free_port
 from tiles.fingerprint import fingerprint
 from tiles.golden import golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES

@@ -15,9 +15,9 @@ from conftest import ROOT, answers
 from proxy_servers import FakeTriton, png, texture, until
 
 from host.environment import help_text, rows
+from host.ports import free_port
 from proxy.errors import SettingsError
 from proxy.settings import Settings
-from host.ports import free_port
 
 BODY = png(texture(32, 40))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from host.ports import free_port
 from studies.report import BOOTSTRAP_SAMPLES, SEED, honest_folders, point_of
 from tests.conftest import ROOT, descendants, runs
 from tests.pages import code, commands, table_after
-from host.ports import free_port
 from training.evaluation.figures import Outcomes, bootstrap, interval, join, outcomes_at
 from training.evaluation.image_results import read_results
 

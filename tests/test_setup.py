@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from host.ports import free_port
 from tests.clones import clone, is_script, make, moved_environment
 from tests.conftest import ROOT
-from host.ports import free_port
 
 OTHERS = {
     "PYTHONHOME": "/nowhere",

@@ -13,9 +13,9 @@ import dvc.repo
 import pytest
 from training_data import write_project
 
+from host.ports import free_port
 from tests.clones import DVC
 from tests.conftest import ROOT
-from host.ports import free_port
 from tests.workflow_tools import served
 from training.stages import train
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, wait_until
 from host.ports import free_port
+from tests.conftest import ROOT, wait_until
 from tests.workflow_tools import App, GitHub, Heroku, Step, served
 from workflows import candidate, smoke_test
 
