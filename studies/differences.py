@@ -47,5 +47,7 @@ def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, str, str]:
     first, second = (value for which, value in figures.items() if which != "interval")
     digits = 0 if name in COUNTED else 4
     low, high = figures["interval"]
-    difference = f"**{second - first:+.{digits}f}** ({low:+.{digits}f} to {high:+.{digits}f})"
-    return f"{first:.{digits}f}", f"{second:.{digits}f}", difference
+    difference = f"**{second - first:+.{digits}f}**"
+    known = low < high or first == second  # one tile alone is the same in every draw
+    within = f" ({low:+.{digits}f} to {high:+.{digits}f})" if known else ""
+    return f"{first:.{digits}f}", f"{second:.{digits}f}", f"{difference}{within}"

@@ -91,16 +91,40 @@ def honest() -> dict[str, Any]:
 
 
 def confirmation() -> dict[str, Any] | None:
-    """Return the main figures on the folds of another split; None if none of these runs was done."""
+    """Compare the folds of another split with the honest ones, on the images that both tested; None without such."""
     if not (folders := fold_folders(CONFIRM)):
         return None
-    folds = {folder: outcomes_of(folder) for folder in folders}
     params = load_params().evaluate
+    splits = {
+        name: {folder: outcomes_of(folder) for folder in each}
+        for name, each in (("honest", honest_folders()), ("other", folders))
+    }
+    joined = {name: join(list(folds.values())) for name, folds in splits.items()}
+    names = np.intersect1d(joined["honest"].name, joined["other"].name)  # sorted: both in one order
+    if not names.size:
+        return None
+    both = {name: found.take(_places(found.name, names)) for name, found in joined.items()}
+    tiles = {
+        name: by_tile(
+            {folder: found.take(np.isin(found.name, names)) for folder, found in folds.items()},
+            params,
+            samples=BOOTSTRAP_SAMPLES,
+            seed=SEED,
+        )
+        for name, folds in splits.items()
+    }
     return {
-        "all": _with_intervals(join(list(folds.values()))),
-        "tiles": by_tile(folds, params, samples=BOOTSTRAP_SAMPLES, seed=SEED)["all"],
+        "images": len(names),
+        "figures": paired(both),
+        "tiles": {name: found["all"] for name, found in tiles.items()},
         "runs": {folder.name: read_run(folder) for folder in folders},
     }
+
+
+def _places(names: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return where each wanted name is among the names. Shape: that of `wanted`, int64."""
+    order = names.argsort()
+    return order[np.searchsorted(names, wanted, sorter=order)]
 
 
 def _certain(outcomes: Outcomes) -> Outcomes:

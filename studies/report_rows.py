@@ -36,8 +36,9 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "certain_count": found["without_doubtful"]["images"]["value"],
         "honest": _honest_rows(found),
         "consensus": _consensus_rows(found["consensus"]) if found["consensus"] else [],
-        "confirmation": _confirmation_rows(found, metrics["confirmation"]) if metrics["confirmation"] else [],
-        "confirmed": list(metrics["confirmation"]["runs"]) if metrics["confirmation"] else [],
+        "confirmation": metrics["confirmation"],
+        "confirmation_rows": difference_rows(metrics["confirmation"]["figures"]) if metrics["confirmation"] else [],
+        "confirmation_tiles": _confirmation_tiles(metrics["confirmation"]["tiles"]) if metrics["confirmation"] else [],
         "folds": _fold_rows(found),
         "tiles": tile_rows(found["tiles"]),
         "tile_folds": found["tiles"]["folds"],
@@ -69,13 +70,9 @@ def _consensus_rows(found: Mapping[str, Any]) -> list[list[str]]:
     return [[words[name], _with_interval(found[name])] for name in CONSENSUS_FIGURES if name in found]
 
 
-def _confirmation_rows(found: Mapping[str, Any], again: Mapping[str, Any]) -> list[list[str]]:
-    images = [
-        [words, *(_with_interval(each["all"].get(name)) for each in (found, again))]
-        for name, words in headline(DEFECT_TYPES).items()
-    ]
-    tiles = zip(tile_rows(found["tiles"]), tile_rows({"all": again["tiles"]}), strict=True)
-    return [*images, *([f"tiles: {words}", first, second] for (words, first), (_, second) in tiles)]
+def _confirmation_tiles(found: Mapping[str, Any]) -> list[list[str]]:
+    columns = (tile_rows({"all": found[split]}) for split in ("honest", "other"))
+    return [[words, first, second] for (words, first), (_, second) in zip(*columns, strict=True)]
 
 
 def _with_interval(found: Mapping[str, Any] | None) -> str:

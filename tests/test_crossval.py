@@ -299,23 +299,35 @@ def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_pat
         assert f"`python -m studies.crossval {name}`" in text
 
 
-def test_a_report_shows_the_confirmation_beside_the_honest_folds(project, tmp_path, monkeypatch):
+def test_a_report_compares_the_confirmation_with_the_honest_folds_on_the_same_images(project, tmp_path, monkeypatch):
     copy_runs(project, tmp_path, "honest-0", "honest-1", "honest-2")
     monkeypatch.chdir(tmp_path)
     report.main()
     assert "Confirmed" not in report.REPORT_FILE.read_text()
-    for fold in (1, 2):
-        shutil.copytree(project / f"studies/tables/honest-{fold}", f"studies/tables/confirm-{fold}")
+    for fold, other in ((1, 2), (2, 1)):  # so that the images come in another order
+        shutil.copytree(project / f"studies/tables/honest-{fold}", f"studies/tables/confirm-{other}")
     report.main()
     text = report.REPORT_FILE.read_text()
-    assert "(confirm-1, confirm-2 so far)" in text
-    again = json.loads(report.METRICS_FILE.read_text())["confirmation"]
+    found = json.loads(report.METRICS_FILE.read_text())["confirmation"]
     folders = [project / f"studies/tables/honest-{fold}" for fold in (1, 2)]
     expected = measure(join([outcomes_at(read_results(each / "test.csv"), point_of(each)) for each in folders]))
-    assert expected["dice_pooled"] == again["all"]["dice_pooled"]["value"]
-    (row,) = re.findall(r"^\| tiles: tiles with a defect +\|(.+)\|(.+)\|$", text, re.MULTILINE)
-    assert expected["images"] == again["all"]["images"]["value"]
-    assert [str(again["tiles"]["defective_tiles"]["value"])] == [row[1].strip()]
+    assert f"the same {expected['images']} images, those that confirm-1, confirm-2 tested." in text
+    assert {"honest": expected["dice_pooled"], "other": expected["dice_pooled"], "interval": [0, 0]} == found[
+        "figures"
+    ]["dice_pooled"]
+    assert {0} == {bound for figure in found["figures"].values() for bound in figure["interval"]}
+    tiles = [{name: each["value"] for name, each in found["tiles"][split].items()} for split in ("honest", "other")]
+    assert tiles[0] == tiles[1]
+    (row,) = re.findall(r"^\| tiles with a defect +\| (\d+) +\| (\d+) +\|$", text.split("Confirmed")[1], re.MULTILINE)
+    assert row[0] == row[1] == str(found["tiles"]["honest"]["defective_tiles"]["value"])
+
+
+def test_a_confirmation_of_images_that_no_honest_fold_tested_is_not_shown(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-0")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(project / "studies/tables/honest-1", "studies/tables/confirm-1")
+    report.main()
+    assert "Confirmed" not in report.REPORT_FILE.read_text()
 
 
 def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, tmp_path, monkeypatch):
