@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from host.commit import extract, git
 from training.errors import EvaluationError, MixedRunsError, exit_status
-from training.evaluation.figures import Outcomes, bootstrap, interval, measure, outcomes_at
+from training.evaluation.figures import Outcomes, bootstrap, interval, measure, of_one_tile, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.files import CONFIGURATION_FILE, PIPELINE_LOCK, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
@@ -87,27 +87,35 @@ def _refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
 def _differences(ours: Draws, theirs: Draws) -> dict[str, tuple[float, float]]:
     """Return the 95 % interval of each figure's difference over the same draws of tiles."""
     found = {name: [(a[name], b[name]) for a, b in zip(ours, theirs, strict=True) if name in a] for name in FIGURES}
-    return {name: interval([b - a for a, b in pairs]) for name, pairs in found.items()}
+    return {name: interval([b - a for a, b in pairs]) for name, pairs in found.items() if pairs}
 
 
 def rows(outcomes: Mapping[str, Outcomes]) -> list[list[str]]:
-    """Return a row for each revision: its figures, and the differences from the first revision's with intervals."""
+    """Return a row for each revision: its figures, and the differences from the first revision's with intervals.
+
+    What one tile alone decides has no interval.
+    """
     figures = {revision: measure(found) for revision, found in outcomes.items()}
     draws = {revision: bootstrap(found, samples=SAMPLES, seed=SEED) for revision, found in outcomes.items()}
     reference, *others = outcomes
+    alone = of_one_tile(outcomes[reference])
     lines = [[reference, *(cell for name in FIGURES for cell in (f"{figures[reference][name]:.3f}", ""))]]
     for revision in others:
         bounds = _differences(draws[reference], draws[revision])
         line = [revision]
         for name in FIGURES:
             found = figures[revision][name]
-            line += [f"{found:.3f}", _change(found - figures[reference][name], *bounds[name])]
+            within = None if name in alone else bounds.get(name)
+            line += [f"{found:.3f}", _change(found - figures[reference][name], within)]
         lines.append(line)
     return lines
 
 
-def _change(difference: float, low: float, high: float) -> str:
-    """Return a difference with its interval; a star if the interval does not contain 0."""
+def _change(difference: float, within: tuple[float, float] | None) -> str:
+    """Return a difference with its interval, if it has one; a star if the interval does not contain 0."""
+    if within is None:
+        return f"{difference:+.3f}"
+    low, high = within
     return f"{difference:+.3f} ({low:+.3f} to {high:+.3f}){'*' * (low > 0 or high < 0)}"
 
 

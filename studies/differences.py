@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiles import DEFECT_TYPES
-from training.evaluation.figures import Outcomes, bootstrap, interval, measure
+from training.evaluation.figures import Outcomes, bootstrap, interval, measure, of_one_tile
 from training.reports.figure_words import COUNTS, flat, headline
 
 COUNTED = ("found_images", "free.any_pixel")
@@ -24,15 +24,20 @@ SAMPLES, SEED = 1000, 20
 def paired(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]]:
     """Return each figure of both, and the 95 % interval of the difference over the same draws of tiles.
 
-    outcomes: two, by their names, with the same images in the same order.
+    The interval is None where one tile alone decides the figure. outcomes: two, by their names, with the same images in
+    the same order.
     """
     figures = {name: flat(measure(each)) for name, each in outcomes.items()}
     draws = [map(flat, bootstrap(each, samples=SAMPLES, seed=SEED)) for each in outcomes.values()]
     pairs = list(zip(*draws, strict=True))
-    first = next(iter(figures.values()))
+    first, alone = next(iter(figures.values())), of_one_tile(next(iter(outcomes.values())))
     return {
         name: {which: found[name] for which, found in figures.items()}
-        | {"interval": interval([b[name] - a[name] for a, b in pairs if name in a])}
+        | {
+            "interval": None
+            if name in alone
+            else interval([b[name] - a[name] for a, b in pairs if name in a and name in b])
+        }
         for name in FIGURES
         if name in first
     }
@@ -46,8 +51,7 @@ def difference_rows(found: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def _row(name: str, figures: Mapping[str, Any]) -> tuple[str, str, str]:
     first, second = (value for which, value in figures.items() if which != "interval")
     digits = 0 if name in COUNTED else 4
-    low, high = figures["interval"]
-    difference = f"**{second - first:+.{digits}f}**"
-    known = low < high or first == second  # one tile alone is the same in every draw
-    within = f" ({low:+.{digits}f} to {high:+.{digits}f})" if known else ""
-    return f"{first:.{digits}f}", f"{second:.{digits}f}", f"{difference}{within}"
+    within = (
+        " ({:+.{digits}f} to {:+.{digits}f})".format(*figures["interval"], digits=digits) if figures["interval"] else ""
+    )
+    return f"{first:.{digits}f}", f"{second:.{digits}f}", f"**{second - first:+.{digits}f}**{within}"

@@ -20,7 +20,7 @@ from training.files import CONFIGURATION_FILE, RUN_FOLDER, WEIGHTS_FILE
 from training.fitting.checkpoint import RunState
 from training.fitting.run import configuration, live_in, run, run_key
 from training.fitting.trainer import Trainer
-from training.network.mixed_precision import pick_device
+from training.network.mixed_precision import pick_device, whole_float32
 from training.network.segmenter import Segmenter
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model, read_configuration
@@ -50,6 +50,7 @@ def train_model(
     return trainer.average_network, configuration(params, key, meta)
 
 
+@whole_float32()
 def write_tables(network: Segmenter, samples: dict[str, list[Sample]], params: Params, folder: Path) -> None:
     """Predict the validation and the test part and write their tables, and what int8 finds and the novelty catches."""
     segmenter = ServedSegmenter(network).to(pick_device())

@@ -6,7 +6,7 @@ Every figure is computed here or by `training.evaluation`; the template report.m
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from studies.runs import (
     point_of,
     read_run,
     run_names,
+    shared,
 )
 from tiles.operating_point import OperatingPoint
 from training.dataset.doubtful import doubtful_images
@@ -45,6 +46,7 @@ from training.evaluation.figures import (
     iou_of,
     join,
     measure,
+    of_one_tile,
     outcomes_at,
 )
 from training.evaluation.image_results import read_results
@@ -95,6 +97,7 @@ def confirmation() -> dict[str, Any] | None:
     if not (folders := fold_folders(CONFIRM)):
         return None
     params = load_params().evaluate
+    _refuse_other_recipe(folders)
     splits = {
         name: {folder: outcomes_of(folder) for folder in each}
         for name, each in (("honest", honest_folders()), ("other", folders))
@@ -121,6 +124,19 @@ def confirmation() -> dict[str, Any] | None:
     }
 
 
+def _refuse_other_recipe(folders: Sequence[Path]) -> None:
+    """Check that the confirmation was trained as the honest folds were.
+
+    Raises: StudyError.
+    """
+    recipe, honest = (shared(read_run(each[0])) for each in (folders, honest_folders()))
+    if other := [name for name in ("train", "data_digest") if recipe[name] != honest[name]]:
+        raise StudyError(
+            f"the confirmation has another {' and '.join(other)} than the honest folds: remove its tables, or theirs, "
+            f"from {TABLES_FOLDER}"
+        )
+
+
 def _places(names: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return where each wanted name is among the names. Shape: that of `wanted`, int64."""
     order = names.argsort()
@@ -133,12 +149,15 @@ def _certain(outcomes: Outcomes) -> Outcomes:
 
 
 def _with_intervals(outcomes: Outcomes) -> dict[str, Any]:
-    """Measure, and return each figure with its 95 % interval by bootstrap over tiles; a set's sizes have none."""
-    figures = flat(measure(outcomes))
+    """Measure, and return each figure with its 95 % interval by bootstrap over tiles.
+
+    A set's sizes have none, nor has what one tile alone decides.
+    """
+    figures, without = flat(measure(outcomes)), SIZES | of_one_tile(outcomes)
     draws = [flat(draw) for draw in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED)]
     return {
         name: {"value": value}
-        | ({} if name in SIZES else {"interval": interval([draw[name] for draw in draws if name in draw])})
+        | ({} if name in without else {"interval": interval([draw[name] for draw in draws if name in draw])})
         for name, value in figures.items()
     }
 

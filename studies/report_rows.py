@@ -76,11 +76,11 @@ def _confirmation_tiles(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _with_interval(found: Mapping[str, Any] | None) -> str:
-    """Return a figure with its interval; a dash if the folds so far do not have it."""
+    """Return a figure with its interval, if it has one; a dash if the folds so far do not have it."""
     if found is None:
         return "–"
-    low, high = found["interval"]
-    return f"**{found['value']:.3f}** ({low:.3f}–{high:.3f})"
+    within = " ({:.3f}–{:.3f})".format(*found["interval"]) if "interval" in found else ""
+    return f"**{found['value']:.3f}**{within}"
 
 
 def _fold_rows(found: Mapping[str, Any]) -> list[list[Any]]:

@@ -45,11 +45,13 @@ def novelty_of(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def tile_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    """Return each figure by tile with its interval. found: what `by_tile` returned."""
-    rows = []
-    for name, words in TILE_WORDS.items():
-        figure = found["all"][name]
-        low, high = (figure_text(bound) for bound in figure["interval"])
-        shown = figure_text(figure["value"])
-        rows.append([words, shown if isinstance(figure["value"], int) else f"**{shown}** ({low}–{high})"])
-    return rows
+    """Return each figure by tile with its interval, a dash where there is none. found: what `by_tile` returned."""
+    return [[words, _with_interval(found["all"].get(name))] for name, words in TILE_WORDS.items()]
+
+
+def _with_interval(figure: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return "–"
+    low, high = (figure_text(bound) for bound in figure["interval"])
+    shown = figure_text(figure["value"])
+    return shown if isinstance(figure["value"], int) else f"**{shown}** ({low}–{high})"

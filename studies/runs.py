@@ -91,7 +91,7 @@ def fold_folders(kind: str) -> list[Path]:
     Raises: StudyError, when folds were trained with different parameters or data.
     """
     folders = sorted(path.parent for path in TABLES_FOLDER.glob(f"{kind}*/run.json"))
-    if len({json.dumps(_shared(read_run(folder)), sort_keys=True) for folder in folders}) > 1:
+    if len({json.dumps(shared(read_run(folder)), sort_keys=True) for folder in folders}) > 1:
         raise StudyError(
             f"the {kind.strip('-')} folds were trained with different parameters or data: delete outdated ones in "
             f"{TABLES_FOLDER}"
@@ -99,7 +99,7 @@ def fold_folders(kind: str) -> list[Path]:
     return folders
 
 
-def _shared(run: Mapping[str, Any]) -> dict[str, Any]:
+def shared(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return what all folds of one cross-validation share. A parameter that a fold does not know was off then."""
     train = {name: value for name, value in run["train"].items() if value}
     split = {name: value for name, value in run["split"].items() if name not in ("test_fold", "validation_fold")}

@@ -11,7 +11,14 @@ from training_data import an_entry, params_with, unhurried, write_knobs
 
 from training.dataset.index import TYPES, read_index, write_index
 from training.dataset.published import read_tile_ids
-from training.dataset.split import PARTS, assign_folds, parts_of, read_split, refuse_lacking
+from training.dataset.split import (
+    PARTS,
+    assign_folds,
+    parts_of,
+    read_split,
+    refuse_empty_validation,
+    refuse_lacking,
+)
 from training.errors import DatasetError
 from training.params import load_params
 from training.stages import data_split
@@ -122,6 +129,16 @@ def test_validation_keeps_so_many_tiles_of_each_type_and_its_sound_ones_and_the_
     elsewhere = [entry.name for entry in entries if folds[entry.name] != params.validation_fold]
     whole = parts_of(entries, folds, params.model_copy(update={"validation_tiles": None}))
     assert all(parts[image] == whole[image] for image in elsewhere)
+
+
+def test_a_validation_part_whose_free_images_all_train_is_refused():
+    entries = [an_entry("a", "Crack", tile="1"), an_entry("b", "Crack", tile="2"), an_entry("c", "Free", tile="2")]
+    folds = dict.fromkeys("abc", BY_TILE.validation_fold)
+    refuse_empty_validation(entries, parts_of(entries, folds, BY_TILE.model_copy(update={"validation_tiles": 2})))
+    parts = parts_of(entries, folds, BY_TILE.model_copy(update={"validation_tiles": 1}))
+    assert {"a": "validation", "b": "train", "c": "train"} == parts
+    with pytest.raises(DatasetError, match=r"no Free image.*Raise data_split\.validation_tiles"):
+        refuse_empty_validation(entries, parts)
 
 
 def test_a_random_split_spares_nothing():

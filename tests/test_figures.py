@@ -18,6 +18,7 @@ from training.evaluation.figures import (
     join,
     mean_of_types,
     measure,
+    of_one_tile,
     outcomes_at,
 )
 from training.evaluation.image_results import THRESHOLDS, read_results, result_of, write_results
@@ -198,6 +199,23 @@ def test_a_bootstrap_draws_whole_tiles_and_its_interval_covers_the_figure():
     low, high = interval([draw["dice_pooled"] for draw in draws])
     assert 0 < low < 158 / 203 < high <= 1
     assert draws == bootstrap(outcomes_at(RESULTS, POINT), samples=200, seed=1)
+
+
+def test_a_draw_has_no_figure_of_what_it_lacks():
+    few = outcomes_at([RESULTS[0], RESULTS[4], *RESULTS[7:]], POINT)  # a Blowhole, a Fray and four Free images
+    draws = bootstrap(few, samples=200, seed=1)
+    lacking = [draw for draw in draws if not draw["defective_images"]]
+    assert lacking
+    assert not any({"dice_pooled", "dice_type_mean", "type_right_of_found"} & draw.keys() for draw in lacking)
+    assert all(len(draw["dice_by_type"]) == 2 for draw in draws if "dice_type_mean" in draw)
+    assert any(len(draw["dice_by_type"]) == 1 for draw in draws)
+
+
+def test_a_figure_of_one_tile_is_named():
+    assert set() == of_one_tile(outcomes_at(RESULTS[7:], POINT))
+    one, two = drawn("c2", "Crack", 10, 3), drawn("c3", "Crack", 10, 3)
+    assert {"dice_by_type.Crack", "dice_type_mean"} == of_one_tile(outcomes_at([one, RESULTS[7]], POINT))
+    assert set() == of_one_tile(outcomes_at([one, two, RESULTS[5]], POINT)), "an empty mask shows no defect"
 
 
 levels = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))

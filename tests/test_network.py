@@ -8,6 +8,7 @@ from training_data import WHOLE_IMAGE, params_with
 
 from training.errors import ParamsError, TrainingError
 from training.fitting.trainer import Trainer
+from training.network.encoders import refuse_unfit_encoder
 from training.network.segmenter import build_network
 
 
@@ -46,6 +47,19 @@ def test_an_encoder_that_nobody_knows_is_named_before_a_training_begins():
         ParamsError, match=r"nobody knows 'tu-tf_efficientnet_lite00'; did you mean tu-tf_efficientnet_"
     ):
         Trainer(params, seed=0)
+
+
+def test_stochastic_depth_that_an_encoder_does_not_have_is_refused_by_its_name():
+    own = params_with(train__encoder="resnet34").train
+    with pytest.raises(
+        ParamsError, match=r"train\.drop_path: resnet34 has no stochastic depth: set train\.drop_path to 0"
+    ):
+        refuse_unfit_encoder(own)
+    refuse_unfit_encoder(own.model_copy(update={"drop_path": 0.0}))
+    without = params_with(train__encoder="tu-densenet121").train
+    with pytest.raises(ParamsError, match=r"or set train\.drop_path to 0"):
+        refuse_unfit_encoder(without)
+    refuse_unfit_encoder(without.model_copy(update={"drop_path": 0.0}))
 
 
 def test_truncated_pretrained_weights_are_named_with_the_mend(tmp_path, monkeypatch):

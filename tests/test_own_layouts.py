@@ -34,6 +34,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 from training_data import params_with, write_knobs
 
+from tiles import encode_mask_png
 from training.errors import DatasetError
 from training.own_data.__main__ import main, make_table
 from training.own_data.found import type_name
@@ -91,6 +92,18 @@ def test_every_layout_of_three_castings_gives_their_truth(
         assert (row["type"] == "Free") == (row["mask"] == "")
         if row["mask"]:
             np.testing.assert_array_equal(mask_of(row["type"]), pixels(folder / row["mask"]) > 127)
+
+
+def test_a_drawn_mask_that_somebody_corrected_stays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelme(folder, masks=False)
+    mask = next(folder / row["mask"] for row in rows_of(table_of(folder)) if row["mask"])
+    corrected = encode_mask_png(~(pixels(mask) > 127))
+    mask.write_bytes(corrected)
+    table_of(folder)
+    assert corrected == mask.read_bytes()
+    assert (
+        "1: kept, though its annotation gives another mask: delete it to have it drawn anew" in capsys.readouterr().out
+    )
 
 
 def test_without_folders_of_types_the_mask_says_what_is_a_defect(folder: Path, capsys) -> None:

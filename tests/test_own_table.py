@@ -162,3 +162,15 @@ def test_own_images_need_a_title_of_their_own(table: Path, tmp_path: Path, monke
     (tmp_path / "requirements").mkdir()
     check_params.main()
     assert "Castings" == load_params().quantize.title
+
+
+def test_types_and_a_title_that_no_label_can_hold_are_refused_before_any_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements").mkdir()
+    write_knobs(tmp_path / "params.yaml", quantize__title="磁" * 80)
+    check_params.main()
+    write_knobs(tmp_path / "params.yaml", data_load__types=[f"A long defect {number}" for number in range(40)])
+    with pytest.raises(ParamsError, match=r"data_load\.types and quantize\.title are too long together: .* 1024 bytes"):
+        check_params.main()

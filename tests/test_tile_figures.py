@@ -11,8 +11,8 @@ from tiles.operating_point import tile_score
 from training.evaluation.counts import LEVELS, Counts
 from training.evaluation.figures import Outcomes
 from training.evaluation.image_results import Result
-from training.evaluation.operating_point import Limits, choose_limits, sound_tile_scores
-from training.evaluation.tile_figures import join_tiles, judge_tiles, measure_tiles, tile_intervals
+from training.evaluation.operating_point import Limits, choose, choose_limits, sound_tile_scores
+from training.evaluation.tile_figures import TileOutcomes, join_tiles, judge_tiles, measure_tiles, tile_intervals
 from training.graphs.signature import parse_config
 from training.reports.card import tile_rows
 
@@ -79,6 +79,22 @@ def test_an_interval_holds_its_figure_and_is_wide_with_few_tiles():
     tiles = judge_tiles(outcomes(), 0.7)
     low, high = tile_intervals(tiles, samples=200, seed=1)["found_share"]
     assert (0, 1) == (low, high)
+
+
+def test_a_share_of_no_tiles_is_no_figure_and_counts_in_no_interval():
+    images = outcomes()
+    sound = judge_tiles(images.take(~np.isin(images.tile, images.tile[images.defective])), 0.7)
+    assert "found_share" not in measure_tiles(sound)
+    assert {"sound_tiles", "false_alarm_share"} <= measure_tiles(sound).keys()
+    one_found = TileOutcomes(np.array([0.9, *[0.1] * 9]), np.arange(10) < 1, np.arange(10) < 1)
+    assert (1, 1) == tile_intervals(one_found, samples=200, seed=1)["found_share"]
+
+
+def test_where_every_tile_has_a_defect_tiles_are_judged_by_the_limits_of_images():
+    results = [result(f"t{n}", kind, score) for n in range(5) for kind, score in (("Crack", 0.9), ("Free", n / 10))]
+    chosen = choose(results, rates(0.2, 0.4))
+    assert chosen.of_images == chosen.of_tiles
+    assert 0.3001 == chosen.of_tiles.alarm_score
 
 
 def test_the_card_shows_shares_with_intervals_and_counts_without():

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-LABEL_BYTES = 1024  # of the tensor; thirty defect types with long names fit in
+LABEL_BYTES = 1024  # of the tensor: some 500 are left for the types and the title
 LABELLED = (
     "model.threshold", "model.alarm_score", "model.review_score", "model.tile_alarm_score", "model.tile_review_score",
     "model.novelty_limit", "model.types", "model.title", "model.commit", "model.commit_dirty", "model.data_digest",
@@ -23,9 +23,11 @@ def encode_label(parameters: Mapping[str, str]) -> np.ndarray:
     Shapes: (LABEL_BYTES,) uint8.
     Raises: ValueError, when they are too long.
     """
-    text = json.dumps({name: parameters[name] for name in LABELLED if name in parameters}).encode()
+    text = json.dumps({name: parameters[name] for name in LABELLED if name in parameters}, ensure_ascii=False).encode()
     if len(text) > LABEL_BYTES:
-        raise ValueError(f"a model's label has at most {LABEL_BYTES} bytes, not {len(text)}: shorten the types' names")
+        raise ValueError(
+            f"a model's label has at most {LABEL_BYTES} bytes, not {len(text)}: shorten the types' names or the title"
+        )
     return np.frombuffer(text.ljust(LABEL_BYTES), np.uint8)
 
 

@@ -175,6 +175,7 @@ class ExportParams(_Section):
     max_batch_size: Positive
     shape_solver_timeout_s: Positive
     max_differing_mask_pixels: Share
+    max_differing_type_pixels: Share = 0.001  # older revisions have none
     max_dice_difference: Share
     max_grey_level_difference: Annotated[int, Field(ge=0, le=255)]
     max_novelty_difference: Share

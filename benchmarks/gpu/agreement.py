@@ -9,13 +9,13 @@ import onnxruntime
 
 from benchmarks.gpu.scope import Scope
 from benchmarks.gpu.sessions import open_gpu_session
-from benchmarks.gpu.training_setup import whole_float32
 from tiles.operating_point import OperatingPoint
 from training.dataset.samples import load_part
 from training.evaluation.predict import Prediction, predict
 from training.files import GPU_GRAPH_FILE
 from training.graphs.parity import compare
 from training.graphs.session import open_session, predict_onnx
+from training.network.mixed_precision import whole_float32
 from training.network.served import ServedModel
 from training.network.weights import load_model, load_novelty
 from training.params import load_params
@@ -47,8 +47,8 @@ def measure(scope: Scope) -> dict[str, Any]:
         "images": len(samples),
         "graph_gpu_to_graph_cpu": difference(cpu, gpu),
         "graph_gpu_to_torch_cpu": difference(torch_cpu, gpu),
-        "torch_gpu_to_torch_cpu": difference(torch_cpu, torch_gpu),
-        "torch_gpu_tf32_to_torch_cpu": difference(torch_cpu, torch_tf32),  # as the stage evaluate computes on a GPU
+        "torch_gpu_to_torch_cpu": difference(torch_cpu, torch_gpu),  # as the stage evaluate computes on a GPU
+        "torch_gpu_tf32_to_torch_cpu": difference(torch_cpu, torch_tf32),
         "operators": _operators(session),
     }
 

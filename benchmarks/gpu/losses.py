@@ -3,10 +3,11 @@
 from typing import Any
 
 from benchmarks.gpu.scope import Scope
-from benchmarks.gpu.training_setup import params_of, trainer_on, whole_float32
+from benchmarks.gpu.training_setup import params_of, trainer_on
 from training.dataset.samples import load_part
 from training.fitting.crops import CropSampler
 from training.fitting.trainer import Trainer
+from training.network.mixed_precision import whole_float32
 
 STEPS, SMALL_STEPS = 20, 2
 REFERENCE = "cpu_float32"

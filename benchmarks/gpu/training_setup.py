@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import patch_environment
 
@@ -29,15 +28,3 @@ def trainer_on(device: str) -> Iterator[None]:
             yield
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
-
-
-@contextlib.contextmanager
-def whole_float32() -> Iterator[None]:
-    """Compute float32 convolutions in float32: by default a GPU rounds their inputs to TF32's 10 bits."""
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision = before

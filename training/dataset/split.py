@@ -59,6 +59,19 @@ def refuse_lacking(entries: list[Entry], folds: dict[str, int]) -> None:
         )
 
 
+def refuse_empty_validation(entries: list[Entry], parts: dict[str, str]) -> None:
+    """Check that validation still has Free images when its spared tiles train: the alarm score is chosen on them.
+
+    Raises: DatasetError.
+    """
+    if not any(parts[entry.name] == "validation" and entry.defect_type == FREE for entry in entries):
+        raise DatasetError(
+            "the validation part has no Free image, so no alarm score can be chosen: all Free images of that fold show "
+            "defective tiles that train. Raise data_split.validation_tiles, or set it to null, or add tiles without a "
+            "defect"
+        )
+
+
 def refuse_shared_photographs(
     entries: list[Entry], folds: dict[str, int], parts: dict[str, str], folder: Path = TILES_FOLDER
 ) -> None:
@@ -86,7 +99,9 @@ def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> di
     """
     folds = assign_folds(entries, params, seed)
     refuse_lacking(entries, folds)
-    return parts_of(entries, folds, params)
+    parts = parts_of(entries, folds, params)
+    refuse_empty_validation(entries, parts)
+    return parts
 
 
 def parts_of(entries: list[Entry], folds: dict[str, int], params: DataSplitParams) -> dict[str, str]:

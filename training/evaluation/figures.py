@@ -14,6 +14,8 @@ from training.evaluation.image_results import Result
 
 LARGE_FALSE_ALARM = 20  # pixels: a second count has only the false alarms that are larger
 INTERVAL = (2.5, 97.5)  # percentiles of the bootstrap
+OF_FOUND = ("type_right_of_found", "type_macro_f1")  # measured on the defective images that are found
+OF_DEFECTIVE = ("dice_pooled", "iou_pooled", "dice_image_mean", "dice_type_mean", *OF_FOUND)
 
 
 @dataclass(frozen=True)
@@ -169,14 +171,41 @@ def bootstrap(
 ) -> list[dict[str, Any]]:
     """Measure `samples` sets of tiles, each as large as the original, drawn with replacement.
 
-    figures: what is measured of each set.
+    A set that lacks what a figure is measured on has no such figure: no Dice without a defective image, no mean of
+    types without one of the types. figures: what is measured of each set.
     Source: Efron & Tibshirani 1993.
     """
     names, index = np.unique(outcomes.tile, return_inverse=True)
     images = [np.flatnonzero(index == tile) for tile in range(len(names))]
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(names), size=(samples, len(names)))
-    return [figures(outcomes.take(np.concatenate([images[tile] for tile in draw]))) for draw in draws]
+    sets = (outcomes.take(np.concatenate([images[tile] for tile in draw])) for draw in draws)
+    types = types_of(outcomes)
+    return [_without(_lacking(drawn, types), figures(drawn)) for drawn in sets]
+
+
+def _lacking(drawn: Outcomes, types: Sequence[str]) -> set[str]:
+    """Name the figures of `measure` that a set of tiles has nothing for. types: of the whole part."""
+    return {
+        *(() if drawn.defective.any() else OF_DEFECTIVE),
+        *(() if (drawn.true_positive > 0).any() else OF_FOUND),
+        *(() if types_of(drawn) == list(types) else ["dice_type_mean"]),
+        *(() if (drawn.defect_type == FREE).any() else ["free"]),
+    }
+
+
+def _without(names: set[str], figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name not in names}
+
+
+def of_one_tile(outcomes: Outcomes) -> set[str]:
+    """Name the figures that a single defective tile decides: they have no interval, as each draw has the same tile.
+
+    A type's is `dice_by_type.<type>`; then the mean of types is one, too.
+    """
+    shown = {name: outcomes.tile[outcomes.defective & (outcomes.defect_type == name)] for name in types_of(outcomes)}
+    alone = {f"dice_by_type.{name}" for name, tiles in shown.items() if len(np.unique(tiles)) == 1}
+    return alone | ({"dice_type_mean"} if alone else set())
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

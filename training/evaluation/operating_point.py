@@ -46,10 +46,14 @@ class Chosen:
 
 
 def choose(results: Sequence[Result], params: EvaluateParams) -> Chosen:
-    """Choose everything that the verdicts need, on the results of the validation images."""
+    """Choose everything that the verdicts need, on the results of the validation images.
+
+    Where every tile has a defect, tiles are judged by the limits of images.
+    """
     point = choose_operating_point(results, params.false_alarm_rate)
-    review_score = choose_limits(_free_scores(results), params).review_score
-    return Chosen(point, review_score, choose_limits(sound_tile_scores(results), params))
+    of_images = choose_limits(_free_scores(results), params)
+    sound = sound_tile_scores(results)
+    return Chosen(point, of_images.review_score, choose_limits(sound, params) if sound else of_images)
 
 
 def choose_limits(sound: Sequence[float], params: EvaluateParams) -> Limits:

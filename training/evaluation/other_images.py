@@ -174,6 +174,6 @@ CHANGED: dict[str, Callable[[int, np.ndarray], np.ndarray]] = {
     "half_size": lambda _, tile: _scaled(tile, 0.5),
     "double_size": lambda _, tile: _scaled(tile, 2.0),
     "negative": lambda _, tile: 255 - tile,
-    "overexposed": lambda _, tile: _bytes(tile * (255 / np.median(tile))),  # half of the pixels are white
-    "underexposed": lambda _, tile: _bytes(tile * (UNDEREXPOSED / tile.mean())),
+    "overexposed": lambda _, tile: _bytes(tile * (255 / max(1, np.median(tile)))),  # half of the pixels are white
+    "underexposed": lambda _, tile: _bytes(tile * (UNDEREXPOSED / max(1, tile.mean()))),
 }

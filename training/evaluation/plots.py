@@ -115,6 +115,8 @@ def _defective_tiles(outcomes: Outcomes, name: str) -> int:
 
 
 def _dice(outcomes: Outcomes) -> dict[str, float]:
+    if not outcomes.defective.any():
+        return {}
     types = dice_by_type(outcomes)
     return {ALL: dice_pooled(outcomes.take(outcomes.defective)), MEAN: mean_of_types(types), **types}
 

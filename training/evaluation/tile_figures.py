@@ -58,18 +58,18 @@ def join_tiles(parts: Sequence[TileOutcomes]) -> TileOutcomes:
 
 
 def measure_tiles(tiles: TileOutcomes) -> dict[str, Any]:
-    """Return the figures by tile; shares are 0–1. There is no AUROC unless there are defective and sound tiles."""
-    found, false = tiles.alarm & tiles.defective, tiles.alarm & ~tiles.defective
+    """Return the figures by tile; shares are 0–1. There is no share of no tiles, and no AUROC without both kinds."""
+    found, false = int((tiles.alarm & tiles.defective).sum()), int((tiles.alarm & ~tiles.defective).sum())
     defective, sound = int(tiles.defective.sum()), int((~tiles.defective).sum())
-    figures: dict[str, Any] = {
+    return {
         "defective_tiles": defective,
-        "found_tiles": int(found.sum()),
-        "found_share": int(found.sum()) / max(1, defective),
+        "found_tiles": found,
+        **({"found_share": found / defective} if defective else {}),
         "sound_tiles": sound,
-        "false_alarms": int(false.sum()),
-        "false_alarm_share": int(false.sum()) / max(1, sound),
+        "false_alarms": false,
+        **({"false_alarm_share": false / sound} if sound else {}),
+        **({"auroc": float(roc_auc_score(tiles.defective, tiles.score))} if defective and sound else {}),
     }
-    return figures | ({"auroc": float(roc_auc_score(tiles.defective, tiles.score))} if defective and sound else {})
 
 
 def tile_intervals(tiles: TileOutcomes, *, samples: int, seed: int) -> dict[str, tuple[float, float]]:

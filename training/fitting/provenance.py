@@ -54,7 +54,7 @@ def machine() -> dict[str, str | int]:
     """Return what the run uses: the machine, its devices, threads and torch."""
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "devices": max(1, torch.cuda.device_count()),
+        "devices": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
         "threads": torch.get_num_threads(),
         "processor": platform.machine(),
         **describe_machine(),

@@ -22,9 +22,9 @@ from training.progress import progress
 class Parity:
     """How much ONNX Runtime's results differ from torch's, both in float32.
 
-    differing_mask_pixels and differing_type_pixels are shares of all pixels; dice_* are pooled over defective images;
-    grey_levels is the largest difference of the two probabilities, 0–255; novelty is that of the two novelties, as a
-    share of torch's.
+    differing_mask_pixels is a share of all pixels, differing_type_pixels one of the pixels of torch's masks, as only
+    these have a type; dice_* are pooled over defective images; grey_levels is the largest difference of the two
+    probabilities, 0–255; novelty is that of the two novelties, as a share of torch's.
     """
 
     images: int
@@ -56,11 +56,12 @@ def compare(
     pairs = list(zip(torch_predictions, onnx_predictions, strict=True))
     pixels = sum(prediction.probability.size for prediction in torch_predictions)
     masks = sum(int((point.mask(a.probability) != point.mask(b.probability)).sum()) for a, b in pairs)
-    types = sum(int((a.defect_type != b.defect_type)[point.mask(a.probability)].sum()) for a, b in pairs)
+    marked = [point.mask(a.probability) for a, _ in pairs]
+    types = sum(int((a.defect_type != b.defect_type)[mask].sum()) for mask, (a, b) in zip(marked, pairs, strict=True))
     return Parity(
         images=len(pairs),
         differing_mask_pixels=masks / pixels,
-        differing_type_pixels=types / pixels,
+        differing_type_pixels=types / max(1, sum(int(mask.sum()) for mask in marked)),
         grey_levels=max(int(np.abs(a.probability.astype(int) - b.probability).max()) for a, b in pairs),
         novelty=max(abs(a.novelty - b.novelty) / a.novelty for a, b in pairs),
         dice_torch=_dice(torch_predictions, point),
@@ -79,6 +80,7 @@ def refuse_too_far(parity: Parity, params: ExportParams) -> None:
     """
     limits = {
         "differing_mask_pixels": params.max_differing_mask_pixels,
+        "differing_type_pixels": params.max_differing_type_pixels,
         "dice_difference": params.max_dice_difference,
         "grey_levels": params.max_grey_level_difference,
         "novelty": params.max_novelty_difference,

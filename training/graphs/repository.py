@@ -70,7 +70,7 @@ def _limits(of: str, alarm_score: float, review_score: float | None) -> dict[str
 def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file: Path = CPU_GRAPH_FILE) -> str:
     """Render config.pbtxt from its template."""
     lines = [
-        f"parameters {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }} }}"
+        f"parameters {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value, ensure_ascii=False)} }} }}"
         for key, value in parameters.items()
     ]
     return _template("config").substitute(

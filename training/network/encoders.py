@@ -22,18 +22,27 @@ def refuse_unfit_encoder(params: NetworkParams) -> None:
     Raises: ParamsError, when nobody knows the encoder, its weights do not exist, or the decoder cannot stand on it.
     """
     refuse_unknown_encoder(params)
+    if params.drop_path and not params.encoder.startswith(TIMM):
+        raise ParamsError(
+            f"train.drop_path: {params.encoder} has no stochastic depth: set train.drop_path to 0, or take an "
+            f"encoder of timm, whose name begins with {TIMM}"
+        )
     try:
         found = _mask_size(params, "meta") or _mask_size(params, "cpu")
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError) as error:
         raise ParamsError(
             f"train.encoder: a U-Net cannot be built on {params.encoder} ({error}): take a convolutional encoder with "
-            "features at the strides 2, 4, 8, 16 and 32"
+            f"features at the strides 2, 4, 8, 16 and 32{_or_without_depth(error)}"
         ) from None
     if found != (SIDE, SIDE):
         raise ParamsError(
             f"train.encoder: with {params.encoder} an image of {SIDE} x {SIDE} pixels gets a mask of the size {found}: "
             "take an encoder with features at the strides 2, 4, 8, 16 and 32"
         )
+
+
+def _or_without_depth(error: Exception) -> str:
+    return ", or set train.drop_path to 0" if "drop_path_rate" in str(error) else ""
 
 
 def _mask_size(params: NetworkParams, device: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """The device that training uses, and the precision: bfloat16 if the hardware has it, float32 otherwise."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -17,6 +17,18 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """Return automatic mixed precision for the device; on one without fast bfloat16 it does nothing."""
     fast = _gpu_has_bfloat16() if device.type == "cuda" else _cpu_has_bfloat16()
     return torch.autocast(device.type, torch.bfloat16) if fast else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def whole_float32() -> Iterator[None]:
+    """Compute float32 convolutions in float32: by default a GPU rounds their inputs to TF32's 10 bits."""
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 def keep_depthwise_in_float32(network: nn.Module) -> None:

@@ -34,7 +34,10 @@ class Segmenter(nn.Module):
         super().__init__()
         self.classes = classes
         # The pretrained first layer is summed over its three input channels.
-        self.encoder = get_encoder(params.encoder, in_channels=1, weights=weights, drop_path_rate=params.drop_path)
+        depth = (
+            {"drop_path_rate": params.drop_path} if params.drop_path else {}
+        )  # which not all of timm's encoders know
+        self.encoder = get_encoder(params.encoder, in_channels=1, weights=weights, **depth)
         channels = params.decoder_channels
         self.decoder = UnetDecoder(self.encoder.out_channels, channels, n_blocks=len(channels))
         self.head = nn.Sequential(nn.Conv2d(channels[-1], 4 * classes, kernel_size=3, padding=1), nn.PixelShuffle(2))

@@ -23,24 +23,43 @@ def write_own_table(
 ) -> Path:
     """Write the masks that have no file, and the table; return its path.
 
+    A drawn mask that somebody changed stays as it is.
+
     Raises: DatasetError, when there is no photograph, a label that is nearly another, or a table with other rows.
     """
     rows, names = [], {}
+    drawn: dict[Path, bytes] = {}
     for each in found:
+        if isinstance(each.mask, np.ndarray):
+            drawn[_drawn_file(each, folder)] = encode_mask_png(each.mask)
         rows.append(_row(each, folder, notes, params, tile_from))
         names[each.defect_type or DEFECT] = rows[-1]["type"]
     refuse_alike(names)
     table = folder / TABLE
     if not rows:
         raise DatasetError("\n  ".join([f"{folder}: no photograph can be taken:", *summaries(notes.skipped)]))
-    if not table.exists():
-        write_table(table, rows)
-    elif [{name: row.cells.get(name) for name in rows[0]} for row in read_rows(table, COLUMNS)] != rows:
+    known = table.exists()
+    if known and [{name: row.cells.get(name) for name in rows[0]} for row in read_rows(table, COLUMNS)] != rows:
         raise DatasetError(
             f"{table} has other rows than the folder: `python -m training.own_data {table}` looks at it as it is; "
             "delete it to have it written anew"
         )
+    for file, mask in drawn.items():
+        _write_mask(file, mask, notes)
+    if not known:
+        write_table(table, rows)
     return table
+
+
+def _drawn_file(found: Found, folder: Path) -> Path:
+    return folder / MASKS / f"{found.image.relative_to(folder).as_posix()}.png"
+
+
+def _write_mask(file: Path, mask: bytes, notes: Notes) -> None:
+    if not file.exists():
+        write_whole(file, mask)
+    elif file.read_bytes() != mask:
+        notes.decide("kept, though its annotation gives another mask: delete it to have it drawn anew", file.name)
 
 
 def _row(
@@ -56,9 +75,7 @@ def _row(
     if named != defect_type:
         notes.decide(f"{defect_type!r} is called {named!r}", name)
     if isinstance(mask, np.ndarray):
-        drawn = folder / MASKS / f"{name}.png"
-        write_whole(drawn, encode_mask_png(mask))
-        mask = drawn
+        mask = _drawn_file(found, folder)
     row = dict(zip(COLUMNS, (name, mask.relative_to(folder).as_posix() if mask else "", named), strict=True))
     row = {column: f"./{cell}" if cell.startswith(COMMENT) else cell for column, cell in row.items()}
     return row | ({TILE: _tile(name, tile_from)} if tile_from else {})

@@ -8,6 +8,7 @@ changed runs only the stages that read it.
 import sys
 
 from host.files import write_whole
+from tiles.label import LABELLED, encode_label
 from training.dataset.table import find_table
 from training.errors import ParamsError, exit_status
 from training.files import PARAMS_RECORD
@@ -15,6 +16,7 @@ from training.network.encoders import refuse_unfit_encoder
 from training.params import Params, load_params
 
 PUBLISHED_TITLE = "Magnetic tiles"
+LONGEST = {"model.commit": 40, "model.data_digest": 64, "model.digest": 64}  # characters; of the other figures 9
 CHECKED = "Every parameter is known and in order. No stage starts before this file is here.\n"
 
 
@@ -24,6 +26,7 @@ def main() -> None:
     refuse_unfit_encoder(params.train)
     _refuse_missing_table(params)
     _refuse_borrowed_title(params)
+    _refuse_long_label(params)
     write_whole(PARAMS_RECORD, CHECKED)
 
 
@@ -39,6 +42,15 @@ def _refuse_borrowed_title(params: Params) -> None:
             f"quantize.title is {PUBLISHED_TITLE!r}, but data_load.table names your own images: say what they show, "
             'for example "Castings"; the page and the model card have it in their headings'
         )
+
+
+def _refuse_long_label(params: Params) -> None:
+    """Check that the types' names and the title fit into the label of each answer, whatever figures it will have."""
+    figures = {name: "0" * LONGEST.get(name, 9) for name in LABELLED}
+    try:
+        encode_label(figures | {"model.types": ",".join(params.data_load.types), "model.title": params.quantize.title})
+    except ValueError as error:
+        raise ParamsError(f"data_load.types and quantize.title are too long together: {error}") from None
 
 
 if __name__ == "__main__":

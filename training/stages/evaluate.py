@@ -12,7 +12,7 @@ from training.evaluation.operating_point import choose
 from training.evaluation.outputs import name_of_test_part, write_outputs
 from training.evaluation.predict import predict
 from training.files import TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE
-from training.network.mixed_precision import pick_device
+from training.network.mixed_precision import pick_device, whole_float32
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.packages import check_packages
@@ -21,6 +21,7 @@ from training.progress import progress
 from training.runs import refuse_unfit_inputs
 
 
+@whole_float32()
 def main() -> None:
     """Run the stage."""
     check_packages()

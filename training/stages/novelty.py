@@ -11,13 +11,14 @@ from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.novelty import fit_and_measure
 from training.files import NOVELTY_FIGURES_FILE
-from training.network.mixed_precision import pick_device
+from training.network.mixed_precision import pick_device, whole_float32
 from training.network.weights import load_model, save_novelty
 from training.packages import check_packages
 from training.params import load_params
 from training.runs import refuse_unfit_inputs
 
 
+@whole_float32()
 def main() -> None:
     """Run the stage."""
     check_packages()

@@ -11,7 +11,7 @@ from training.errors import exit_status
 from training.evaluation.outputs import read_operating_point
 from training.evaluation.robustness import choose_samples, curves
 from training.files import ROBUSTNESS_FOLDER
-from training.network.mixed_precision import pick_device
+from training.network.mixed_precision import pick_device, whole_float32
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.packages import check_packages
@@ -19,6 +19,7 @@ from training.params import load_params
 from training.runs import refuse_unfit_inputs
 
 
+@whole_float32()
 def main() -> None:
     """Run the stage; the folder is written completely or not at all."""
     check_packages()
