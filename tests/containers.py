@@ -100,6 +100,9 @@ def figures() -> Iterator[None]:
 def images() -> None:
     """All images of the composition and the one of everything, built from this tree."""
     os.environ["BUILDAH_FORMAT"] = "docker"  # podman's own format has no health check
+    for base in {"python:3.11-slim-bookworm", *BASES.values()}:  # BuildKit leaves none in the engine's store
+        if not engine("image", "ls", "--quiet", base):
+            engine("pull", base)
     for image, (dockerfile, context) in IMAGES.items():
         more = shlex.split(os.environ.get("CONTAINER_BUILD", ""))
         label = f"--build-arg=REVISION={REVISION}"

@@ -18,6 +18,11 @@ def test_every_metric_of_the_rules_is_exported():
     assert [] == [name for name in asked if f"\n{name} " not in exported]
 
 
+def test_the_absence_of_every_proxy_is_an_alert():
+    """`proxy_ready == 0` is true of no series where there is none."""
+    assert "absent(proxy_ready)" in {rule["expr"] for group in RULES for rule in group["rules"]}
+
+
 def test_kubernetes_has_the_rules_of_the_composition():
     document = yaml.safe_load((ROOT / "deploy/kubernetes/components/prometheus/alerts.yaml").read_text())
     assert ("PrometheusRule", RULES) == (document["kind"], document["spec"]["groups"])

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from inference_server.settings import Settings
 from tests.conftest import ROOT
 
 PLACES = ("Dockerfile", "*/Dockerfile", "deploy/*/Dockerfile")
@@ -48,6 +49,17 @@ def test_the_user_is_nobody(name: str) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_tells_its_health(name: str) -> None:
     assert 1 == len(of_kind(name, "HEALTHCHECK"))
+
+
+def test_the_training_image_has_a_user_name_for_dvc_under_any_uid() -> None:
+    assert "USER=training" in " ".join(of_kind("training/Dockerfile", "ENV")).split()
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "inference_server/Dockerfile"])
+def test_triton_may_start_as_long_as_it_says_before_its_container_is_unhealthy(name: str) -> None:
+    (check,) = of_kind(name, "HEALTHCHECK")
+    (period,) = re.findall(r"--start-period=(\d+)s", check)
+    assert int(period) > Settings().start_timeout_s
 
 
 @pytest.mark.parametrize("name", FILES)

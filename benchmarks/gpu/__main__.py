@@ -56,11 +56,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def find_gpu() -> str:
-    """Return the name of the first GPU.
+    """Return name, driver and memory of the first GPU.
 
     Raises: BenchmarkError, when there is none.
     """
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError) as error:
