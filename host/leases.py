@@ -24,6 +24,7 @@ def lease(folders: Sequence[Path], prefix: str, guard: Guard | None = None) -> I
 
     Raises: OSError where a folder cannot be written to.
     """
+    folders = list({folder.resolve(): folder for folder in folders}.values())  # a second lock of one file would wait
     for folder in folders:
         remove_abandoned(folder, prefix)
     name = f"{prefix}-{secrets.token_hex(8)}"

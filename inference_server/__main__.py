@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
         settings = Settings.from_environment(os.environ)
         for warning in [*near_misses(os.environ, Settings), *warnings(settings)]:
             _say(warning)
+        description = settings.description  # before Triton takes some of the shared memory that decides on it
         with (
             stop_signals() as stop,
             kept(
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
                 say=_say,
             ) as (keeper, server),
         ):
-            _say(f"serving {settings.description}")
+            _say(f"serving {description}")
             _say(f"at http://{server.address}, metrics at http://{server.metrics_address}/metrics; Ctrl-C ends it")
             if first_of([stop, keeper]) is stop:
                 return 0

@@ -37,7 +37,7 @@ def refuse_limits(settings: Settings) -> None:
             f"{allowed} more threads are allowed, of the {threads} needed: raise the limit (`ulimit -u`, or the "
             "container's `--pids-limit`)"
         )
-    _, largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)  # the soft limit is the one that the kernel holds
     if resource.RLIM_INFINITY != largest < LARGEST_FILE:
         raise LimitError(f"files of at most {largest // MIB} MiB are allowed: raise the limit (`ulimit -f unlimited`)")
     if not os.access(SHARED_MEMORY, os.W_OK):
@@ -82,9 +82,9 @@ def _more_shared(instances: int) -> str:
 def threads_allowed(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> float:
     """Return how many more threads the control groups allow, and at most what the user's limit of processes allows."""
     allowed = [float("inf")]
-    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    if hard != resource.RLIM_INFINITY and os.geteuid() != 0:  # the kernel holds the limit against all users but root
-        allowed.append(hard)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if soft != resource.RLIM_INFINITY and os.geteuid() != 0:  # the kernel holds the limit against all users but root
+        allowed.append(soft)
     for group in control_groups("pids", of_process, mount):
         most, now = group / "pids.max", group / "pids.current"
         if most.exists() and (text := most.read_text(encoding="utf-8").strip()) != "max":

@@ -12,6 +12,7 @@ and the model repository stays as it is in git.
 
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -62,10 +63,17 @@ def _assemble(folder: Path, wheel: Wheel, settings: Settings, models: list[Path]
     _copy_backends(wheel, folder / "backends")
     for model in models:
         shutil.copytree(model, folder / "models" / model.name)
+        _make_writable(folder / "models" / model.name)
         config = folder / "models" / model.name / "config.pbtxt"
         config.write_text(
             for_this_machine(config.read_text(encoding="utf-8"), settings.instances, settings.threads), encoding="utf-8"
         )
+
+
+def _make_writable(folder: Path) -> None:
+    """Let this user change a copy, and remove it: copies have the modes of what they were copied from."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IWUSR)
 
 
 def _bytes_of(paths: list[Path]) -> int:
@@ -93,7 +101,9 @@ def models_of(repository: Path) -> list[Path]:
 def _copy_backends(wheel: Wheel, backends: Path) -> None:
     shutil.copytree(wheel.python_backend, backends / "python", ignore=NOT_COPIED)
     shutil.copy(wheel.stub, backends / "python")
+    _make_writable(backends)
     shutil.copytree(OUR_BACKENDS, backends, ignore=NOT_COPIED, dirs_exist_ok=True)
+    _make_writable(backends)
 
 
 def for_this_machine(config: str, instances: int, threads: int) -> str:

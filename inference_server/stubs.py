@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from inference_server.child import Child, Waitable, first_of
+from inference_server.errors import ServingError
 
 PROCESSES = Path("/proc")
 
@@ -20,13 +21,19 @@ def watched(process: Child) -> Iterator[tuple[Waitable, list[int]]]:
     """Yield what becomes readable when tritonserver or one of its stubs has ended, and the stubs' process ids.
 
     If one has, tritonserver is killed at the end of the block, as it would wait in vain for the dead stub.
+
+    Raises: ServingError, when a stub ended in this moment.
     """
     with ExitStack() as descriptors:
         ended = descriptors.enter_context(select.epoll())
         ended.register(process, select.EPOLLIN)
         stubs = stubs_of(process)
         for pid in stubs:
-            descriptor = os.pidfd_open(pid)
+            try:
+                descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                process.kill()
+                raise ServingError("an instance of the model ended while Triton was starting") from None
             descriptors.callback(os.close, descriptor)
             ended.register(descriptor, select.EPOLLIN)
         try:

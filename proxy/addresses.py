@@ -11,7 +11,10 @@ BELIEVED_S = 10.0  # as long as aiohttp itself believes them
 
 
 class Addresses:
-    """Those of one host:port. Make it inside a running event loop."""
+    """Those of one host:port; only those of IPv4 if it has some. Make it inside a running event loop.
+
+    `localhost` often has an address of either version, and Triton listens on one of them.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -25,15 +28,18 @@ class Addresses:
         Raises: SegmenterAwayError.
         """
         if self._clock() - self._found_s > BELIEVED_S:
-            self._known, self._found_s = await self._look_up(), self._clock()
+            await self._look_up()
         return random.choice(self._known)  # noqa: S311  it spreads load, and guards nothing
 
-    async def _look_up(self) -> list[str]:
+    async def _look_up(self) -> None:
         host, _, port = self._url.rpartition(":")
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         except OSError as error:
+            if self._known:  # they may still be right; the next pick asks again
+                return
             raise SegmenterAwayError(f"Triton's address {self._url} is unknown ({error.strerror})") from None
-        hosts = [str(address[0]) for *_, address in found]
-        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
+        hosts = [str(address[0]) for family, *_, address in found if family == socket.AF_INET]
+        hosts = hosts or [f"[{address[0]}]" for *_, address in found]
+        self._known, self._found_s = [f"{host}:{port}" for host in hosts], self._clock()

@@ -24,6 +24,7 @@ from proxy.errors import ListenError, ModelRefusedError, WrongModelError
 from proxy.exhaustion import ExhaustionLog
 from proxy.middleware import ANALYZE, CORS, DRAINING, TELEMETRY, VERSION_PREFIX, answer_and_record
 from proxy.page import page_routes
+from proxy.problems import MAX_HEADERS
 from proxy.readiness import Readiness
 from proxy.segmenter import Segmenter
 from proxy.settings import Settings
@@ -35,7 +36,7 @@ from proxy.upload_memory import UploadMemory
 SERVER_OPTIONS: dict[str, Any] = {
     "keepalive_timeout": 75,  # longer than the front proxy keeps a connection that nobody uses
     "lingering_time": 5,  # after a refusal the rest of the body is read and dropped for so long
-    "max_headers": 64,
+    "max_headers": MAX_HEADERS,
     "handler_cancellation": True,  # a client that leaves frees its place in the queue
     "auto_decompress": False,  # a compressed body is refused, so nothing may inflate it
     "access_log": None,  # the middleware logs

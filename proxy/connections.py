@@ -21,6 +21,7 @@ from proxy.problems import problem_of, problem_of_bad_http, problem_of_bug, prob
 from proxy.security_headers import SECURITY_HEADERS
 
 SWEEP_S = 1.0
+TOO_MANY_HEADERS = "Too many headers"  # how aiohttp says it
 MAX_HEAD_BYTES = 32_768  # of one request's line and headers together
 OTHER_DESCRIPTORS = 200  # Triton's connections, files, the event loop's own
 log = structlog.get_logger(__name__)
@@ -93,6 +94,16 @@ class Connection(RequestHandler):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.refuse(431, "Headers too large", f"send at most {MAX_HEAD_BYTES} bytes of headers")
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write an answer; the client's turn begins with it, and again when it is written."""
+        self._since = self._loop.time()
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._since = self._loop.time()
+
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
@@ -101,7 +112,7 @@ class Connection(RequestHandler):
             raise ConnectionError("the answer has begun already")
         request_id = uuid.uuid4().hex
         if status < web.HTTPInternalServerError.status_code:
-            too_long = isinstance(exc, LineTooLong)
+            too_long = isinstance(exc, LineTooLong) or TOO_MANY_HEADERS in str(exc)
             log.info("bad_http", id=request_id, address=self.address, error=f"{message or exc!s:.100}"[:100])
             response = problem_of_bad_http(request_id, too_long=too_long)
         else:

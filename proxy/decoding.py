@@ -42,7 +42,7 @@ def decode(data: bytes, *, max_pixels: int, budget_s: float) -> DecodedImage:
 def canvas_pixels(start: bytes, *, max_pixels: int) -> int | None:
     """Return the pixels of an upload's canvas, from its first bytes; None if they do not tell.
 
-    Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError.
+    Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, TooMuchWorkError.
     """
     with _refusals():
         size = tiles.declared_size(start)

@@ -42,8 +42,7 @@ FEW_REGIONS = 64  # measured and encoded in the event loop, too
 # Processor time that one file may take. In the event loop everybody waits for it; the rest of a small image's decoding
 # takes another 2 ms.
 LOOP_S = 0.006
-# In a thread it takes some from everybody. A usual file takes a tenth of this.
-THREAD_S = 0.8
+# In a thread it takes some from everybody. A usual file takes a tenth of this, by the pixels of its canvas.
 FILE_S = 0.05
 PIXEL_S = 150e-9
 
@@ -104,8 +103,13 @@ async def decode_upload(request: web.Request, data: bytes, pixels: int) -> Decod
             # told by the file's header, before any pixel is decoded, or by the clock
             with contextlib.suppress(ImageTooLargeError, TooMuchWorkError):
                 return decode(data, max_pixels=min(SMALL_PIXELS, max_pixels), budget_s=LOOP_S)
-        work = partial(decode, data, max_pixels=max_pixels, budget_s=min(THREAD_S, FILE_S + pixels * PIXEL_S))
+        work = partial(decode, data, max_pixels=max_pixels, budget_s=thread_budget_s(pixels))
         return await request.app[THREADS].run(work, deadline=request[DEADLINE])
+
+
+def thread_budget_s(pixels: int) -> float:
+    """Return the processor time that a thread may spend on a file of so many pixels."""
+    return FILE_S + pixels * PIXEL_S
 
 
 async def segment(request: web.Request, image: DecodedImage) -> Answer:

@@ -12,6 +12,7 @@ from proxy.errors import ProxyError
 from proxy.security_headers import SECURITY_HEADERS
 
 CONTENT_TYPE = "application/problem+json"
+MAX_HEADERS = 64  # of one request
 _ADDRESS = (
     r"(?:\[[0-9A-Fa-f:.]+\]:\d+|[\w.-]+:\d{1,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9A-Fa-f]*(?::[0-9A-Fa-f]*){2,}\b)"
 )
@@ -61,7 +62,7 @@ def problem_of_bad_http(request_id: str, *, too_long: bool) -> web.Response:
     if too_long:
         status, detail = (
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "a line of the request is too long: send shorter headers",
+            f"a line is too long, or there are more than {MAX_HEADERS} headers: send shorter ones, or fewer",
         )
     else:
         status, detail = (

@@ -28,8 +28,9 @@ ANSWER_COUNTS_S = 1.0  # so long after an answered batch, a failed check does no
 # The interval and this are less than 3 s, within which a stopped Triton must be known.
 CHECK_S = 1.5
 # A check waits at Triton behind the batches in flight. It may take this many times as long as the largest of them, at
-# the slowest pace of the latest batches.
+# the slowest pace of the latest batches, but not longer than a batch.
 BATCHES_BEFORE = 4
+PACE_PIXELS = 2**16  # a smaller image costs as much as this: waiting and sending, not computing
 FORGOTTEN = 0.9  # what a batch leaves of the slowest pace before it
 log = structlog.get_logger(__name__)
 
@@ -97,7 +98,7 @@ class Readiness:
         finally:
             self._in_flight.remove(canvases.size)
         self._answered = self._clock()
-        self._pixel_s = max(FORGOTTEN * self._pixel_s, (self._answered - started) / canvases.size)
+        self._pixel_s = max(FORGOTTEN * self._pixel_s, (self._answered - started) / max(canvases.size, PACE_PIXELS))
         if self._contract is not None and segmentation.model != self._contract.model:
             self._check_now.set()
         return segmentation
@@ -143,7 +144,8 @@ class Readiness:
         return True
 
     def _patience_s(self) -> float:
-        return max(CHECK_S, BATCHES_BEFORE * self._pixel_s * max(self._in_flight, default=0))
+        pace_s = BATCHES_BEFORE * self._pixel_s * max(self._in_flight, default=0)
+        return max(CHECK_S, min(pace_s, self._segmenter.timeout_s))
 
     def _report(self, error: MismatchedAnswerError) -> None:
         self._telemetry.answer_mismatches.inc()

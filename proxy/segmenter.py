@@ -89,12 +89,15 @@ class Segmenter:
     given up, too.
 
     Make it inside a running event loop; close it there.
+
+    Attributes:
+        timeout_s: seconds that Triton may take for a batch.
     """
 
     def __init__(self, *, url: str, model_name: str, timeout_s: float, keep_connections: bool = True) -> None:
         self._url = url
         self._model_name = model_name
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._keep_connections = keep_connections
         # the batcher limits the connections, `_asking` the time
         self._kept = _Client(url, conn_limit=0, conn_timeout=None)
@@ -114,7 +117,9 @@ class Segmenter:
         if self._keep_connections:
             yield self._kept
             return
-        client = _Client(await self._addresses.pick(), conn_limit=1, conn_timeout=None)
+        async with self._asking(self.timeout_s, refusal=SegmenterAwayError):
+            address = await self._addresses.pick()
+        client = _Client(address, conn_limit=1, conn_timeout=None)
         try:
             yield client
         finally:
@@ -146,7 +151,7 @@ class Segmenter:
         Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, MismatchedAnswerError, WrongModelError.
         """
         async with self._line() as client:
-            return await self._infer(client, canvases, self._timeout_s)
+            return await self._infer(client, canvases, self.timeout_s)
 
     async def _infer(self, client: _Client, canvases: np.ndarray, timeout_s: float) -> Segmentation:
         """Have a batch segmented and its answer proven; end the Triton whose answer is another one's."""

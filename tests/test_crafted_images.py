@@ -33,12 +33,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tiles
-from proxy.decoding import decode
+import tiles.png as png_structure
+from proxy.decoding import canvas_pixels, decode
 from proxy.errors import ImageTooLargeError, ProxyError, TooMuchWorkError
-from proxy.image_steps import LOOP_S, SMALL_PIXELS, THREAD_S
+from proxy.image_steps import LOOP_S, SMALL_PIXELS, thread_budget_s
 from proxy.upload_memory import SMALL_BYTES
 
 MAX_PIXELS = 4_194_304
+THREAD_S = thread_budget_s(MAX_PIXELS)
 LOOP_MUST_S, WORKER_MUST_S = 0.010, 1.0
 PLAIN = jpeg(frame(64, 64, 0xC0), scan(bytes(200), 1))
 SAMPLES = sorted((Path(__file__).parent.parent / "samples/tiles").glob("*/Imgs/*.jpg"))
@@ -147,6 +149,19 @@ def test_a_crafted_file_of_10_mb_holds_a_worker_for_at_most_1_s(make):
 def test_usual_files_are_far_from_the_limits():
     for path in SAMPLES:
         assert decode(path.read_bytes(), max_pixels=SMALL_PIXELS, budget_s=LOOP_S).canvas.size
+
+
+def test_a_jpeg_whose_size_stands_behind_very_many_segments_is_refused_before_it_is_counted():
+    """Its pixels would count as none among those that are being worked on."""
+    plain = SAMPLES[0].read_bytes()
+    many = plain[:2] + 1001 * segment(0xFE, b"") + plain[2:]
+    with pytest.raises(TooMuchWorkError, match="more than 1000 segments before its size"):
+        canvas_pixels(many, max_pixels=MAX_PIXELS)
+
+
+def test_the_largest_images_that_a_setting_may_allow_have_the_time_that_they_need():
+    pixels = 134_217_728  # MAX_PIXELS, at most
+    assert thread_budget_s(pixels) > pixels * (8 * png_structure.BYTE_S + png_structure.PIXEL_S)  # RGBA of 16 bits
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])

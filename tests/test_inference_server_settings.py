@@ -1,6 +1,8 @@
 """Settings, the machine's share of cores, and the reason in Triton's log: what needs no server."""
 
 import contextlib
+import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from host.memory import memory_kills, memory_limit_bytes
 from inference_server.__main__ import _say
 from inference_server.errors import SettingError
 from inference_server.log import Log, find_reason
-from inference_server.run_folder import for_this_machine
+from inference_server.run_folder import _make_writable, for_this_machine
 from inference_server.settings import Settings
 from launch.together import say
 
@@ -176,3 +178,15 @@ def test_a_log_that_cannot_be_written_is_read_to_its_end_and_ends_nobody(
     monkeypatch.setattr(sys, "stderr", full_disk)
     say("heard by nobody")
     _say("heard by nobody")
+
+
+def test_copies_of_write_protected_files_can_be_changed_and_removed(tmp_path):
+    (tmp_path / "segmenter/1").mkdir(parents=True)
+    (tmp_path / "segmenter/1/model.onnx").write_text("x")
+    for path, mode in (("segmenter/1/model.onnx", 0o444), ("segmenter/1", 0o555), ("segmenter", 0o555)):
+        (tmp_path / path).chmod(mode)
+    shutil.copytree(tmp_path / "segmenter", tmp_path / "copy")
+    _make_writable(tmp_path / "copy")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "copy").rglob("*")}
+    assert {"1": 0o755, "model.onnx": 0o644} == modes
+    assert 0o755 == stat.S_IMODE((tmp_path / "copy").stat().st_mode)

@@ -58,6 +58,17 @@ def test_at_its_end_nothing_of_its_name_is_left(tmp_path: Path) -> None:
     assert ["another"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_a_folder_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    """TMPDIR may be the folder of shared memory, and a second lock of one file would wait for ever."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+
+    with lease([tmp_path / "there", tmp_path / "there", tmp_path / "link"], "owner") as name:
+        (tmp_path / "there" / name).mkdir()
+
+    assert [] == [*(tmp_path / "there").iterdir()]
+
+
 def test_what_a_killed_owner_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
     with started(OWNER, str(tmp_path)) as dead, started(OWNER, str(tmp_path)) as living:
         names = [process.stdout.readline().strip() for process in (dead, living)]

@@ -59,6 +59,7 @@ def models(tmp_path: Path) -> Path:
     ("before", "words"),
     [
         ("ulimit -n 300", "300 open files are allowed, of the 512 needed: raise the limit (`ulimit -n`"),
+        ("ulimit -S -f 20480", "files of at most 20 MiB are allowed: raise the limit (`ulimit -f unlimited`)"),
         ("ulimit -f 20480", "files of at most 20 MiB are allowed: raise the limit (`ulimit -f unlimited`)"),
         (
             "mount -t tmpfs -o size=1m tmpfs /dev/shm",

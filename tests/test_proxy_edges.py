@@ -8,6 +8,7 @@ from proxy_servers import FakeTriton, png, problem, running_proxy, texture, unti
 from structlog.testing import capture_logs
 
 from proxy import connections
+from proxy.connection_limits import PATIENCE_S
 from proxy.problems import without_addresses
 
 BODY = png(texture(32, 40))
@@ -42,6 +43,7 @@ BAD = {
     "HTTP/0.9": (b"GET /\r\n\r\n", 505),
     "two lengths": (b"POST /analyze HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
     "a long header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 9000 * b"x" + b"\r\n\r\n", 431),
+    "many headers": (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(65)) + b"\r\n", 431),
     "an endless head": (b"GET / HTTP/1.1\r\nHost: a\r\n" + 60 * (b"X: " + 1000 * b"x" + b"\r\n"), 431),
 }
 
@@ -205,3 +207,20 @@ async def test_a_named_origin_is_let_in_and_others_are_not(fake):
                 assert "Origin" in response.headers["Vary"]
         async with proxy.post(BODY, Origin="https://c.example") as response:
             assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_who_has_just_been_answered_makes_no_room(fake):
+    """The time that we computed is not the client's: its next request is on its way."""
+    async with running_proxy(fake.url, connections=0, max_connections=1) as proxy:
+        reader, writer = await proxy.connect()
+        fake.open.clear()
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+        await fake.asked.acquire()
+        await asyncio.sleep(2 * PATIENCE_S)
+        fake.open.set()
+        assert b"200" in (await reader.readline())
+        refused, _, _ = await raw(proxy, b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert 503 == refused
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b'{"status":"live"}' in (await reader.read())
+        writer.close()

@@ -189,7 +189,9 @@ async def test_a_check_behind_a_large_image_may_take_longer_than_one_on_an_idle_
     async with running_proxy(fake.url, connections=0) as proxy:
         fake.open.clear()
         asyncio.get_running_loop().call_later(0.05, fake.open.set)
-        await proxy.analysis(BODY)  # 2048 pixels took 0.05 s: a megapixel may take half a minute
+        await proxy.analysis(
+            BODY
+        )  # it counts as 65,536 pixels in 0.05 s, so four batches of a megapixel may take three seconds
         fake.open.clear()
         post = asyncio.create_task(proxy.analysis(png(texture(1024, 1024))))
         for _ in range(2):
@@ -200,6 +202,23 @@ async def test_a_check_behind_a_large_image_may_take_longer_than_one_on_an_idle_
         fake.open.set()
         assert await checking
         await post
+
+
+async def test_a_check_behind_a_large_image_waits_no_longer_than_for_a_batch(fake):
+    async with running_proxy(fake.url, connections=0, triton_timeout_s=1) as proxy:
+        fake.open.clear()
+        asyncio.get_running_loop().call_later(0.5, fake.open.set)
+        await proxy.analysis(BODY)  # at this pace four batches of a megapixel take 32 s
+        fake.open.clear()
+        post = asyncio.create_task(proxy.analysis(png(texture(1024, 1024))))
+        for _ in range(2):
+            await fake.asked.acquire()
+        fake.hangs = True
+        await asyncio.sleep(readiness.ANSWER_COUNTS_S)
+        started_s = time.monotonic()
+        assert not await proxy.check()
+        assert readiness.CHECK_S <= time.monotonic() - started_s < readiness.CHECK_S + 1
+        post.cancel()
 
 
 BROKEN = {

@@ -8,11 +8,10 @@ Source: ITU-T T.81, annex B.
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from tiles.budget import Budget
-from tiles.errors import TruncatedImageError, UnsupportedModeError
+from tiles.errors import TooMuchWorkError, TruncatedImageError, UnsupportedModeError
 from tiles.structure import Essence, Size
 from tiles.tiff_tags import orientation_of
 
@@ -73,9 +72,14 @@ class _Frame:
 def size_of(start: bytes) -> Size | None:
     """Return the size that the first bytes of a file declare; None if its frame header is not among them.
 
-    Raises: UnsupportedModeError, TruncatedImageError.
+    Raises: UnsupportedModeError, TruncatedImageError, TooMuchWorkError.
     """
-    for segment in islice(_segments(start), SEGMENTS_BEFORE_SIZE):
+    for number, segment in enumerate(_segments(start)):
+        if number == SEGMENTS_BEFORE_SIZE:
+            raise TooMuchWorkError(
+                f"the file has more than {SEGMENTS_BEFORE_SIZE} segments before its size: save it again as a baseline "
+                "JPEG or as a PNG without metadata"
+            )
         if segment.code in FRAMES:
             return _Frame(start, segment).size if segment.end <= len(start) else None
         if segment.code not in TABLES:

@@ -76,7 +76,9 @@ def push(branch: str) -> None:
             return
         run("git", "fetch", "--quiet", REMOTE, branch, **credentials())
         run("git", "diff", "--exit-code", "--stat", "HEAD^", "FETCH_HEAD", "--", *PIPELINE, LOCK_FILE)
-        run("git", "rebase", "--quiet", "--onto", "FETCH_HEAD", "HEAD^", **BOT)  # the results alone: theirs may be fewer
+        run(
+            "git", "rebase", "--quiet", "--onto", "FETCH_HEAD", "HEAD^", **BOT
+        )  # the results alone: theirs may be fewer
         run(*command, **credentials())
     except CommandError as error:
         raise PublishError(
