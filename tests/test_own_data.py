@@ -110,6 +110,31 @@ def edit(folder: Path, table: Path, group: str | None) -> None:
     yaml.dump(params, path)
 
 
+@pytest.mark.slow
+def test_a_digest_that_is_given_up_again_brings_no_old_photographs_back(tmp_path: Path) -> None:
+    """DVC's run cache knows the parameters of a run, and not the files of the table."""
+    repository, table = clone(ROOT, tmp_path / "repository"), write_castings(tmp_path / "castings")
+    edit(repository, table, "casting")
+    load_them, digest = ("dvc", "repro", "--single-item", "data_load"), repository / "data/tiles/digest"
+    run(repository, *load_them)
+    before = digest.read_text()
+    state(repository, before.strip())
+    run(repository, *load_them)
+    image = table.parent / "Dent/0-0.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")
+    state(repository, "")
+    run(repository, *load_them)
+    assert before != digest.read_text()
+
+
+def state(folder: Path, digest: str) -> None:
+    """Say in the parameters which photographs are expected."""
+    yaml, path = YAML(), folder / "params.yaml"
+    params = yaml.load(path)
+    params["data_load"]["digest"] = digest
+    yaml.dump(params, path)
+
+
 @pytest.fixture(scope="module")
 def castings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which `dvc repro` ran on the castings."""
