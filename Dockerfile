@@ -1,6 +1,6 @@
 # Triton (for CPUs) and the proxy under one launcher, for a first try and for platforms that run a single container.
 #   docker build . -t mag-tiles
-#   docker run -p 127.0.0.1:8000:8000 -e PORT=8000 --shm-size=256m mag-tiles
+#   docker run -p 127.0.0.1:8000:8000 -e PORT=8000 --shm-size=256m --stop-timeout=45 mag-tiles
 # compose.yaml runs the two in containers of their own, from inference_server/Dockerfile and proxy/Dockerfile.
 FROM python:3.11-slim-bookworm AS environment
 RUN apt-get update && apt-get install -y --no-install-recommends binutils

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from client.analysis import Analysis, read_analysis
 from client.errors import ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
@@ -26,6 +26,7 @@ from client.service import Client
 
 MASKS, OVERLAYS = "masks", "overlays"
 NO_SUCH_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)  # while another one may be written
+NOT_SENT: Final = "not sent"
 INTERRUPTED = "the run was interrupted before"
 
 
@@ -55,7 +56,7 @@ class Run:
     _ending: threading.Lock = field(default_factory=threading.Lock)
 
     def over(self, photographs: Sequence[Photograph], *, at_once: int) -> None:
-        """Analyse them all. Where the service is away or refuses the caller, the rest is not sent.
+        """Analyse them all. Where the service is away or refuses the caller, the rest has the answers of earlier runs.
 
         Raises: InputError, if a result cannot be written.
         """
@@ -72,17 +73,18 @@ class Run:
             threads.shutdown()
             self.stopped = self._interrupted or self.stopped
             for photograph in photographs:
-                self.outcomes.setdefault(photograph.name, unanswered(photograph, self.stopped, status="not sent"))
+                self.outcomes.setdefault(photograph.name, unanswered(photograph, self.stopped, status=NOT_SENT))
 
     def _work(self, waiting: Iterator[Photograph]) -> None:
         for photograph in waiting:
             outcome = self._outcome(photograph)
             if self._interrupted and outcome.found is None:
                 return  # its request ended with the client
-            with self._ending:
-                self.outcomes[photograph.name] = outcome
-                self.on_outcome(outcome)
-            if self.stopped or self._interrupted:
+            if outcome.status != NOT_SENT:
+                with self._ending:
+                    self.outcomes[photograph.name] = outcome
+                    self.on_outcome(outcome)
+            if self._interrupted or (self.stopped and not len(self.journal)):
                 return
 
     def _outcome(self, photograph: Photograph) -> Outcome:
@@ -113,6 +115,8 @@ class Run:
         key = journal_key(content, photograph.part, self.settings)
         entry = self._earlier(key)
         sent = entry is None
+        if entry is None and self.stopped:
+            return unanswered(photograph, self.stopped, status=NOT_SENT)
         if entry is None:
             entry = self._ask(photograph, content, key)
         mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))

@@ -24,4 +24,4 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
-    raise OSError(f"no port of loopback from {FIRST} to {LAST - 1} is free")
+    raise OSError(f"no port of loopback from {FIRST} to {LAST - 1} is free: end servers that listen there")

@@ -37,7 +37,7 @@ def refuse_limits(settings: Settings) -> None:
             f"{allowed} more threads are allowed, of the {threads} needed: raise the limit (`ulimit -u`, or the "
             "container's `--pids-limit`)"
         )
-    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)  # the soft limit is the one that the kernel holds
+    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)  # the soft limit is the one that the kernel enforces
     if resource.RLIM_INFINITY != largest < LARGEST_FILE:
         raise LimitError(f"files of at most {largest // MIB} MiB are allowed: raise the limit (`ulimit -f unlimited`)")
     if not os.access(SHARED_MEMORY, os.W_OK):
@@ -83,7 +83,7 @@ def threads_allowed(of_process: Path = OF_THIS_PROCESS, mount: Path = MOUNT) -> 
     """Return how many more threads the control groups allow, and at most what the user's limit of processes allows."""
     allowed = [float("inf")]
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    if soft != resource.RLIM_INFINITY and os.geteuid() != 0:  # the kernel holds the limit against all users but root
+    if soft != resource.RLIM_INFINITY and os.geteuid() != 0:  # the kernel enforces the limit for all users but root
         allowed.append(soft)
     for group in control_groups("pids", of_process, mount):
         most, now = group / "pids.max", group / "pids.current"

@@ -33,7 +33,9 @@ def watched(process: Child) -> Iterator[tuple[Waitable, list[int]]]:
                 descriptor = os.pidfd_open(pid)
             except ProcessLookupError:
                 process.kill()
-                raise ServingError("an instance of the model ended while Triton was starting") from None
+                raise ServingError(
+                    "an instance of the model ended while Triton was starting; the reason is in the output above"
+                ) from None
             descriptors.callback(os.close, descriptor)
             ended.register(descriptor, select.EPOLLIN)
         try:

@@ -8,12 +8,13 @@ import socket
 from proxy.errors import SegmenterAwayError
 
 BELIEVED_S = 10.0  # as long as aiohttp itself believes them
+LOOK_UP_S = 1.0  # while known addresses may be used instead
 
 
 class Addresses:
-    """Those of one host:port; only those of IPv4 if it has some. Make it inside a running event loop.
+    """The addresses of one host:port: those of IPv4, or those of IPv6 if there are no others.
 
-    `localhost` often has an address of either version, and Triton listens on one of them.
+    `localhost` often has both, and Triton listens on one. Make it inside a running event loop.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,9 +36,11 @@ class Addresses:
         host, _, port = self._url.rpartition(":")
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-        except OSError as error:
-            if self._known:  # they may still be right; the next pick asks again
+            async with asyncio.timeout(LOOK_UP_S if self._known else None):
+                found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        except OSError as error:  # TimeoutError is one
+            if self._known:  # they may still be right
+                self._found_s = self._clock()
                 return
             raise SegmenterAwayError(f"Triton's address {self._url} is unknown ({error.strerror})") from None
         hosts = [str(address[0]) for family, *_, address in found if family == socket.AF_INET]

@@ -19,7 +19,7 @@ class Admission:
     """Counts the images that are decoded, wait or are at Triton. clock: seconds."""
 
     def __init__(self, *, max_wait_s: float, clock: Callable[[], float]) -> None:
-        self.always = 1  # images that are admitted in any case: as many as keep Triton busy
+        self.always = 1  # images that are admitted in any case: as many as keep one Triton busy
         self._max_wait_s = max_wait_s
         self._clock = clock
         self._images = 0

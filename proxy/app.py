@@ -128,7 +128,7 @@ async def _segmentation(app: web.Application) -> AsyncIterator[None]:
 def _fit(app: web.Application, contract: Contract) -> None:
     # One more than the model has instances: an instance that gets free finds its next batch there, without a wait.
     max_in_flight = app[image_steps.SETTINGS].in_flight_batches or contract.instances + 1
-    # not as many as may be in flight at several Tritons: where these are slow, such a queue is longer than MAX_WAIT_S
+    # several Tritons may take more batches, but where they are slow such a queue takes longer than MAX_WAIT_S
     app[image_steps.ADMISSION].always = min(max_in_flight, contract.instances + 1)
     max_pixels = app[image_steps.SETTINGS].max_pixels  # Triton must be able to take one image of this size anyway
     app[image_steps.BATCHER].resize(

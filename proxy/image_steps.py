@@ -42,7 +42,8 @@ FEW_REGIONS = 64  # measured and encoded in the event loop, too
 # Processor time that one file may take. In the event loop everybody waits for it; the rest of a small image's decoding
 # takes another 2 ms.
 LOOP_S = 0.006
-# In a thread it takes some from everybody. A usual file takes a tenth of this, by the pixels of its canvas.
+# In a thread a file takes time from everybody: so much for each file, and so much for each pixel of its canvas. A usual
+# file needs a tenth of it.
 FILE_S = 0.05
 PIXEL_S = 150e-9
 
@@ -65,7 +66,7 @@ class Look:
     def __call__(self, start: bytes) -> bool:
         """Return whether the size is known.
 
-        Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, QueueFullError.
+        Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, TooMuchWorkError, QueueFullError.
         """
         found = canvas_pixels(start, max_pixels=self._max_pixels)
         if self._admission is not None:

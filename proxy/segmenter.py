@@ -109,7 +109,7 @@ class Segmenter:
         await self._kept.close()
 
     @asynccontextmanager
-    async def _line(self) -> AsyncIterator[_Client]:
+    async def _line(self, timeout_s: float) -> AsyncIterator[_Client]:
         """Yield a client all of whose requests reach the same Triton.
 
         With several Tritons it has a connection of its own, which a balancer gives to one of them.
@@ -117,7 +117,7 @@ class Segmenter:
         if self._keep_connections:
             yield self._kept
             return
-        async with self._asking(self.timeout_s, refusal=SegmenterAwayError):
+        async with self._asking(timeout_s, refusal=SegmenterAwayError):
             address = await self._addresses.pick()
         client = _Client(address, conn_limit=1, conn_timeout=None)
         try:
@@ -130,7 +130,7 @@ class Segmenter:
 
         Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, MismatchedAnswerError, WrongModelError.
         """
-        async with self._line() as client:
+        async with self._line(timeout_s) as client:
             async with self._asking(timeout_s, refusal=SegmenterAwayError):
                 # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread.
                 with self._decoding(ValueError):  # no JSON
@@ -150,7 +150,7 @@ class Segmenter:
         Shapes: canvases (N, 1, H, W) uint8, H and W multiples of 32.
         Raises: SegmenterAwayError, SegmenterSlowError, SegmenterAnswerError, MismatchedAnswerError, WrongModelError.
         """
-        async with self._line() as client:
+        async with self._line(self.timeout_s) as client:
             return await self._infer(client, canvases, self.timeout_s)
 
     async def _infer(self, client: _Client, canvases: np.ndarray, timeout_s: float) -> Segmentation:

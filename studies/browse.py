@@ -24,7 +24,7 @@ from training.evaluation.image_results import read_results, result_of
 from training.evaluation.outputs import read_operating_point
 from training.evaluation.predict import Prediction, predict
 from training.files import EVALUATION_FOLDER, METRICS_FILE, TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
-from training.network.mixed_precision import pick_device
+from training.network.mixed_precision import pick_device, whole_float32
 from training.network.served import ServedSegmenter
 from training.network.weights import load_model
 from training.params import load_params
@@ -144,7 +144,8 @@ def _predict_again(chosen: Outcomes) -> list[Prediction]:
         )
     network, _ = load_model()
     segmenter = ServedSegmenter(network).to(pick_device())
-    predictions = list(predict(segmenter, [samples[image] for image in chosen.name], description="predicting"))
+    with whole_float32():
+        predictions = list(predict(segmenter, [samples[image] for image in chosen.name], description="predicting"))
     for prediction, score in zip(predictions, chosen.score, strict=True):
         if abs(result_of(prediction).score - score) > SAME_SCORE:
             raise EvaluationError(

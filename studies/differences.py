@@ -24,20 +24,17 @@ SAMPLES, SEED = 1000, 20
 def paired(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]]:
     """Return each figure of both, and the 95 % interval of the difference over the same draws of tiles.
 
-    The interval is None where one tile alone decides the figure. outcomes: two, by their names, with the same images in
-    the same order.
+    The interval is None where one tile alone decides the figure, or no draw shows it. outcomes: two, by their names,
+    with the same images in the same order.
     """
     figures = {name: flat(measure(each)) for name, each in outcomes.items()}
     draws = [map(flat, bootstrap(each, samples=SAMPLES, seed=SEED)) for each in outcomes.values()]
     pairs = list(zip(*draws, strict=True))
     first, alone = next(iter(figures.values())), of_one_tile(next(iter(outcomes.values())))
+    drawn = {name: [b[name] - a[name] for a, b in pairs if name in a and name in b] for name in FIGURES}
     return {
         name: {which: found[name] for which, found in figures.items()}
-        | {
-            "interval": None
-            if name in alone
-            else interval([b[name] - a[name] for a, b in pairs if name in a and name in b])
-        }
+        | {"interval": interval(drawn[name]) if drawn[name] and name not in alone else None}
         for name in FIGURES
         if name in first
     }

@@ -75,9 +75,9 @@ def honest() -> dict[str, Any]:
     quantized = int8_outcomes(folders, params.false_alarm_rate)
     agreed = consensus_outcomes({folder: points[folder.name] for folder in folders})
     return {
-        "all": _with_intervals(outcomes),
-        "without_doubtful": _with_intervals(_certain(outcomes)),
-        "consensus": _with_intervals(agreed) if agreed else None,
+        "all": with_intervals(outcomes),
+        "without_doubtful": with_intervals(_certain(outcomes)),
+        "consensus": with_intervals(agreed) if agreed else None,
         "folds": {name: measure(fold) for name, fold in folds.items()},
         "tiles": by_tile(
             {folder: folds[folder.name] for folder in folders},
@@ -132,8 +132,8 @@ def _refuse_other_recipe(folders: Sequence[Path]) -> None:
     recipe, honest = (shared(read_run(each[0])) for each in (folders, honest_folders()))
     if other := [name for name in ("train", "data_digest") if recipe[name] != honest[name]]:
         raise StudyError(
-            f"the confirmation has another {' and '.join(other)} than the honest folds: remove its tables, or theirs, "
-            f"from {TABLES_FOLDER}"
+            f"the confirmation was trained with another {' and '.join(other)} than the honest folds: delete the "
+            f"outdated tables in {TABLES_FOLDER}"
         )
 
 
@@ -148,16 +148,16 @@ def _certain(outcomes: Outcomes) -> Outcomes:
     return outcomes.take(~np.isin(outcomes.name, doubtful_images()))
 
 
-def _with_intervals(outcomes: Outcomes) -> dict[str, Any]:
+def with_intervals(outcomes: Outcomes) -> dict[str, Any]:
     """Measure, and return each figure with its 95 % interval by bootstrap over tiles.
 
-    A set's sizes have none, nor has what one tile alone decides.
+    A set's sizes have none, nor has what one tile alone decides, or what no draw shows.
     """
     figures, without = flat(measure(outcomes)), SIZES | of_one_tile(outcomes)
     draws = [flat(draw) for draw in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED)]
+    drawn = {name: [draw[name] for draw in draws if name in draw] for name in figures.keys() - without}
     return {
-        name: {"value": value}
-        | ({} if name in without else {"interval": interval([draw[name] for draw in draws if name in draw])})
+        name: {"value": value} | ({"interval": interval(drawn[name])} if drawn.get(name) else {})
         for name, value in figures.items()
     }
 

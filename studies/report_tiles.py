@@ -8,7 +8,7 @@ from typing import Any
 from training.evaluation.figures import Outcomes
 from training.evaluation.image_results import read_results
 from training.evaluation.novelty import total
-from training.evaluation.operating_point import choose_limits, sound_tile_scores
+from training.evaluation.operating_point import choose
 from training.evaluation.tile_figures import TileOutcomes, join_tiles, judge_tiles, measure_tiles, tile_intervals
 from training.params import EvaluateParams
 from training.reports.figure_words import TILE_WORDS, figure_text
@@ -22,9 +22,7 @@ def by_tile(outcomes: Mapping[Path, Outcomes], params: EvaluateParams, *, sample
     outcomes: of the test images of each run, by its folder. samples, seed: of the bootstrap.
     """
     validation = {folder: read_results(folder / "validation.csv") for folder in outcomes}
-    scores = {
-        folder: choose_limits(sound_tile_scores(found), params).alarm_score for folder, found in validation.items()
-    }
+    scores = {folder: choose(found, params).of_tiles.alarm_score for folder, found in validation.items()}
     judged = {folder: judge_tiles(found, scores[folder]) for folder, found in outcomes.items()}
     return {
         "all": _with_intervals(join_tiles(list(judged.values())), samples, seed),

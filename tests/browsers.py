@@ -1,5 +1,6 @@
 """A real Chromium for the tests of the page, and between it and the service a front proxy that a test can disturb."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,8 +25,22 @@ class Front:
         self.asked: list[str] = []  # paths with their queries, in order
         self.away = False
         self.busy = 0  # how many of the next images are refused
+        self.torn = 0  # how many of the next images get half an answer
+        self.crowded = False  # images that come beside others get 408
+        self.held: asyncio.Event | None = None  # probabilities wait for it
+        self.model = ""  # the SHA-256 that pictures are said to be of
+        self._images = 0  # in flight
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if "/analyze" not in request.path:
+            return await self._answer(request)
+        self._images += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self._images -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path_qs
         self.asked.append(path)
         if self.away:
@@ -37,6 +52,19 @@ class Front:
         if self.busy and path.startswith("/analyze"):
             self.busy -= 1
             return web.json_response({"title": "Busy"}, status=503, headers={"Retry-After": "1"})
+        if self.crowded and path.startswith("/analyze"):
+            await asyncio.sleep(0.2)  # others come meanwhile
+            if self._images > 1:
+                return web.json_response({"title": "Too slow"}, status=408)
+        if self.torn and path.startswith("/analyze"):
+            self.torn -= 1
+            half = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+            await half.prepare(request)
+            await half.write(b'{"verdict": ')
+            request.transport.abort()
+            return half
+        if self.held is not None and "view=probability" in path:
+            await self.held.wait()
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         body = await request.read()
         async with (
@@ -46,6 +74,8 @@ class Front:
             kept = {
                 name: value for name, value in answer.headers.items() if name not in ("Content-Length", "Connection")
             }
+            if self.model and "Tile-Model-Sha256" in kept:
+                kept["Tile-Model-Sha256"] = self.model
             return web.Response(body=await answer.read(), status=answer.status, headers=kept)
 
     def images(self, word: str = "") -> list[str]:

@@ -403,6 +403,31 @@ def test_a_refused_key_ends_the_run_at_once(analyze, service, tmp_path, monkeypa
     assert 0 == analyze(out="other")[0]
 
 
+@pytest.mark.parametrize("stop", ["refused key", "away"])
+def test_where_a_run_stops_the_earlier_answers_count(analyze, service, photos, tmp_path, stop):
+    words = ("--at-once", "1", "--wait", "0", "--tile-from", r"tile\d")
+    analyze(*words)
+    tiles = (tmp_path / "out/tiles.csv").read_text()
+    (photos / "0.png").write_bytes(png(sound(50)))
+    (photos / "line 2/z.png").write_bytes(png(sound(51)))
+    service.posts.clear()
+    if stop == "away":
+        service.go()
+    else:
+        service.api_key = "secret"
+
+    status, rows, said = analyze("--at-once", "1", "--wait", "0", "--tile-from", r"tile\d|^0|z")
+
+    assert (1, 8) == (status, len(rows))
+    assert {"0.png": "failed", "line 2/z.png": "not sent"} == {
+        name: row["status"] for name, row in rows.items() if row["status"] != "answered"
+    }
+    assert len(service.posts) <= 1
+    assert "stopped: " in said
+    judged = (tmp_path / "out/tiles.csv").read_text().splitlines()
+    assert {*tiles.splitlines()} <= {*judged}
+
+
 def test_a_proxy_that_wants_a_login_ends_the_run_at_once(analyze, service):
     service.refusals = [(407, "Proxy login required")]
     status, _, said = analyze("--at-once", "1")

@@ -315,7 +315,7 @@ def test_a_report_compares_the_confirmation_with_the_honest_folds_on_the_same_im
     assert {"honest": expected["dice_pooled"], "other": expected["dice_pooled"], "interval": [0, 0]} == found[
         "figures"
     ]["dice_pooled"]
-    assert {0} == {bound for figure in found["figures"].values() for bound in figure["interval"]}
+    assert {0} == {bound for figure in found["figures"].values() for bound in figure["interval"] or ()}
     tiles = [{name: each["value"] for name, each in found["tiles"][split].items()} for split in ("honest", "other")]
     assert tiles[0] == tiles[1]
     (row,) = re.findall(r"^\| tiles with a defect +\| (\d+) +\| (\d+) +\|$", text.split("Confirmed")[1], re.MULTILINE)

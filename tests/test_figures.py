@@ -11,6 +11,7 @@ from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from training.errors import DatasetError
 from training.evaluation.figures import (
+    OF_DEFECTIVE,
     bootstrap,
     dice_by_type,
     dice_pooled,
@@ -214,8 +215,10 @@ def test_a_draw_has_no_figure_of_what_it_lacks():
 def test_a_figure_of_one_tile_is_named():
     assert set() == of_one_tile(outcomes_at(RESULTS[7:], POINT))
     one, two = drawn("c2", "Crack", 10, 3), drawn("c3", "Crack", 10, 3)
-    assert {"dice_by_type.Crack", "dice_type_mean"} == of_one_tile(outcomes_at([one, RESULTS[7]], POINT))
-    assert set() == of_one_tile(outcomes_at([one, two, RESULTS[5]], POINT)), "an empty mask shows no defect"
+    assert {"dice_by_type.Crack", *OF_DEFECTIVE} == of_one_tile(outcomes_at([one, RESULTS[7]], POINT))
+    assert set() == of_one_tile(outcomes_at([one, two, RESULTS[7]], POINT))
+    empty = of_one_tile(outcomes_at([one, two, RESULTS[5]], POINT))  # an Uneven with an empty mask
+    assert {"dice_by_type.Uneven", "dice_type_mean"} == empty
 
 
 levels = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_data import ROOT, params_with, real_sample, sample_names, write_knobs
 
-from studies import differences
+from studies import differences, report
 from studies.differences import difference_rows, paired
 from studies.int8 import TEST, VALIDATION, int8_outcomes, write_int8
 from studies.paired import compare, main
@@ -51,6 +51,17 @@ def test_equal_answers_cost_nothing(folders):
     assert {"dice_pooled", "dice_by_type.Fray", "auroc"} <= price.keys()
     told = {row[-1] for row in difference_rows(price)}
     assert {"**+0.0000** (+0.0000 to +0.0000)", "**+0** (+0 to +0)"} == told
+
+
+def test_what_finds_nothing_has_figures_without_an_interval(folders):
+    found = full_outcomes(folders)
+    nothing = found.take(np.arange(len(found)))
+    nothing.true_positive[:] = nothing.false_positive[:] = 0
+    price = paired({"fp32": found, "int8": nothing})
+    assert price["type_right_of_found"]["interval"] is None
+    assert price["dice_pooled"]["interval"] is not None
+    figures = report.with_intervals(nothing)
+    assert {"value": 0.0} == figures["type_right_of_found"]
 
 
 def test_worse_answers_are_told_with_the_interval_of_the_difference(folders):

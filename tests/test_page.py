@@ -198,6 +198,43 @@ async def test_an_image_that_was_refused_for_overload_is_sent_again(browser, tmp
         assert "1 analysed: 1 with a defect" == await page.inner_text("#status")
 
 
+async def test_an_answer_that_breaks_off_is_asked_for_again(browser, tmp_path):
+    async with page_over_fake(browser) as (page, front, _):
+        front.torn = 1
+        await choose(page, photograph(tmp_path / "bad.png", DARK))
+        await analysed(page, 1)
+        assert 2 == len(front.images())
+
+
+async def test_uploads_that_are_too_slow_beside_each_other_are_sent_one_by_one(browser, tmp_path):
+    async with page_over_fake(browser) as (page, front, _):
+        front.crowded = True
+        await choose(page, *(photograph(tmp_path / f"{number}.png") for number in range(5)))
+        await analysed(page, 5)
+        assert "5 analysed: 5 OK" == await page.inner_text("#status")
+
+
+async def test_what_cannot_be_read_of_a_dropped_folder_is_named_and_the_rest_is_analysed(browser, tmp_path):
+    image = base64.b64encode(photograph(tmp_path / "good.png").read_bytes()).decode()
+    async with page_over_fake(browser) as (page, _, _):
+        await page.evaluate(
+            """(image) => {
+              const bytes = Uint8Array.from(atob(image), (byte) => byte.charCodeAt(0));
+              const good = (resolve) => resolve(new File([bytes], "good.png", { type: "image/png" }));
+              const entries = [
+                { isFile: true, name: "good.png", fullPath: "/card/good.png", file: good },
+                { isFile: true, name: "gone.png", fullPath: "/card/gone.png", file: (_, no) => no(new Error()) },
+              ];
+              const event = new Event("drop", { cancelable: true });
+              event.dataTransfer = { items: entries.map((entry) => ({ webkitGetAsEntry: () => entry })), files: [] };
+              window.dispatchEvent(event);
+            }""",
+            image,
+        )
+        await analysed(page, 1)
+        assert "1 analysed: 1 OK; not read: /card/gone.png." in await page.inner_text("#status")
+
+
 async def test_behind_a_path_prefix_everything_works(browser, tmp_path):
     async with page_over_fake(browser, prefix="/line-3/tiles") as (page, front, _):
         await page.locator("#samples").wait_for()

@@ -9,6 +9,8 @@ from aiohttp import ClientSession, FormData
 from browsers import REVIEW, analysed, choose, page_over_fake, photograph, texts
 from PIL import Image
 
+from tiles.operating_point import tile_score
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SPOTS = {  # by file; 32 pixels and more of one level give a score of it
@@ -213,6 +215,34 @@ async def test_the_zip_holds_an_overlay_of_each_image_that_is_shown(browser, tmp
             with archive.open("A-1_overlay.png") as file:
                 assert 0 == Image.open(file).width % 120
         assert asked == len(front.images())  # drawn in the browser
+
+
+async def test_an_image_that_cannot_be_drawn_is_named_and_the_zip_holds_the_others(browser, tmp_path):
+    image = Image.open(photograph(tmp_path / "C-1.png"))
+    image.save(tmp_path / "C-1.tiff")  # the service draws it, as no browser can
+    async with page_over_fake(browser) as (page, front, _):
+        await choose(page, photograph(tmp_path / "A-1.png", *SPOTS["A-1.png"]), tmp_path / "C-1.tiff")
+        await analysed(page, 2)
+        front.busy = 1
+        async with page.expect_download() as download:
+            await page.click("#save-zip")
+        with zipfile.ZipFile(await (await download.value).path()) as archive:
+            assert ["A-1_overlay.png"] == archive.namelist()
+        await page.locator("#shown", has_text="1 overlay saved. Not drawn: C-1.tiff.").wait_for()
+
+
+async def test_a_tiles_score_is_rounded_as_the_services(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        judged = await page.evaluate(
+            """async () => {
+              const { judge } = await import("/page/tiles.js");
+              const model = { sha256: "a", alarm_score: 0.9, tile_alarm_score: 0.5707 };
+              const item = (score) => ({ state: "done", answer: { score, defect_pixels: 1, types: {}, model } });
+              const { verdict, score } = judge([item(0.5706), item(0.5707)]);
+              return [verdict, score];
+            }"""
+        )
+        assert ["ok", tile_score([0.5706, 0.5707])] == judged
 
 
 async def test_thirty_results_fit_on_two_screens(browser, tmp_path):

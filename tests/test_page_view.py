@@ -1,5 +1,6 @@
 """The page's large view in a real Chromium: zoom, marks, the list of defects, the sliders."""
 
+import asyncio
 import contextlib
 import io
 
@@ -237,6 +238,24 @@ async def test_a_saved_mask_is_the_services_own_at_the_sliders_place(browser, tm
         assert ("tile_mask.png", "1", (120, 80)) == (saved.suggested_filename, mask.mode, mask.size)
         assert 120 == np.asarray(mask).sum()
         assert "Model" in mask.text
+
+
+async def test_grey_levels_that_come_late_leave_the_services_defects(browser, tmp_path):
+    async with opened(browser, tmp_path, STRONG) as (page, front, _):
+        front.held = asyncio.Event()
+        await set_range(page, "#threshold", 200)
+        await page.locator("#point-note", has_text="120 px defective").wait_for()
+        front.held.set()
+        await page.wait_for_load_state("networkidle")
+        assert 1 == await page.locator("#defects button").count()
+        assert "stale" not in (await page.get_attribute("#defects", "class") or "")
+
+
+async def test_a_mask_of_another_model_than_the_one_that_is_shown_is_not_saved(browser, tmp_path):
+    async with opened(browser, tmp_path, STRONG) as (page, front, _):
+        front.model = 64 * "f"
+        await page.click("#save-mask")
+        await page.locator("#status", has_text="another model is served meanwhile: choose the file again").wait_for()
 
 
 async def test_a_saved_overlay_shows_the_image_and_its_marks(browser, tmp_path):

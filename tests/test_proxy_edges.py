@@ -1,6 +1,7 @@
 """What comes before and around a request: bad HTTP, headers, Expect, CORS, inner addresses, slow connections."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -9,9 +10,11 @@ from structlog.testing import capture_logs
 
 from proxy import connections
 from proxy.connection_limits import PATIENCE_S
+from proxy.image_steps import ADMISSION
 from proxy.problems import without_addresses
 
 BODY = png(texture(32, 40))
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\n"
 EXPECT = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
 
@@ -213,14 +216,19 @@ async def test_who_has_just_been_answered_makes_no_room(fake):
     """The time that we computed is not the client's: its next request is on its way."""
     async with running_proxy(fake.url, connections=0, max_connections=1) as proxy:
         reader, writer = await proxy.connect()
-        fake.open.clear()
-        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
-        await fake.asked.acquire()
-        await asyncio.sleep(2 * PATIENCE_S)
-        fake.open.set()
-        assert b"200" in (await reader.readline())
-        refused, _, _ = await raw(proxy, b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert 503 == refused
-        writer.write(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert b'{"status":"live"}' in (await reader.read())
-        writer.close()
+        with contextlib.closing(writer):
+            fake.open.clear()
+            writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+            await fake.asked.acquire()
+            await asyncio.sleep(2 * PATIENCE_S)
+            fake.open.set()
+            assert b"200" in (await reader.readline())
+            refused, _, _ = await raw(proxy, LIVE)
+            assert 503 == refused
+            writer.write(LIVE)
+            assert b'{"status":"live"}' in (await reader.read())
+
+
+async def test_beside_several_tritons_no_more_images_are_taken_on_than_keep_one_busy(fake):
+    async with running_proxy(fake.url, in_flight_batches=8) as proxy:
+        assert fake.config["instance_group"][0]["count"] + 1 == proxy.app[ADMISSION].always

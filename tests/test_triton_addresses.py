@@ -32,7 +32,7 @@ def resolver(monkeypatch):
     return found
 
 
-async def test_of_both_versions_of_ip_the_fourth_is_taken(resolver):
+async def test_a_name_with_addresses_of_both_versions_of_ip_is_asked_at_version_4(resolver):
     addresses = Addresses("localhost:8000")
     assert {"127.0.0.1:8000"} == {await addresses.pick() for _ in range(20)}
     resolver[:] = BOTH[:1]
@@ -47,6 +47,17 @@ async def test_a_failed_look_up_leaves_what_was_known(resolver, monkeypatch):
     assert "127.0.0.1:8000" == await addresses.pick()
     with pytest.raises(SegmenterAwayError, match="Triton's address triton:8000 is unknown"):
         await Addresses("triton:8000").pick()
+
+
+@pytest.mark.usefixtures("resolver")
+async def test_known_addresses_are_used_while_a_resolver_does_not_answer(monkeypatch):
+    addresses, never = Addresses("triton:8000"), threading.Event()
+    assert "127.0.0.1:8000" == await addresses.pick()
+    monkeypatch.setattr(addresses_module, "BELIEVED_S", -1)
+    monkeypatch.setattr(addresses_module, "LOOK_UP_S", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait(5))
+    assert "127.0.0.1:8000" == await addresses.pick()
+    never.set()
 
 
 async def test_a_resolver_that_does_not_answer_takes_no_longer_than_triton_may(monkeypatch):

@@ -210,6 +210,25 @@ def test_a_commit_that_its_author_removed_meanwhile_does_not_come_back(branch: B
 
 
 @pytest.mark.slow
+def test_a_removed_commit_does_not_come_back_under_a_newer_one(branch: Branch, tmp_path: Path) -> None:
+    branch.change(epochs=3)
+    kept = branch.git("rev-parse", "HEAD")
+    (branch.clone / "secret.txt").write_text("secret\n")
+    branch.git("add", "secret.txt")
+    branch.git("commit", "--quiet", "--message", "a mistake")
+    branch.git("push", "--quiet", str(branch.bare), BRANCH)
+    branch.git("update-ref", f"refs/heads/{BRANCH}", kept, folder=branch.bare)
+    theirs = push_meanwhile(branch, tmp_path, "README.md")
+
+    for module in ("reproduce", "publish"):
+        done = branch.run(module)
+        assert 0 == done.returncode, done.stderr
+
+    assert theirs == branch.git("rev-parse", f"{BRANCH}^", folder=branch.bare)
+    assert "secret.txt" not in branch.git("ls-tree", "--name-only", BRANCH, folder=branch.bare).splitlines()
+
+
+@pytest.mark.slow
 def test_what_is_up_to_date_makes_no_commit(branch: Branch) -> None:
     before = branch.git("rev-parse", BRANCH, folder=branch.bare)
 

@@ -65,7 +65,7 @@ def read_image(data: bytes, *, max_pixels: int, budget_s: float = math.inf) -> P
 def declared_size(start: bytes) -> Size | None:
     """Return the size that the first bytes of a file declare; None if they end before it is told.
 
-    Raises: NotAnImageError, UnsupportedModeError, TruncatedImageError.
+    Raises: NotAnImageError, UnsupportedModeError, TruncatedImageError, TooMuchWorkError.
     """
     return None if may_become_known(start) else require_form(start).size_of(start)
 

@@ -71,20 +71,22 @@ def push(branch: str) -> None:
     Raises: PublishError, if they do or the branch may not be written.
     """
     command = ("git", "push", REMOTE, f"HEAD:refs/heads/{branch}")
+    problem: object = "it was rejected twice"
     try:
-        if succeeds(*command, **credentials()):
-            return
-        run("git", "fetch", "--quiet", REMOTE, branch, **credentials())
-        run("git", "diff", "--exit-code", "--stat", "HEAD^", "FETCH_HEAD", "--", *PIPELINE, LOCK_FILE)
-        run(
-            "git", "rebase", "--quiet", "--onto", "FETCH_HEAD", "HEAD^", **BOT
-        )  # the results alone: theirs may be fewer
-        run(*command, **credentials())
+        for _ in range(2):  # somebody may push in between
+            run("git", "fetch", "--quiet", REMOTE, branch, **credentials())
+            if run("git", "rev-parse", "FETCH_HEAD") != run("git", "rev-parse", "HEAD^"):
+                run("git", "diff", "--exit-code", "--stat", "HEAD^", "FETCH_HEAD", "--", *PIPELINE, LOCK_FILE)
+                # the results alone: the author may have removed commits below them
+                run("git", "rebase", "--quiet", "--onto", "FETCH_HEAD", "HEAD^", **BOT)
+            if succeeds(*command, **credentials()):
+                return
     except CommandError as error:
-        raise PublishError(
-            f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or this "
-            f"token may not write to the branch: {error}"
-        ) from error
+        problem = error
+    raise PublishError(
+        f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or this token may "
+        f"not write to the branch: {problem}"
+    )
 
 
 def credentials() -> dict[str, str]:

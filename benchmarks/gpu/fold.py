@@ -19,6 +19,7 @@ from training.evaluation.predict import predict
 from training.fitting.checkpoint import RunState
 from training.fitting.run import run, run_key
 from training.fitting.trainer import Trainer
+from training.network.mixed_precision import whole_float32
 from training.network.served import ServedSegmenter
 from training.packages import DECISIVE, installed_version
 from training.params import Params
@@ -48,6 +49,7 @@ def measure(scope: Scope) -> dict[str, Any]:
     }
 
 
+@whole_float32()
 def _test_figures(trainer: Trainer, samples: Mapping[str, list[Sample]], params: Params) -> dict[str, Any]:
     segmenter = ServedSegmenter(trainer.average_network).to(trainer.device)
 

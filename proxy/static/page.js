@@ -9,15 +9,15 @@ import { Queue } from "./page/queue.js";
 import { drawThumb } from "./page/rows.js";
 import { offerSamples } from "./page/samples.js";
 import { save } from "./page/save.js";
-import { picture } from "./page/service.js";
 import { Table } from "./page/table.js";
 import { View } from "./page/view.js";
 import { Watch } from "./page/watch.js";
-import { plural, stem, tally, verdictOf } from "./page/words.js";
+import { listed, plural, stem, tally, verdictOf } from "./page/words.js";
 import { zipOf } from "./page/zip.js";
 
 const $ = (id) => document.getElementById(id);
 let items = [];
+let unread = []; // paths of what was dropped last and could not be read
 
 const watch = new Watch(tellHealth);
 const queue = new Queue(watch, changed);
@@ -76,7 +76,8 @@ function report() {
   const [left, done, failed] = [count("waiting", "running"), count("done"), count("failed")];
   const found = tally(items.map(verdictOf));
   const words = `${done} analysed${found && `: ${found}`}${failed ? `; ${failed} failed` : ""}`;
-  $("status").textContent = left ? `Analysing… ${done + failed} of ${items.length}` : words;
+  const lost = unread.length ? `; not read: ${listed(unread)}. Look at their permissions, and drop them again` : "";
+  $("status").textContent = (left ? `Analysing… ${done + failed} of ${items.length}` : words) + lost;
   $("progress").hidden = !left;
   Object.assign($("progress"), { max: items.length, value: done + failed });
   $("retry").hidden = !failed;
@@ -104,6 +105,7 @@ function tellModel(model) {
 function clear() {
   for (const item of items) item.gone = true;
   items = [];
+  unread = [];
   queue.clear();
   table.clear();
   view.show(null);
@@ -114,17 +116,23 @@ function clear() {
 async function saveZip() {
   const done = table.rows().filter(({ answer }) => answer);
   const files = [];
-  for (const item of done) {
-    $("shown").textContent = `Drawing overlay ${files.length + 1} of ${done.length}…`;
-    files.push({ name: `${stem(item.name)}_overlay.png`, blob: await overlayOf(item) });
+  const lost = [];
+  for (const [place, item] of done.entries()) {
+    $("shown").textContent = `Drawing overlay ${place + 1} of ${done.length}…`;
+    try {
+      files.push({ name: `${stem(item.name)}_overlay.png`, blob: await overlayOf(item) });
+    } catch {
+      lost.push(item.name);
+    }
   }
-  save(await zipOf(files), "overlays.zip");
-  $("shown").textContent = `${plural(files.length, "overlay")} saved.`;
+  if (files.length) save(await zipOf(files), "overlays.zip");
+  const rest = lost.length ? ` Not drawn: ${listed(lost)}. Choose these files again.` : "";
+  $("shown").textContent = `${plural(files.length, "overlay")} saved.${rest}`;
 }
 
 async function saveMask() {
-  const { file, name } = view.item;
-  save((await picture(file, "mask", view.exploring.query)).blob, `${stem(name)}_mask.png`);
+  const { name } = view.item;
+  save(await view.exploring.mask(), `${stem(name)}_mask.png`);
 }
 
 async function saveOverlay() {
@@ -142,7 +150,11 @@ function onClick(id, act) {
   });
 }
 
-listen({ drop: $("drop"), inputs: [$("files"), $("photograph")] }, take);
+listen({ drop: $("drop"), inputs: [$("files"), $("photograph")] }, take, (paths) => {
+  unread = paths;
+  if (unread.length) $("bar").hidden = false;
+  report();
+});
 listenToCamera($("photograph"), take);
 $("intake").addEventListener("submit", (event) => event.preventDefault());
 onClick("clear", clear);

@@ -31,6 +31,7 @@ from training.evaluation.predict import Prediction
 from training.fitting.checkpoint import RunState
 from training.fitting.provenance import circumstances
 from training.fitting.run import run_key
+from training.network.mixed_precision import whole_float32
 from training.params import Params
 
 RECIPE = Recipe()
@@ -91,6 +92,7 @@ def place_back(probability: np.ndarray, height: int, width: int) -> np.ndarray:
     return whole
 
 
+@whole_float32()
 def write_tables(network: nn.Module, samples: Mapping[str, list[Sample]], params: Params, folder: Path) -> None:
     """Predict the test part and write its tables as the honest runs do."""
     masks = read_masks(params.data_load, above=0)

@@ -95,13 +95,24 @@ def refuse_shared_photographs(
 def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, str]:
     """Return {image: part}.
 
-    Raises: DatasetError, when a type has too few tiles (or images), or a fold lacks one.
+    Raises: DatasetError, as `assign_folds_and_parts` does.
+    """
+    _, parts = assign_folds_and_parts(entries, params, seed)
+    return parts
+
+
+def assign_folds_and_parts(
+    entries: list[Entry], params: DataSplitParams, seed: int
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return {image: fold} and {image: part}.
+
+    Raises: DatasetError, when a type has too few tiles (or images), a fold lacks one, or validation has no Free image.
     """
     folds = assign_folds(entries, params, seed)
     refuse_lacking(entries, folds)
     parts = parts_of(entries, folds, params)
     refuse_empty_validation(entries, parts)
-    return parts
+    return folds, parts
 
 
 def parts_of(entries: list[Entry], folds: dict[str, int], params: DataSplitParams) -> dict[str, str]:

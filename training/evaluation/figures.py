@@ -199,12 +199,15 @@ def _without(names: set[str], figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_one_tile(outcomes: Outcomes) -> set[str]:
-    """Name the figures that a single defective tile decides: they have no interval, as each draw has the same tile.
+    """Name the figures that one defective tile decides, or none: they have no interval, as all draws have the same tile.
 
-    A type's is `dice_by_type.<type>`; then the mean of types is one, too.
+    A type's is `dice_by_type.<type>`; then the mean of types is one, too. Where one tile alone is defective, all
+    figures of defective images are.
     """
     shown = {name: outcomes.tile[outcomes.defective & (outcomes.defect_type == name)] for name in types_of(outcomes)}
-    alone = {f"dice_by_type.{name}" for name, tiles in shown.items() if len(np.unique(tiles)) == 1}
+    alone = {f"dice_by_type.{name}" for name, tiles in shown.items() if len(np.unique(tiles)) <= 1}
+    if len(np.unique(outcomes.tile[outcomes.defective])) == 1:
+        alone |= set(OF_DEFECTIVE)
     return alone | ({"dice_type_mean"} if alone else set())
 
 

@@ -14,7 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from tiles.operating_point import OperatingPoint
 from training.dataset.samples import Sample
 from training.errors import ExportError
-from training.evaluation.figures import Outcomes, bootstrap, interval, outcomes_at
+from training.evaluation.figures import Outcomes, bootstrap, interval, of_one_tile, outcomes_at
 from training.evaluation.image_results import result_of
 from training.files import CPU_GRAPH_FILE, GPU_GRAPH_FILE
 from training.graphs.session import open_session, predict_onnx
@@ -95,7 +95,8 @@ def differences(ours: Outcomes, theirs: Outcomes) -> dict[str, tuple[float, floa
     """Return the 95 % interval of ours minus theirs over the same draws of tiles, of each figure with a minimum."""
     pairs = list(zip(*(bootstrap(outcomes, samples=SAMPLES, seed=SEED) for outcomes in (ours, theirs)), strict=True))
     found = {name: [(a[name], b[name]) for a, b in pairs if name in a] for name in ("dice_pooled", "auroc")}
-    return {name: interval([a - b for a, b in both]) for name, both in found.items() if both}
+    alone = of_one_tile(ours)
+    return {name: interval([a - b for a, b in both]) for name, both in found.items() if both and name not in alone}
 
 
 def _published_outcomes(published: Path, test: Sequence[Sample]) -> Outcomes | None:

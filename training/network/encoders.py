@@ -19,7 +19,8 @@ def refuse_unfit_encoder(params: NetworkParams) -> None:
 
     A few encoders compute their depths with tensors, which `meta` cannot; those are built on the CPU.
 
-    Raises: ParamsError, when nobody knows the encoder, its weights do not exist, or the decoder cannot stand on it.
+    Raises: ParamsError, when nobody knows the encoder, its weights do not exist, the decoder cannot stand on it, or it
+    has no stochastic depth.
     """
     refuse_unknown_encoder(params)
     if params.drop_path and not params.encoder.startswith(TIMM):

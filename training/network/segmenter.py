@@ -33,10 +33,9 @@ class Segmenter(nn.Module):
     def __init__(self, params: NetworkParams, weights: bool | str | None, classes: int) -> None:
         super().__init__()
         self.classes = classes
+        # only if wanted: not all of timm's encoders have stochastic depth
+        depth = {"drop_path_rate": params.drop_path} if params.drop_path else {}
         # The pretrained first layer is summed over its three input channels.
-        depth = (
-            {"drop_path_rate": params.drop_path} if params.drop_path else {}
-        )  # which not all of timm's encoders know
         self.encoder = get_encoder(params.encoder, in_channels=1, weights=weights, **depth)
         channels = params.decoder_channels
         self.decoder = UnetDecoder(self.encoder.out_channels, channels, n_blocks=len(channels))

@@ -7,14 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from host.files import replacing
 from training.dataset.index import Entry, read_index
-from training.dataset.split import (
-    PARTS,
-    assign_folds,
-    parts_of,
-    refuse_empty_validation,
-    refuse_lacking,
-    refuse_shared_photographs,
-)
+from training.dataset.split import PARTS, assign_folds_and_parts, refuse_shared_photographs
 from training.errors import exit_status
 from training.files import SPLIT_FILE
 from training.packages import check_packages
@@ -34,10 +27,7 @@ def main() -> None:
     refuse_unfit_inputs()
     params = load_params()
     entries = read_index()
-    folds = assign_folds(entries, params.data_split, params.base.seed)
-    refuse_lacking(entries, folds)
-    parts = parts_of(entries, folds, params.data_split)
-    refuse_empty_validation(entries, parts)
+    folds, parts = assign_folds_and_parts(entries, params.data_split, params.base.seed)
     if params.data_load.table:
         refuse_shared_photographs(entries, folds, parts)
     with replacing(SPLIT_FILE) as aside, aside.open("w", newline="", encoding="utf-8") as file:

@@ -41,9 +41,16 @@ export class Exploring {
 
   async #levels(item) {
     const { blob, model } = await picture(item.file, "probability");
-    const other = model && item.answer.model.sha256 && model !== item.answer.model.sha256;
-    if (other) throw new Error("another model is served meanwhile, so analyse the image again");
+    refuseOther(model, item);
     return readGrey(blob);
+  }
+
+  // The mask as the view shows it, as a PNG.
+  async mask() {
+    const item = this.#item;
+    const { blob, model } = await picture(item.file, "mask", this.query);
+    refuseOther(model, item);
+    return blob;
   }
 
   async #move() {
@@ -60,11 +67,21 @@ export class Exploring {
     const asked = this.point.moved ? analyse(this.#item.file, { mask: "rle", ...this.point.query }) : this.#item.answer;
     try {
       const answer = await asked;
-      if (turn === this.#turn) this.onAnswer(answer);
+      if (turn !== this.#turn) return;
+      refuseOther(answer.model.sha256, this.#item);
+      this.#turn += 1; // grey levels that come later would wipe out the answer's defects
+      if (this.point.moved) this.point.tell(`${pixels(answer.defect_pixels)} defective`);
+      this.onAnswer(answer);
     } catch (problem) {
       if (turn === this.#turn) this.point.tell(`The defects could not be listed: ${problem.message}`);
     }
   }
+}
+
+// Two models' answers would be mixed in one view.
+function refuseOther(model, { answer }) {
+  const other = model && answer.model.sha256 && model !== answer.model.sha256;
+  if (other) throw new Error("another model is served meanwhile: choose the file again");
 }
 
 // The model's own operating point; the answer's, where the model does not tell it.

@@ -1,7 +1,8 @@
 // How images come in: chosen, dropped anywhere on the page, or pasted. Each ends as { file, folder }.
 
-// take(found) is called with what has come; drop is the box that shows where to drop.
-export function listen({ drop, inputs }, take) {
+// take(found) is called with what has come, tell(paths) with what could not be read; drop is the box that shows where to
+// drop.
+export function listen({ drop, inputs }, take, tell) {
   for (const input of inputs) {
     input.addEventListener("change", () => {
       take([...input.files].map((file) => ({ file, folder: folderOf(file.webkitRelativePath) })));
@@ -13,33 +14,45 @@ export function listen({ drop, inputs }, take) {
     if (files.length) event.preventDefault();
     take(files.map((file) => ({ file: renamed(file), folder: "" })));
   });
-  listenToDrops(drop, take);
+  listenToDrops(drop, take, tell);
 }
 
 // The whole page takes drops: beside the box, the browser would leave the page for the image.
-function listenToDrops(drop, take) {
+function listenToDrops(drop, take, tell) {
   for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
     window.addEventListener(type, (event) => {
       event.preventDefault();
       drop.classList.toggle("over", type === "dragover" || type === "dragenter");
-      if (type === "drop") dropped(event.dataTransfer).then(take);
+      if (type !== "drop") return;
+      dropped(event.dataTransfer).then(({ found, unread }) => {
+        take(found);
+        tell(unread);
+      });
     });
   }
 }
 
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean); // gone after an await
-  if (!entries.length) return [...transfer.files].map((file) => ({ file, folder: "" }));
-  return (await Promise.all(entries.map(filesOf))).flat();
+  const unread = [];
+  if (!entries.length) return { found: [...transfer.files].map((file) => ({ file, folder: "" })), unread };
+  const found = (await Promise.all(entries.map((entry) => filesOf(entry, unread)))).flat();
+  return { found, unread };
 }
 
-async function filesOf(entry) {
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    return [{ file, folder: folderOf(entry.fullPath.slice(1)) }];
+// One entry that cannot be read leaves the others: its path goes to unread.
+async function filesOf(entry, unread) {
+  try {
+    if (entry.isFile) {
+      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+      return [{ file, folder: folderOf(entry.fullPath.slice(1)) }];
+    }
+    const inside = (await entriesOf(entry.createReader())).filter(({ name }) => !name.startsWith("."));
+    return (await Promise.all(inside.map((each) => filesOf(each, unread)))).flat();
+  } catch {
+    unread.push(entry.fullPath);
+    return [];
   }
-  const inside = (await entriesOf(entry.createReader())).filter(({ name }) => !name.startsWith("."));
-  return (await Promise.all(inside.map(filesOf))).flat();
 }
 
 async function entriesOf(reader) {

@@ -5,12 +5,14 @@
 import { analyse } from "./service.js";
 
 const AT_ONCE = 4;
+const ONE_BY_ONE = [0, 408]; // statuses of uploads that may have been too slow beside each other
 const TRIES = 6; // of one image, while the service is there
 const PAUSE_S = 1; // where the service names no other
 
 export class Queue {
   #waiting = [];
   #running = 0;
+  #atOnce = AT_ONCE;
 
   // onChange(item) is called when an item's state has changed.
   constructor(watch, onChange) {
@@ -29,17 +31,18 @@ export class Queue {
       this.#waiting.push(item);
       this.#enter(item, "waiting");
     }
-    while (this.#running < Math.min(AT_ONCE, this.left)) this.#work();
+    while (this.#running < Math.min(this.#atOnce, this.left)) this.#work();
   }
 
   // Forget all; what is in flight is dropped when its answer comes.
   clear() {
     this.#waiting = [];
+    this.#atOnce = AT_ONCE;
   }
 
   async #work() {
     this.#running += 1;
-    while (this.#waiting.length) await this.#analyse(this.#waiting.shift());
+    while (this.#waiting.length && this.#running <= this.#atOnce) await this.#analyse(this.#waiting.shift());
     this.#running -= 1;
   }
 
@@ -62,6 +65,7 @@ export class Queue {
     if (!problem.passes || item.gone) return false;
     const away = !(await this.watch.check());
     if (!away) item.tries += 1;
+    if (!away && ONE_BY_ONE.includes(problem.status)) this.#atOnce = 1;
     if (item.tries >= TRIES) return false;
     this.#waiting.unshift(item);
     this.#enter(item, "waiting");

@@ -12,12 +12,15 @@ export class Problem extends Error {
 
   // Whether the same request may be answered later.
   get passes() {
-    return [0, 429, 502, 503, 504].includes(this.status);
+    return [0, 408, 429, 502, 503, 504].includes(this.status);
   }
 }
 
 export async function analyse(file, query = {}) {
-  return (await ask(file, "application/json", query)).json();
+  const response = await ask(file, "application/json", query);
+  return response.json().catch(() => {
+    throw new Problem(0, { title: "No answer", detail: "The answer broke off, or is not one of this service" });
+  });
 }
 
 // The answer as a PNG: { blob, model }, where model is the SHA-256 of the model's graph.

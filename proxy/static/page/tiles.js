@@ -64,4 +64,4 @@ function commonest(answers) {
   return count ? type : null;
 }
 
-const round = (value) => Math.round(value * 1e4) / 1e4;
+const round = (value) => Number(value.toFixed(4)); // as the service rounds: the binary value, not 10,000 times it

@@ -20,6 +20,7 @@ export const exact = (value) => value.toFixed(4); // as the service rounds it
 export const pixels = (count) => `${count.toLocaleString("en")} px`;
 export const share = (count, { width, height }) => `${((100 * count) / (width * height)).toFixed(2)} %`;
 export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export const listed = (names) => names.slice(0, 5).join(", ") + (names.length > 5 ? ", …" : "");
 export const stem = (name) => name.replace(/\.[^.]*$/, "");
 
 // How many of each verdict, such as "2 with a defect, 1 for review, 9 OK"; empty where there is none.
