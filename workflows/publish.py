@@ -84,8 +84,8 @@ def push(branch: str) -> None:
     except CommandError as error:
         problem = error
     raise PublishError(
-        f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or this token may "
-        f"not write to the branch: {problem}"
+        f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or this token "
+        f"may not write to the branch: {problem}"
     )
 
 

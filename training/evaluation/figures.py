@@ -199,9 +199,9 @@ def _without(names: set[str], figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_one_tile(outcomes: Outcomes) -> set[str]:
-    """Name the figures that one defective tile decides, or none: they have no interval, as all draws have the same tile.
+    """Name the figures that one defective tile decides, or none does: they have no interval.
 
-    A type's is `dice_by_type.<type>`; then the mean of types is one, too. Where one tile alone is defective, all
+    Each draw has the same tile or none. A type's is `dice_by_type.<type>`; then the mean of types is one, too. Where one tile alone is defective, all
     figures of defective images are.
     """
     shown = {name: outcomes.tile[outcomes.defective & (outcomes.defect_type == name)] for name in types_of(outcomes)}
