@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from crafted import bmp_of_indices, tiff
+from crafted import bmp_of_indices, png, tiff
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -181,15 +181,19 @@ def test_12_bit_values_in_a_16_bit_file_are_warned_of():
         assert ["dark-16-bit"] == codes(encoded(Image.fromarray(GREY.astype(np.uint16) * 16), form))
         assert [] == codes(encoded(Image.fromarray(WIDE), form))
     assert [] == codes(encoded(Image.fromarray(np.zeros((9, 9), np.uint16)), "PNG"))
+    for levels, expected in ((GREY.astype(np.uint16) * 16, ["dark-16-bit"]), (WIDE, [])):
+        rows = np.repeat(levels[..., np.newaxis], 3, axis=2).astype(">u2")  # RGB, which Pillow cannot write
+        pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+        assert expected == codes(png(*levels.shape, bits=16, colour=2, pixels=pixels))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
-@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("orientation", [0, 1, 3, 6, 9])
 def test_an_exif_orientation_is_warned_of_and_not_applied(form, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(Image.fromarray(GREY), form, exif=exif)
-    assert ([] if orientation == 1 else ["exif-orientation"]) == codes(data)
+    assert (["exif-orientation"] if orientation in (3, 6) else []) == codes(data)
     assert GREY.shape == read(data).image.shape
 
 

@@ -178,3 +178,9 @@ def test_the_published_graph_knows_no_noise_and_no_tile_at_half_or_double_size(p
     assert not published(np.random.default_rng(0).integers(0, 256, (300, 200), np.uint8))
     for factor in (0.5, 2):
         assert not published(np.asarray(tile.resize([round(side * factor) for side in tile.size])))
+
+
+def test_a_tiny_and_a_very_large_photograph_are_changed_within_limits():
+    tiny, large = np.full((40, 1), 90, np.uint8), np.full((3000, 4000), 90, np.uint8)
+    assert (20, 1) == other_images([tiny])["half_size"][0].shape
+    assert (2048, 2048) == other_images([large])["double_size"][0].shape

@@ -36,8 +36,10 @@ from training_data import params_with, write_knobs
 
 from tiles import encode_mask_png
 from training.errors import DatasetError
-from training.own_data.__main__ import main, make_table
+from training.own_data import __main__ as own_data
+from training.own_data.__main__ import look_at, main, make_table
 from training.own_data.found import type_name
+from training.own_data.json_files import json_files
 from training.own_data.outlines import brush, ellipse
 
 BESIDE = in_folders("{type}/{name}", "{type}/{stem}.mask.png")
@@ -104,6 +106,40 @@ def test_a_drawn_mask_that_somebody_corrected_stays(folder: Path, capsys: pytest
     assert (
         "1: kept, though its annotation gives another mask: delete it to have it drawn anew" in capsys.readouterr().out
     )
+
+
+def test_the_photographs_in_labelmes_files_are_not_held(folder: Path) -> None:
+    labelme(folder, masks=False)
+    path = folder / "photos/1.json"
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"imageData": "x" * 1000})
+    assert "imageData" not in json_files(folder)[path]
+
+
+def test_a_linked_folder_is_read_and_a_link_that_leads_back_ends(folder: Path, tmp_path: Path) -> None:
+    BESIDE(folder)
+    expected = rows_of(table_of(folder))
+    (folder / "table.csv").unlink()
+    shutil.move(folder / "Dent", tmp_path / "elsewhere")
+    (folder / "Dent").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(folder)
+    assert expected == rows_of(table_of(folder))
+
+
+def test_photographs_that_need_more_memory_than_there_is_are_warned_of(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BESIDE(folder)
+    monkeypatch.setattr(own_data, "memory_limit_bytes", lambda: 1000)
+    look_at(table_of(folder), None, params_with())
+    assert "warning: training holds all images decoded" in capsys.readouterr().out
+
+
+def test_a_tile_whose_name_ends_in_a_blank_is_the_same_in_a_second_run(folder: Path) -> None:
+    for number in (1, 2):
+        write_photograph(folder / f"Dent/casting 12 ({number}).jpg", "Dent")
+        (folder / f"Dent/casting 12 ({number}).mask.png").write_bytes(encode_mask_png(mask_of("Dent")))
+    found = [table_of(folder, tile_from=r"^(.*)\(") for _ in range(2)]
+    assert {"Dent/casting 12"} == {row["tile"] for row in rows_of(found[1])}
 
 
 def test_without_folders_of_types_the_mask_says_what_is_a_defect(folder: Path, capsys) -> None:

@@ -57,6 +57,7 @@ def test_a_changed_value_is_the_one_that_is_loaded(tmp_path):
         ("export.opset", 17),
         ("export.opset", 99),
         ("export.max_batch_size", [8]),
+        ("base.seed", 2**32),
         ("quantize.serve", "fp16"),
         ("quantize.format", "qdq"),
         ("quantize.excluded_nodes", "head"),
@@ -113,6 +114,7 @@ def test_what_is_no_regular_expression_is_named(tmp_path):
             "train",
             "crops_per_epoch must be at least batch_size",
         ),
+        ({"train__consistency_weight": 1.0, "train__batch_size": 5}, "train", "batch_size must be even"),
     ],
 )
 def test_values_that_can_not_stand_together_are_named(tmp_path, changes, section, keys):

@@ -420,7 +420,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
         new_trainer()
 
 
-@pytest.mark.parametrize(("batch_size", "processes"), [(5, 1), (6, 2)])
+@pytest.mark.parametrize(("batch_size", "processes"), [(6, 2), (10, 4)])
 def test_a_batch_whose_pairs_processes_cannot_share_is_refused(monkeypatch, batch_size, processes):
     monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", processes)
     knobs = {"train__batch_size": batch_size, "train__crops_per_epoch": batch_size}

@@ -76,7 +76,11 @@ def _decode_with_pillow(essence: Essence, budget: Budget, max_pixels: int) -> Pi
             _refuse_too_large(Size(image.height, image.width), max_pixels)
             if image.format == "PNG":
                 image.decodermaxblock = INFLATED_AT_ONCE
-            return _to_grey(image)
+            picture = _to_grey(image)
+            if image.format == "PNG" and essence.data[24] == 16 and image.mode in {"RGB", "RGBA"}:  # noqa: PLR2004  bits
+                # of 16-bit colours Pillow gives the upper bytes alone
+                picture.remarks.extend(dark(np.asarray(image)[..., :3].astype(np.uint16) << 8))
+            return picture
     except DecodeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 TWELVE_BITS = 4096
-UPRIGHT = 1  # the EXIF orientation of an image that is stored as it is to be seen
+TURNED = range(2, 9)  # the EXIF orientations of images that are not stored as they are to be seen
 COLOUR_LEVELS = 24  # of 255, by which the channels of a colour image differ clearly
 
 
@@ -31,8 +31,8 @@ def dark(levels: np.ndarray) -> list[Remark]:
 
 
 def turned(orientation: int) -> list[Remark]:
-    """Remark on an EXIF orientation, 1–8."""
-    if orientation == UPRIGHT:
+    """Remark on an EXIF orientation, 1–8; others mean nothing, and some devices write 0."""
+    if orientation not in TURNED:
         return []
     return [
         Remark(

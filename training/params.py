@@ -66,7 +66,7 @@ class _Section(BaseModel):
 class BaseParams(_Section):
     """What several stages share."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # scikit-learn's limit
 
 
 class DataLoadParams(_Section):
@@ -142,9 +142,11 @@ class TrainParams(NetworkParams):
     scale: Range
 
     @model_validator(mode="after")
-    def _epoch_holds_a_batch(self) -> "TrainParams":
+    def _batches_fit(self) -> "TrainParams":
         if self.crops_per_epoch < self.batch_size:
             raise ValueError("crops_per_epoch must be at least batch_size")
+        if self.consistency_weight and self.batch_size % 2:
+            raise ValueError("batch_size must be even with consistency_weight: half of the crops are pairs")
         return self
 
 

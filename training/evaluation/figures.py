@@ -201,8 +201,8 @@ def _without(names: set[str], figures: dict[str, Any]) -> dict[str, Any]:
 def of_one_tile(outcomes: Outcomes) -> set[str]:
     """Name the figures that one defective tile decides, or none does: they have no interval.
 
-    Each draw has the same tile or none. A type's is `dice_by_type.<type>`; then the mean of types is one, too. Where one tile alone is defective, all
-    figures of defective images are.
+    Each draw has the same tile or none. A type's is `dice_by_type.<type>`; then the mean of types is one, too. Where
+    one tile alone is defective, all figures of defective images are.
     """
     shown = {name: outcomes.tile[outcomes.defective & (outcomes.defect_type == name)] for name in types_of(outcomes)}
     alone = {f"dice_by_type.{name}" for name, tiles in shown.items() if len(np.unique(tiles)) <= 1}

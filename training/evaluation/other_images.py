@@ -17,6 +17,8 @@ SEED = 20
 EACH = 40  # images of a kind
 SIZES = ((240, 130), (280, 220), (320, 320), (360, 300), (400, 160), (260, 500), (480, 640), (768, 1024))
 BLUR = 3.0  # pixels, a Gaussian's standard deviation
+# a whole photograph of 12 megapixels, doubled, would take four times the memory of everything else
+MOST_DOUBLED = 1024  # pixels of a side
 UNDEREXPOSED = 20  # the mean grey value; the darkest photograph of a tile has 49
 WORDS = (
     "The",
@@ -151,7 +153,8 @@ def _grey(image: Any) -> np.ndarray:
 
 
 def _scaled(image: np.ndarray, factor: float) -> np.ndarray:
-    return _resized(image, (round(image.shape[0] * factor), round(image.shape[1] * factor)))
+    height, width = (max(1, round(side * factor)) for side in image.shape)
+    return _resized(image, (height, width))
 
 
 def _blurred(image: np.ndarray) -> np.ndarray:
@@ -172,7 +175,7 @@ CHANGED: dict[str, Callable[[int, np.ndarray], np.ndarray]] = {
     "turned": lambda place, tile: np.ascontiguousarray(np.rot90(tile, 1 + 2 * (place % 2))),
     "blurred": lambda _, tile: _blurred(tile),
     "half_size": lambda _, tile: _scaled(tile, 0.5),
-    "double_size": lambda _, tile: _scaled(tile, 2.0),
+    "double_size": lambda _, tile: _scaled(tile[:MOST_DOUBLED, :MOST_DOUBLED], 2.0),
     "negative": lambda _, tile: 255 - tile,
     "overexposed": lambda _, tile: _bytes(tile * (255 / max(1, np.median(tile)))),  # half of the pixels are white
     "underexposed": lambda _, tile: _bytes(tile * (UNDEREXPOSED / max(1, tile.mean()))),

@@ -170,7 +170,10 @@ class Trainer:
         loss = segmentation_loss_with_logits(logits, crops.label, crops.target, **weights)
         loss = loss + supervision_loss_with_logits(coarse, crops.target)
         if params.consistency_weight:
-            loss = loss + params.consistency_weight * consistency_loss_with_logits(logits, crops.paired)
+            # the mean over all processes' pairs, which they have different numbers of
+            pairs = crops.paired.sum().float()
+            share = pairs / self.accelerator.reduce(pairs.clone(), "mean").clamp(min=1)
+            loss = loss + params.consistency_weight * share * consistency_loss_with_logits(logits, crops.paired)
         if params.mirror_weight and step >= MIRRORS_START * self._steps:
             with self._autocast():
                 target = seen_in_a_mirror(self.average_network, grey)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from tabulate import tabulate
 
+from host.memory import MIB, memory_limit_bytes
 from training.dataset.index import FREE, Entry, read_index
 from training.dataset.own_images import write_images
 from training.dataset.table import COLUMNS, first, read_rows, read_table
@@ -100,7 +101,7 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
         entries = read_index(Path(folder) / "index.csv")
         sheet = table.parent / SHEET
         draw_sheet(entries, Path(folder), types, load.max_pixels).save(sheet)
-    for warning in first(warnings):
+    for warning in [*first(warnings), *_large(entries)]:
         _say(f"warning: {warning}")
     _say(tabulate(_rows(entries), HEADINGS, colalign=("left", *["right"] * 5)))
     _say(f"{table}: {len(entries)} images; {sheet} shows some: look at it before you train")
@@ -109,6 +110,18 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
         _say(
             "\nIf several images show one object, say so by --tile-from or --group: otherwise the figures are too good."
         )
+
+
+def _large(entries: Sequence[Entry]) -> list[str]:
+    """Warn where the decoded images and masks, a byte a pixel each, take more than half of the memory."""
+    needed, allowed = 2 * sum(entry.width * entry.height for entry in entries), memory_limit_bytes()
+    if needed <= allowed / 2:
+        return []
+    words = (
+        f"training holds all images decoded, {needed / MIB:,.0f} MiB in each process, and this machine has "
+        f"{allowed / MIB:,.0f} MiB: crop or scale the photographs, or train on a machine with more"
+    )
+    return [words]
 
 
 def _say(text: str) -> None:

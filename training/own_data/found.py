@@ -1,5 +1,6 @@
 """What the reader of a layout finds in a folder, and notes of what a person must know."""
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -91,10 +92,21 @@ class Photographs:
 
 def files(folder: Path) -> Iterator[Path]:
     """Give every file below the folder in order, without hidden ones and those that the command writes."""
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(_below(folder)):
         parts = path.relative_to(folder).parts
         if path.is_file() and parts[0] not in WRITTEN and not any(HIDDEN.match(part) for part in parts):
             yield path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Give every file below the folder, also in folders that are links; none twice where a link leads back."""
+    seen = set()
+    for at, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(at)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(at, name) for name in names)
 
 
 def is_image(path: Path) -> bool:

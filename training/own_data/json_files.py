@@ -19,7 +19,14 @@ def json_files(folder: Path) -> dict[Path, Any]:
     for path in files(folder):
         if path.suffix.lower() == ".json":
             try:
-                contents[path] = json.loads(path.read_text(encoding="utf-8-sig"))
+                contents[path] = _without_photograph(json.loads(path.read_text(encoding="utf-8-sig")))
             except (UnicodeDecodeError, json.JSONDecodeError) as error:
                 raise DatasetError(f"{path} cannot be read as JSON ({error}): export it again, or delete it") from None
     return contents
+
+
+def _without_photograph(document: Any) -> Any:
+    """Drop the photograph that labelme puts into its files: all of them together may be larger than the memory."""
+    if isinstance(document, dict):
+        document.pop("imageData", None)
+    return document

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.dataset.index import FREE
-from training.own_data.found import Found, Notes, Photographs, is_image, type_name
+from training.own_data.found import Found, Notes, Photographs, files, is_image, type_name
 
 TRUTH = "ground_truth"
 
@@ -17,9 +17,7 @@ def fits(folder: Path) -> bool:
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every photograph."""
     masks = {
-        (path.parent.name, path.stem.removesuffix("_mask")): path
-        for path in (folder / TRUTH).rglob("*")
-        if is_image(path)
+        (path.parent.name, path.stem.removesuffix("_mask")): path for path in files(folder / TRUTH) if is_image(path)
     }
     for path in Photographs(folder, notes).paths:
         if TRUTH in path.relative_to(folder).parts:

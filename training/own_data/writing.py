@@ -110,7 +110,8 @@ def _tile(name: str, tile_from: re.Pattern[str]) -> str:
     Raises: DatasetError, when it finds nothing.
     """
     match = tile_from.search(name)
-    if not match or not (found := match[min(1, tile_from.groups)]):
+    found = (match[min(1, tile_from.groups)] or "").strip() if match else ""  # as the table's cells are read
+    if not found.strip(" -"):
         raise DatasetError(f"--tile-from {tile_from.pattern!r} finds nothing in {name!r}: correct the expression")
     return found
 
