@@ -74,7 +74,7 @@ class Front:
             kept = {
                 name: value for name, value in answer.headers.items() if name not in ("Content-Length", "Connection")
             }
-            if self.model and "Tile-Model-Sha256" in kept:
+            if self.model:
                 kept["Tile-Model-Sha256"] = self.model
             return web.Response(body=await answer.read(), status=answer.status, headers=kept)
 

@@ -111,7 +111,7 @@ def test_a_drawn_mask_that_somebody_corrected_stays(folder: Path, capsys: pytest
 def test_the_photographs_in_labelmes_files_are_not_held(folder: Path) -> None:
     labelme(folder, masks=False)
     path = folder / "photos/1.json"
-    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"imageData": "x" * 1000})
+    write_json(path, **json.loads(path.read_text(encoding="utf-8")) | {"imageData": "x" * 1000})
     assert "imageData" not in json_files(folder)[path]
 
 
@@ -126,11 +126,10 @@ def test_a_linked_folder_is_read_and_a_link_that_leads_back_ends(folder: Path, t
 
 
 def test_photographs_that_need_more_memory_than_there_is_are_warned_of(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    BESIDE(folder)
     monkeypatch.setattr(own_data, "memory_limit_bytes", lambda: 1000)
-    look_at(table_of(folder), None, params_with())
+    look_at(write_castings(tmp_path / "castings"), "casting", params_with())
     assert "warning: training holds all images decoded" in capsys.readouterr().out
 
 

@@ -252,7 +252,7 @@ async def test_grey_levels_that_come_late_leave_the_services_defects(browser, tm
 
 
 async def test_a_mask_of_another_model_than_the_one_that_is_shown_is_not_saved(browser, tmp_path):
-    async with opened(browser, tmp_path, STRONG) as (page, front, _):
+    async with opened(browser, tmp_path, STRONG, model={"sha256": 64 * "a"}) as (page, front, _):
         front.model = 64 * "f"
         await page.click("#save-mask")
         await page.locator("#status", has_text="another model is served meanwhile: choose the file again").wait_for()
