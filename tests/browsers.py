@@ -78,6 +78,10 @@ class Front:
                 kept["Tile-Model-Sha256"] = self.model
             return web.Response(body=await answer.read(), status=answer.status, headers=kept)
 
+    def health(self) -> list[str]:
+        """The questions whether the service is there."""
+        return [path for path in self.asked if path.endswith("/health/ready")]
+
     def images(self, word: str = "") -> list[str]:
         """The requests for an image whose query has this word."""
         return [path for path in self.asked if path.startswith(f"{self.prefix}/analyze") and word in path]

@@ -362,6 +362,7 @@ def test_a_damaged_object_in_the_cache_is_told_before_it_is_used(
     cached.write_bytes(content)
     cached.chmod(0o444)  # as DVC leaves it: it trusts such an object
     shutil.rmtree(project / "data")
+    run(project, "dvc", "checkout", "data/tiles", "data/split.csv")
     weights = digest(project / OUTPUTS["train"])
 
     done = attempt(project, "train")

@@ -181,9 +181,14 @@ async def test_try_again_now_does_not_wait_for_the_next_turn(browser, tmp_path):
         await page.reload()
         await page.locator("#samples").wait_for()
         await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))  # the page's own turns never come
-        front.away = True
+        front.away, asked = True, len(front.health())
         await choose(page, photograph(tmp_path / "bad.png", DARK))
         await page.locator("#away").wait_for()
+
+        async def turned():
+            return asked + 2 <= len(front.health())
+
+        await until(turned)  # the page has asked why no answer came, and has taken its first turn
         front.away = False
         await page.click("#away-retry")
         await page.locator("#away").wait_for(state="hidden")
