@@ -11,7 +11,7 @@ from training_data import ROOT, params_with, real_sample, sample_names
 from tiles import decode_image
 from training.errors import TrainingError
 from training.evaluation.novelty import fit_novelty, novelty_limit, total
-from training.evaluation.other_images import EACH, other_images
+from training.evaluation.other_images import CHANGED, EACH, other_images
 from training.graphs.session import open_session, predict_onnx
 from training.graphs.signature import parse_config
 from training.network.novelty import FARTHEST, Novelty, describe, with_constants
@@ -182,5 +182,5 @@ def test_the_published_graph_knows_no_noise_and_no_tile_at_half_or_double_size(p
 
 def test_a_tiny_and_a_very_large_photograph_are_changed_within_limits():
     tiny, large = np.full((40, 1), 90, np.uint8), np.full((3000, 4000), 90, np.uint8)
-    assert (20, 1) == other_images([tiny])["half_size"][0].shape
-    assert (2048, 2048) == other_images([large])["double_size"][0].shape
+    assert (20, 1) == CHANGED["half_size"](0, tiny).shape
+    assert (2048, 2048) == CHANGED["double_size"](0, large).shape
