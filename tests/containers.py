@@ -13,6 +13,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -63,7 +64,8 @@ FIGURES: dict[str, str] = {}
 def engine(*words: str, check: bool = True, both: bool = False) -> str:
     """Run the engine's client; what it writes to standard output, or to both streams."""
     stderr = subprocess.STDOUT if both else subprocess.PIPE
-    ended = subprocess.run([ENGINE, *words], stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
+    here = tempfile.gettempdir()  # podman leaves a file `oom` where it started a container that was killed for memory
+    ended = subprocess.run([ENGINE, *words], cwd=here, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
     if check and ended.returncode:
         pytest.fail(f"{ENGINE} {shlex.join(words)}: {ended.stdout[-2000:]}{(ended.stderr or '')[-2000:]}")
     return ended.stdout.strip()
