@@ -191,8 +191,8 @@ def test_results_are_put_on_top_of_a_change_of_anything_else(branch: Branch, tmp
     assert f"commit={branch.git('rev-parse', BRANCH, folder=branch.bare)}\n" == branch.step.said("output")
 
 
-@pytest.mark.slow
-def test_a_commit_that_its_author_removed_meanwhile_does_not_come_back(branch: Branch) -> None:
+def remove_meanwhile(branch: Branch) -> str:
+    """Push a change and a mistake, take the mistake back on the remote alone, and return the commit that stays."""
     branch.change(epochs=3)
     kept = branch.git("rev-parse", "HEAD")
     (branch.clone / "secret.txt").write_text("secret\n")
@@ -200,6 +200,12 @@ def test_a_commit_that_its_author_removed_meanwhile_does_not_come_back(branch: B
     branch.git("commit", "--quiet", "--message", "a mistake")
     branch.git("push", "--quiet", str(branch.bare), BRANCH)
     branch.git("update-ref", f"refs/heads/{BRANCH}", kept, folder=branch.bare)
+    return kept
+
+
+@pytest.mark.slow
+def test_a_commit_that_its_author_removed_meanwhile_does_not_come_back(branch: Branch) -> None:
+    kept = remove_meanwhile(branch)
 
     for module in ("reproduce", "publish"):
         done = branch.run(module)
@@ -211,13 +217,7 @@ def test_a_commit_that_its_author_removed_meanwhile_does_not_come_back(branch: B
 
 @pytest.mark.slow
 def test_a_removed_commit_does_not_come_back_under_a_newer_one(branch: Branch, tmp_path: Path) -> None:
-    branch.change(epochs=3)
-    kept = branch.git("rev-parse", "HEAD")
-    (branch.clone / "secret.txt").write_text("secret\n")
-    branch.git("add", "secret.txt")
-    branch.git("commit", "--quiet", "--message", "a mistake")
-    branch.git("push", "--quiet", str(branch.bare), BRANCH)
-    branch.git("update-ref", f"refs/heads/{BRANCH}", kept, folder=branch.bare)
+    remove_meanwhile(branch)
     theirs = push_meanwhile(branch, tmp_path, "README.md")
 
     for module in ("reproduce", "publish"):
