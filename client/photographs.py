@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from client.errors import InputError
+from client.journal import FILE
 from client.request import check_part
 
+MASKS, OVERLAYS = "masks", "overlays"  # the folders of a run's results
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
@@ -37,7 +39,7 @@ def find_photographs(
     part_from: re.Pattern[str] | None = None,
     tile_from: re.Pattern[str] | None = None,
 ) -> list[Photograph]:
-    """Find the images of all folders and the files that are named, sorted by name; nothing below `out` counts.
+    """Find the images of all folders and the files that are named, sorted by name; pictures of results do not count.
 
     pattern: of file names in folders, such as `*.jpg`.
     Raises: InputError; OSError, if a folder cannot be read.
@@ -57,7 +59,10 @@ def find_photographs(
 
 
 def _shared_folder(sources: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([_absolute(each if each.is_dir() else each.parent) for each in sources]))
+    try:
+        return Path(os.path.commonpath([_absolute(each if each.is_dir() else each.parent) for each in sources]))
+    except ValueError:
+        raise InputError("the sources lie on different drives: run the command once for each drive") from None
 
 
 def _absolute(path: Path) -> Path:
@@ -76,7 +81,9 @@ def _files(source: Path, pattern: str) -> Iterator[Path]:
             raise InputError(f"{source} does not exist: name a folder of images, or images")
         yield source
         return
-    for folder, _, names in os.walk(source, onerror=_refuse):
+    for folder, below, names in os.walk(source, onerror=_refuse):
+        if FILE in names:  # another run's results: their pictures are no photographs
+            below[:] = [name for name in below if name not in (MASKS, OVERLAYS)]
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith(".") and fnmatch.fnmatch(name, pattern):
                 yield Path(folder, name)

@@ -4,6 +4,8 @@ import shlex
 from collections import defaultdict
 from pathlib import Path
 
+from PIL import Image
+
 from client.errors import InputError
 from client.png_file import read_text
 
@@ -19,11 +21,12 @@ def provenance(path: Path) -> str:
     """
     try:
         text = read_text(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is no PNG file that can be read: {error}") from None
     if "Model" not in text or "Model-Commit" not in text:
         raise InputError(f"{path} does not say which model made it: name a mask or overlay as the service or this "
                          "program writes it; a program that saves it anew may drop the text")  # fmt: skip
+    text = {key: value if value.isprintable() else ascii(value) for key, value in text.items()}  # a stranger's, perhaps
     return "\n".join([*_facts(path, text), "", *_commands(text), ""])
 
 
@@ -45,7 +48,7 @@ def _facts(path: Path, text: dict[str, str]) -> list[str]:
 
 def _commands(text: dict[str, str]) -> list[str]:
     commit = shlex.quote(text["Model-Commit"])
-    lines = ["# The code that trained it:", f"git show --stat {commit}"]
+    lines = ["# The code that trained it:", f"git show --stat --end-of-options {commit}"]
     if "Model-Sha256" not in text:
         return lines
     name = text["Model"].rpartition("/")[0]

@@ -21,10 +21,9 @@ from client.errors import ClientError, InputError, RefusedError, ServiceAwayErro
 from client.files import write_whole
 from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
-from client.photographs import Photograph
+from client.photographs import MASKS, OVERLAYS, Photograph
 from client.service import Client
 
-MASKS, OVERLAYS = "masks", "overlays"
 NO_SUCH_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)  # while another one may be written
 NOT_SENT: Final = "not sent"
 INTERRUPTED = "the run was interrupted before"

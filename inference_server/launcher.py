@@ -77,8 +77,8 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     wheel = find_wheel()
     kills = memory_kills()
     settings = replace(settings, host=numeric_address(settings.host, "TRITON_HOST"))
-    refuse_port_in_use(settings.host, settings.http_port, "TRITON_HTTP_PORT")
-    refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_METRICS_PORT")
+    refuse_port_in_use(settings.host, settings.http_port, "TRITON_HOST", "TRITON_HTTP_PORT")
+    refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_HOST", "TRITON_METRICS_PORT")
     refuse_limits(settings)
     with (
         run_folder(wheel, settings, guard()) as folder,
@@ -125,17 +125,19 @@ def numeric_address(host: str, variable: str) -> str:
         ) from None
 
 
-def refuse_port_in_use(host: str, port: int, variable: str) -> None:
+def refuse_port_in_use(host: str, port: int, host_variable: str, port_variable: str) -> None:
     """Refuse an address that cannot be listened on; one that has just been left may take a moment to become free.
 
-    Raises: PortInUseError, which names the environment variable that changes the port.
+    Raises: PortInUseError, which names the environment variable to change.
     """
     deadline_s = time.monotonic() + RELEASE_S
     while (error := _listen_error(host, port)) is not None:
         if error.errno != errno.EADDRINUSE or time.monotonic() > deadline_s:
             port_is_wrong = error.errno in (errno.EADDRINUSE, errno.EACCES)
-            what_to_do = f"set {variable} to a free port" if port_is_wrong else "set an address of this machine"
-            raise PortInUseError(f"cannot listen on {printed(host, port)} ({error.strerror}): {what_to_do}") from None
+            mend = (
+                f"{port_variable} to a free port" if port_is_wrong else f"{host_variable} to an address of this machine"
+            )
+            raise PortInUseError(f"cannot listen on {printed(host, port)} ({error.strerror}): set {mend}") from None
         time.sleep(POLL_S)
 
 

@@ -40,7 +40,7 @@ class Watch:
         self.reason = ""  # why Triton was ended; empty as long as nothing is stalled
         self._process, self._stubs = process, stubs
         self._address, self._models, self._stall_s = address, models, stall_s
-        self._asked_s: float | None = None  # since when a small inference waits for its answer
+        self._asking = False  # whether a small inference waits for its answer
         self._patience_s = QUIET_S  # how long it may wait without anybody computing
         self._over = threading.Event()
         self._threads = [
@@ -74,8 +74,7 @@ class Watch:
             last_s = now_s
             if stalled := seen.stalled(now_s):
                 self._end(f"instance {stalled} did not run for {STUB_S:g} s")
-            asked_s = self._asked_s
-            if asked_s is None:
+            if not self._asking:
                 since_s = None
             elif since_s is None:
                 since_s, used_s = now_s, self._used_s()
@@ -106,10 +105,10 @@ class Watch:
                 return
 
     def _answer(self, path: str, body: bytes | None = None) -> bytes | None:
-        """Ask, and let `_look` know since when; None where there is no answer."""
-        self._asked_s = time.monotonic()
+        """Ask, and let `_look` know meanwhile; None where there is no answer."""
+        self._asking = True
         answer = _fetch(self._address, path, body, timeout_s=self._stall_s + 1)
-        self._asked_s = None
+        self._asking = False
         return answer
 
     def _config(self, model: str) -> dict[str, Any] | None:

@@ -74,7 +74,7 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
     settings = Settings.from_environment(environment)
     triton_settings = triton_beside(settings.port, environment)
     host = numeric_address(settings.host, "HOST")
-    refuse_port_in_use(host, settings.port, "PORT")
+    refuse_port_in_use(host, settings.port, "HOST", "PORT")
     for warning in [*near_misses(environment, Settings, TritonSettings), *warnings(triton_settings)]:
         say(warning)
     started_s = time.monotonic()
@@ -118,7 +118,10 @@ def _wait_until_answered(proxy: Proxy, address: str, path: str, start_s: float, 
         if happened is not None:
             raise StopAskedError("stopped while the proxy was starting")
         if time.monotonic() > deadline_s:
-            raise StartError(f"the proxy was not ready after {start_s} s: raise PROXY_START_S")
+            raise StartError(
+                f"the proxy was not ready after {start_s:g} s; its output above says why (raise PROXY_START_S if it "
+                "only needs more time)"
+            )
 
 
 def refused(error: ServingError) -> int:

@@ -10,6 +10,7 @@ The file is read again when it has changed. A broken file changes nothing: the k
 
 import hashlib
 import hmac
+import math
 import re
 import time
 from collections.abc import Callable
@@ -35,16 +36,16 @@ class _Key:
     left: float = 0.0
     counted_at: float = 0.0
 
-    def take(self, now: float) -> bool:
-        """Take one request from a bucket that holds a second's worth."""
+    def take(self, now: float) -> float:
+        """Take one request from a bucket that holds a second's worth; return the seconds until there is one, if any."""
         if self.rate is None:
-            return True
+            return 0
         self.left = min(max(1.0, self.rate), self.left + (now - self.counted_at) * self.rate)
         self.counted_at = now
         if self.left < 1:
-            return False
+            return (1 - self.left) / self.rate
         self.left -= 1
-        return True
+        return 0
 
 
 class ApiKeys:
@@ -77,8 +78,10 @@ class ApiKeys:
         key = self._find(authorization or "")
         if key is None:
             raise UnknownKeyError("this service wants an API key: send the header Authorization: Bearer <key>")
-        if not key.take(now):
-            raise TooManyRequestsError(f"the key {key.name!r} may send {key.rate:g} requests a second: send fewer")
+        if wait_s := key.take(now):
+            raise TooManyRequestsError(
+                f"the key {key.name!r} may send {key.rate:g} requests a second: send fewer", math.ceil(wait_s)
+            )
 
     def _find(self, authorization: str) -> _Key | None:
         """Compare with every key, each in constant time: how long it takes tells nothing about any of them."""
@@ -122,5 +125,7 @@ def _read(path: Path) -> list[_Key]:
         if fields is None:
             raise ValueError(f"line {number} is not a name, 64 hexadecimal digits and perhaps a number: write it so")
         rate = float(fields["rate"]) if fields["rate"] else None
+        if rate == 0:
+            raise ValueError(f"line {number} allows 0 requests a second: allow more, or remove the line")
         keys.append(_Key(fields["name"], fields["digest"], rate, left=max(1.0, rate or 1.0)))
     return keys

@@ -5,6 +5,7 @@ tritonclient's own way copies each tensor twice and defines three classes for ev
 Source: the KServe v2 protocol with Triton's extension for binary tensor data.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,11 +18,11 @@ DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "FP32": np.float32}  # of the
 REQUESTED = [{"name": name, "parameters": {"binary_data": True}} for name in OUTPUTS]
 
 
-def request_header(canvases: np.ndarray) -> bytes:
-    """Return the JSON before the canvases. Shapes: (N, 1, H, W) uint8."""
+def request_header(canvases: np.ndarray, parameters: Mapping[str, str] | None = None) -> bytes:
+    """Return the JSON before the canvases. Shapes: (N, 1, H, W) uint8. parameters: of the request."""
     size = {"binary_data_size": canvases.nbytes}
     tensor = {"name": INPUT, "datatype": "UINT8", "shape": canvases.shape, "parameters": size}
-    return orjson.dumps({"inputs": [tensor], "outputs": REQUESTED})
+    return orjson.dumps({"inputs": [tensor], "outputs": REQUESTED, "parameters": parameters or {}})
 
 
 class Tensors(NamedTuple):

@@ -11,7 +11,8 @@ ProxyError
 ├── NotAcceptableError              406     no answer fits the Accept header
 ├── UnknownKeyError                 401     API keys are required, and this is none of them
 ├── UploadTooSlowError              408     the upload did not finish before the deadline, or comes too slowly
-├── UploadTooLargeError             413     too many bytes
+├── UploadTooLargeError             413     too many bytes in one file
+│   └── RequestTooLargeError        413     too many bytes in one request
 ├── ImageTooLargeError              413     too many pixels
 ├── UnsupportedUploadError          415     not an image that is read, by its header or by its bytes
 ├── WrongFieldError                 422     the form is not made of files in the field `image`
@@ -40,7 +41,7 @@ class ProxyError(Exception):
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
-    headers: ClassVar[dict[str, str]] = {}  # sent together with the problem document
+    headers: Mapping[str, str] = {}  # sent together with the problem document
     inside: ClassVar[bool] = False  # the message may name inner addresses: the log gets it, a client gets the rest
     extension: Mapping[str, Any] = {}  # further members of the problem document
 
@@ -95,7 +96,7 @@ class UnknownKeyError(ProxyError):
     """The request has no API key, or none that is known."""
 
     status, title = 401, "Unknown key"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="analyze"'}
+    headers: Mapping[str, str] = {"WWW-Authenticate": 'Bearer realm="analyze"'}
 
 
 class UploadTooSlowError(ProxyError):
@@ -110,6 +111,10 @@ class UploadTooLargeError(ProxyError):
     status, title = 413, "Too many bytes"
 
 
+class RequestTooLargeError(UploadTooLargeError):
+    """The images of one request have more bytes together than can be held."""
+
+
 class ImageTooLargeError(ProxyError):
     """The image has more pixels than allowed, as uploaded or as padded for the network."""
 
@@ -120,9 +125,7 @@ class UnsupportedUploadError(ProxyError):
     """The body is of a type that the proxy does not read, or the image is."""
 
     status, title = 415, "Unsupported upload"
-    headers: ClassVar[dict[str, str]] = {
-        "Accept-Post": "multipart/form-data, image/jpeg, image/png, image/tiff, image/bmp"
-    }
+    headers: Mapping[str, str] = {"Accept-Post": "multipart/form-data, image/jpeg, image/png, image/tiff, image/bmp"}
 
 
 class WrongFieldError(ProxyError):
@@ -163,16 +166,18 @@ class TooManyRequestsError(ProxyError):
     """An API key has used up its rate."""
 
     status, title = 429, "Too many requests"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+    def __init__(self, message: str, wait_s: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(wait_s)}
 
 
 class SegmenterAnswerError(ProxyError):
     """Triton refuses a correct request, or its answer is not what the model's signature says."""
 
     status, title = 502, "Wrong answer from Triton"
-    headers: ClassVar[dict[str, str]] = {
-        "Retry-After": "1"
-    }  # the next answer comes from another instance, or a new one
+    headers: Mapping[str, str] = {"Retry-After": "1"}  # the next answer comes from another instance, or a new one
     inside = True
 
 
@@ -180,14 +185,15 @@ class MismatchedAnswerError(ProxyError):
     """Triton's answer belongs to another request, or was damaged on its way."""
 
     status, title = 502, "Mismatched answer"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}  # that Triton is ended, and another one starts
+    headers: Mapping[str, str] = {"Retry-After": "5"}  # that Triton is ended, and another one starts
+    inside = True
 
 
 class SegmenterAwayError(ProxyError):
     """Triton cannot be reached, or it does not serve the model."""
 
     status, title = 503, "Triton is away"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: Mapping[str, str] = {"Retry-After": "5"}
     inside = True
 
 
@@ -195,7 +201,7 @@ class WrongModelError(ProxyError):
     """The served model lacks the signature or the parameters that this proxy needs."""
 
     status, title = 503, "Wrong model"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "60"}  # somebody has to publish another model
+    headers: Mapping[str, str] = {"Retry-After": "60"}  # somebody has to publish another model
     inside = True
 
 
@@ -203,7 +209,7 @@ class NotReadyError(ProxyError):
     """The model cannot be asked at the moment."""
 
     status, title = 503, "Not ready"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: Mapping[str, str] = {"Retry-After": "5"}
     inside = True
 
 
@@ -211,21 +217,21 @@ class ModelChangedError(ProxyError):
     """The images of one tile were answered by two models: a new one is being put in place."""
 
     status, title = 503, "Model changed"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}
 
 
 class QueueFullError(ProxyError):
     """The queue of images is full."""
 
     status, title = 503, "Queue full"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}  # a full queue empties in seconds
+    headers: Mapping[str, str] = {"Retry-After": "1"}  # a full queue empties in seconds
 
 
 class SegmenterSlowError(ProxyError):
     """Triton did not answer in time."""
 
     status, title = 504, "Triton is slow"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: Mapping[str, str] = {"Retry-After": "5"}
     inside = True
 
 
@@ -233,4 +239,4 @@ class DeadlinePassedError(ProxyError):
     """The image was not answered before its deadline."""
 
     status, title = 504, "Deadline passed"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: Mapping[str, str] = {"Retry-After": "5"}

@@ -56,11 +56,13 @@ async def fields(request: web.Request) -> AsyncIterator[Field]:
             pass
 
 
-async def read_part(field: Field) -> str:
-    """Read the name of a part.
+async def read_part(field: Field, before: str | None) -> str:
+    """Read the name of a part. before: what another field of the form says.
 
-    Raises: WrongParameterError, MalformedUploadError.
+    Raises: WrongFieldError, WrongParameterError, MalformedUploadError.
     """
+    if before is not None:
+        raise WrongFieldError(f"the form has two fields {PART!r}: name the part once")
     data = b""
     async for chunk in field.chunks:
         data += chunk
@@ -86,11 +88,14 @@ def malformed(*raised: type[Exception]) -> Iterator[None]:
 async def _events(request: web.Request) -> AsyncIterator[MultipartSegment | bytes | None]:
     """Give, for each field, its head, then its bytes as they come, then None."""
     _, options = parse_options_header(request.headers.get("Content-Type", ""))
+    if not options.get("boundary"):
+        raise MalformedUploadError(
+            "the header Content-Type names no boundary: do not set this header yourself, the HTTP library writes it "
+            "together with the form"
+        )
     with malformed(MultipartError, UnicodeError):  # the latter: the boundary is not ASCII
         # Latin-1 takes any bytes; `_filename` reads them
-        parser = PushMultipartParser(
-            options.get("boundary", ""), max_header_count=MAX_HEADERS, header_charset="latin-1"
-        )
+        parser = PushMultipartParser(options["boundary"], max_header_count=MAX_HEADERS, header_charset="latin-1")
     while True:
         with malformed():
             chunk = await request.content.readany()

@@ -8,20 +8,19 @@ import asyncio
 import contextlib
 import io
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import aiohttp
 import numpy as np
-from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.http.aio import InferenceServerClient, _raise_if_error
 from tritonclient.utils import InferenceServerException
 
 from proxy.addresses import Addresses
 from proxy.binary_tensors import HEADER_LENGTH, Tensors, request_header
-from proxy.contract import INPUT, OUTPUTS, Contract, read_contract
+from proxy.contract import Contract, read_contract
 from proxy.errors import (
     MismatchedAnswerError,
     ProxyError,
@@ -42,7 +41,6 @@ UNHEALTHY = re.compile("is not healthy|health mutex|failed to reserve")
 END_SERVER = "end_server"  # a parameter of an inference request, which our backend knows and no other one reads
 END_S = 2.0  # that Triton may take to end; if it does not, readiness tells
 GOLDEN = golden_canvas()[np.newaxis]  # (1, 1, H, W)
-PROBABILITY = InferRequestedOutput(OUTPUTS[0], binary_data=True)
 SMALLEST = np.zeros((1, 1, 32, 32), np.uint8)
 
 
@@ -67,9 +65,11 @@ class Segmentation(NamedTuple):
 
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
-    async def segment(self, model_name: str, canvases: np.ndarray) -> tuple[bytes, str]:
+    async def segment(
+        self, model_name: str, canvases: np.ndarray, parameters: Mapping[str, str] | None = None
+    ) -> tuple[bytes, str]:
         """Return the answer's body, and what it says of its header's length."""
-        header = request_header(canvases)
+        header = request_header(canvases, parameters)
         headers = {**UNCOMPRESSED, HEADER_LENGTH: str(len(header))}
         body = b"".join((header, canvases.data))
         response = await self._post(f"v2/models/{quote(model_name)}/infer", body, headers, None)
@@ -182,13 +182,9 @@ class Segmenter:
 
     async def _end_server(self, client: _Client, reason: str) -> None:
         """Have our backend end the Triton behind this client; another backend takes it for an ordinary request."""
-        image = InferInput(INPUT, list(SMALLEST.shape), "UINT8").set_data_from_numpy(SMALLEST, binary_data=True)
         with contextlib.suppress(ProxyError, Mismatch):
             async with self._asking(END_S, refusal=SegmenterAnswerError):
-                await client.infer(
-                    self._model_name, [image], outputs=[PROBABILITY], headers=dict(UNCOMPRESSED),
-                    parameters={END_SERVER: reason},
-                )  # fmt: skip
+                await client.segment(self._model_name, SMALLEST, {END_SERVER: reason})
 
     @asynccontextmanager
     async def _asking(self, timeout_s: float, *, refusal: type[ProxyError]) -> AsyncIterator[None]:
@@ -200,14 +196,21 @@ class Segmenter:
             async with asyncio.timeout(timeout_s):
                 yield
         except TimeoutError:
-            raise SegmenterSlowError(f"Triton at {self._url} did not answer within {timeout_s:g} s") from None
+            raise SegmenterSlowError(
+                f"Triton at {self._url} did not answer within {timeout_s:g} s: try again when the service is less busy"
+            ) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise SegmenterAwayError(f"Triton at {self._url} cannot be reached ({error})") from None
+            raise SegmenterAwayError(
+                f"Triton at {self._url} cannot be reached ({error}): try again in a moment"
+            ) from None
         except InferenceServerException as error:
             if UNHEALTHY.search(error.message() or ""):
                 raise Mismatch(error.message()) from None
             meaning = SegmenterAwayError if error.status() in AWAY_STATUSES else refusal
-            raise meaning(f"Triton at {self._url} answered {error.status()}: {error.message()}") from None
+            raise meaning(
+                f"Triton at {self._url} answered {error.status()}: {error.message()}; try again in a moment, or read "
+                "Triton's log"
+            ) from None
 
     @contextmanager
     def _decoding(self, *raised: type[Exception]) -> Iterator[None]:
@@ -217,8 +220,12 @@ class Segmenter:
         """
         try:
             yield
+        except aiohttp.ClientError:  # some are ValueErrors, too
+            raise
         except raised as error:
-            raise SegmenterAnswerError(f"Triton's answer at {self._url} cannot be decoded ({error!r})") from None
+            raise SegmenterAnswerError(
+                f"Triton's answer at {self._url} cannot be decoded ({error!r}): read Triton's log"
+            ) from None
 
 
 def _require_golden(contract: Contract, answer: Segmentation, tolerance: float) -> None:

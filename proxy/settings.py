@@ -3,17 +3,41 @@
 A wrong value is refused when the process starts.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Self
 
-from host.environment import ADDRESS, Rule, matching, one_of, read_environment, seconds, variable, whole_number
+from host.environment import (
+    ADDRESS,
+    PORT_NUMBER,
+    Rule,
+    matching,
+    one_of,
+    read_environment,
+    seconds,
+    variable,
+    whole_number,
+)
 from proxy.errors import SettingsError
 from tiles.golden import TOLERANCE
 
 API_KEYS_FILE: Rule[Path | None] = Rule("a file of names and hashes", Path)
+NAME = "[A-Za-z0-9_-]{1,63}"
+URL = re.compile(rf"(?:{NAME}(?:\.{NAME})*\.?|\[(?P<address>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{{1,5}})")
 ORIGINS = matching(r"\*|https?://[^\s,/]+(,\s*https?://[^\s,/]+)*", "origins such as https://plant.example, or *")
+
+
+def _read_url(text: str) -> str:
+    found = URL.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    PORT_NUMBER.read(found["port"])
+    if found["address"]:
+        IPv6Address(found["address"])
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +49,7 @@ class Settings:
     triton_url: str = variable(
         "TRITON_URL",
         "127.0.0.1:8000",
-        matching(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "host:port without http://"),
+        Rule("host:port without http://", _read_url),
         "host and port of Triton's HTTP interface",
     )
     triton_connections: str = variable(

@@ -6,9 +6,9 @@ from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
-from proxy.errors import MalformedUploadError, ProxyError, UploadTooLargeError, WrongFieldError
+from proxy.errors import MalformedUploadError, ProxyError, RequestTooLargeError, WrongFieldError
 from proxy.forms import FORM_TYPE, IMAGE, PART, Field, fields, read_part
-from proxy.upload import FORM_OVERHEAD_BYTES, File, Pace, Progress, at_pace, invite, refuse_by_headers
+from proxy.upload import File, Pace, Progress, at_pace, form_bytes, invite, refuse_by_headers
 from proxy.upload_memory import Held, UploadMemory
 
 MAX_FILES = 32
@@ -37,7 +37,7 @@ class TileReader:
         self._memory = memory
         self._pace = pace
         self._held: list[Held] = []
-        self._all_bytes = MAX_FILES * (max_bytes + FORM_OVERHEAD_BYTES)
+        self._all_bytes = MAX_FILES * (max_bytes + form_bytes(max_bytes))
 
     async def read(
         self, holding: ExitStack, make_look: Callable[[], L], take: Callable[[TileFile, L], None]
@@ -48,15 +48,13 @@ class TileReader:
 
         Raises: as `read_upload`, except what is wrong with one file only.
         """
-        refuse_by_headers(self._request, (FORM_TYPE,), MAX_FILES * self._max_bytes, MAX_FILES * FORM_OVERHEAD_BYTES)
+        refuse_by_headers(self._request, (FORM_TYPE,), self._all_bytes, self._too_large())
         await invite(self._request)
         part, count = None, 0
         async with at_pace(self._pace) as progress:
             async for field in fields(self._request):
                 if field.name == PART:
-                    if part is not None:
-                        raise WrongFieldError(f"the form has two fields {PART!r}: name the part once")
-                    part = await read_part(field)
+                    part = await read_part(field, part)
                     continue
                 count += 1
                 if count > MAX_FILES:
@@ -75,11 +73,12 @@ class TileReader:
         name = None if field.filename is None else _as_text(field.filename)
         try:
             return TileFile(name, await File(self._max_bytes, held, look, progress).join(field.chunks))
-        except MalformedUploadError:
+        except (MalformedUploadError, RequestTooLargeError):
             raise
         except ProxyError as error:
             if error.status >= SERVER_ERROR:
                 raise
+            held.release()
             await self._drop(field, progress)
             return TileFile(name, error)
 
@@ -88,9 +87,12 @@ class TileReader:
         async for chunk in field.rest:
             progress.add(len(chunk))
             if progress.size > self._all_bytes:
-                raise UploadTooLargeError(
-                    f"the images have more than {self._all_bytes} bytes together: send fewer or smaller ones"
-                )
+                raise self._too_large()
+
+    def _too_large(self) -> RequestTooLargeError:
+        return RequestTooLargeError(
+            f"the images have more than {self._all_bytes} bytes together: send fewer or smaller ones"
+        )
 
 
 def _as_text(name: str) -> str:

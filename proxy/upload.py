@@ -129,7 +129,8 @@ async def read_upload(
     UnsupportedUploadError, WrongFieldError, WrongParameterError.
     """
     is_form = media_type(request) == FORM_TYPE
-    refuse_by_headers(request, (FORM_TYPE, *IMAGE_TYPES), max_bytes, _form_bytes(max_bytes) if is_form else 0)
+    most_bytes = max_bytes + (form_bytes(max_bytes) if is_form else 0)
+    refuse_by_headers(request, (FORM_TYPE, *IMAGE_TYPES), most_bytes, too_large(max_bytes))
     await invite(request)
     async with at_pace(pace) as progress:
         file = File(max_bytes, held, look, progress)
@@ -143,7 +144,7 @@ def media_type(request: web.Request) -> str:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def _form_bytes(max_bytes: int) -> int:
+def form_bytes(max_bytes: int) -> int:
     """Return how many bytes a form may have beside those of its file, which may be written in base64."""
     return FORM_OVERHEAD_BYTES + max_bytes * 2 // 5
 
@@ -155,8 +156,10 @@ async def invite(request: web.Request) -> None:
         request.writer.output_size = 0  # of the answer itself
 
 
-def refuse_by_headers(request: web.Request, types: tuple[str, ...], max_bytes: int, overhead_bytes: int) -> None:
-    """Refuse what the headers show to be no upload of these types and of this size.
+def refuse_by_headers(
+    request: web.Request, types: tuple[str, ...], most_bytes: int, refusal: UploadTooLargeError
+) -> None:
+    """Refuse what the headers show to be no upload of these types; by `refusal`, if it has more bytes.
 
     Raises: EmptyUploadError, UnsupportedUploadError, UploadTooLargeError.
     """
@@ -165,20 +168,24 @@ def refuse_by_headers(request: web.Request, types: tuple[str, ...], max_bytes: i
     known = (*types, *OTHER_NAMES) if len(types) > 1 else types
     if media_type(request) not in known:
         found = request.headers.get("Content-Type", "missing")
-        raise UnsupportedUploadError(f"Content-Type is {found:.80}: send {' or '.join(types)}")
+        raise _unsupported(types, f"Content-Type is {found:.80}: send {' or '.join(types)}")
     if request.headers.get("Content-Encoding", "").strip().lower() not in NO_CODING:
-        raise UnsupportedUploadError("the body has a Content-Encoding: send the image file without compression")
-    if request.content_length is not None and request.content_length > max_bytes + overhead_bytes:
-        raise too_large(max_bytes)
+        raise _unsupported(types, "the body has a Content-Encoding: send the image file without compression")
+    if request.content_length is not None and request.content_length > most_bytes:
+        raise refusal
+
+
+def _unsupported(types: tuple[str, ...], message: str) -> UnsupportedUploadError:
+    error = UnsupportedUploadError(message)
+    error.headers = {"Accept-Post": ", ".join(types)}
+    return error
 
 
 async def _read_form(request: web.Request, file: File) -> Upload:
     data = part = None
     async for field in fields(request):
         if field.name == PART:
-            if part is not None:
-                raise WrongFieldError(f"the form has two fields {PART!r}: name the part once")
-            part = await read_part(field)
+            part = await read_part(field, part)
         else:
             if data is not None:
                 raise WrongFieldError(

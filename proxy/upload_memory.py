@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from proxy.errors import QueueFullError, UploadTooLargeError
+from proxy.errors import QueueFullError, RequestTooLargeError
 
 SMALL_BYTES = 2**17  # a published tile has 10 to 60 kB
 LARGE_SHARE = 0.75  # of the limit, for all large uploads
@@ -31,16 +31,16 @@ class UploadMemory:
         try:
             yield held
         finally:
-            self.change(address, -held.size, 0 if held.size <= SMALL_BYTES else -held.size)
+            held.release()
 
     def require_possible(self, size: int, large: int) -> None:
         """Refuse a request that could not even be held if there were no others. large: bytes of its large images.
 
-        Raises: UploadTooLargeError.
+        Raises: RequestTooLargeError.
         """
         most = int(ADDRESS_SHARE * self._limit)
         if large > most or size > self._limit:
-            raise UploadTooLargeError(
+            raise RequestTooLargeError(
                 f"the request has too many bytes for this service: images of more than {SMALL_BYTES} bytes may have "
                 f"{most} together, and all of them {self._limit} (UPLOAD_MEMORY); send fewer or smaller ones"
             )
@@ -74,7 +74,7 @@ class Held:
     def grow(self, count: int) -> None:
         """Count more bytes.
 
-        Raises: QueueFullError, UploadTooLargeError.
+        Raises: QueueFullError, RequestTooLargeError.
         """
         size = self.size + count
         sizes = [size, *(held.size for held in self._before)]
@@ -82,6 +82,11 @@ class Held:
         large = 0 if size <= SMALL_BYTES else count if self.size > SMALL_BYTES else size
         self._memory.change(self._address, count, large)
         self.size = size
+
+    def release(self) -> None:
+        """Count no byte of it any more."""
+        self._memory.change(self._address, -self.size, 0 if self.size <= SMALL_BYTES else -self.size)
+        self.size = 0
 
 
 def _full() -> QueueFullError:

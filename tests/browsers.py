@@ -113,7 +113,7 @@ async def opened_page(browser: Browser, port: int, prefix: str = "", **options) 
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(f"http://127.0.0.1:{server.port}{prefix}/")
         yield page, front
-        assert [] == errors
+        assert [] == errors, errors
     finally:
         await context.close()
         await server.close()

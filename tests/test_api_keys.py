@@ -63,6 +63,20 @@ def test_a_key_with_a_rate_may_ask_so_often(file):
         clock.now += 1
 
 
+def test_a_key_with_a_rate_is_told_how_long_to_wait(tmp_path):
+    path, clock = tmp_path / "keys", Clock()
+    path.write_text(line("line-3", "slow", "0.1"))
+    keys = ApiKeys(path, clock)
+    keys.require("Bearer slow")
+    for passed_s, wait_s in ((0, "10"), (3.5, "7"), (6, "1")):
+        clock.now += passed_s
+        with pytest.raises(TooManyRequestsError) as refused:
+            keys.require("Bearer slow")
+        assert wait_s == refused.value.headers["Retry-After"]
+    clock.now += 1
+    keys.require("Bearer slow")
+
+
 def test_a_changed_file_counts_within_a_second_and_a_broken_one_not_at_all(file):
     clock = Clock()
     keys = ApiKeys(file, clock)
@@ -112,6 +126,9 @@ def test_a_key_gets_another_owner(file):
 def test_a_broken_file_is_refused_at_the_start(file):
     file.write_text("name nonsense\n")
     with pytest.raises(SettingsError, match=r"API_KEYS_FILE is .*line 1"):
+        ApiKeys(file)
+    file.write_text(line("new", "fresh", "0"))
+    with pytest.raises(SettingsError, match="line 1 allows 0 requests a second: allow more, or remove the line"):
         ApiKeys(file)
     with pytest.raises(SettingsError, match="API_KEYS_FILE"):
         ApiKeys(file.parent / "missing")

@@ -80,6 +80,19 @@ def test_a_folder_becomes_masks_overlays_and_a_row_each(analyze, photos, tmp_pat
     )
 
 
+def test_links_to_files_are_followed_and_links_to_folders_are_not(analyze, photos, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "one.png").write_bytes(png(sound(50)))
+    (photos / "linked.png").symlink_to(elsewhere / "one.png")
+    (photos / "linked").symlink_to(elsewhere)
+
+    _, rows, _ = analyze()
+
+    assert 7 == len(rows)
+    assert "answered" == rows["linked.png"]["status"]
+
+
 def test_the_pictures_carry_what_the_services_pictures_carry(analyze, tmp_path):
     analyze("--part-from", r"tile\d")
 
@@ -497,6 +510,14 @@ def test_results_inside_the_folder_are_no_photographs(analyze, service):
     _, rows, _ = analyze(out="photos/results")
 
     assert (6, []) == (len(rows), service.posts)
+
+
+def test_pictures_of_an_earlier_run_are_no_photographs(analyze):
+    analyze(out="photos/results")
+
+    _, rows, _ = analyze(out="photos/others")
+
+    assert 6 == len(rows)
 
 
 def test_an_error_that_ends_the_run_is_why_the_rest_was_not_sent(analyze, monkeypatch):

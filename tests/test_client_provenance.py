@@ -159,5 +159,18 @@ def test_text_that_is_no_commit_reaches_no_shell(tmp_path, capsys):
     main(["provenance", str(tmp_path / "mask.png")])
 
     said = capsys.readouterr().out
-    assert "git show --stat '$(touch x)'" in said
+    assert "git show --stat --end-of-options '$(touch x)'" in said
     assert "-S '`y`' -- 'model_repository/a;b'" in said
+
+
+def test_text_of_a_stranger_adds_no_line_and_moves_no_cursor(tmp_path, capsys):
+    chunks = PngInfo()
+    for key, value in {"Model": "a/1", "Model-Commit": "c0", "Part": "7\nrm -r ~", "Verdict": "\x1b[2Jok"}.items():
+        chunks.add_text(key, value)
+    Image.new("1", (4, 4)).save(tmp_path / "mask.png", pnginfo=chunks)
+
+    main(["provenance", str(tmp_path / "mask.png")])
+
+    said = capsys.readouterr().out
+    assert r"part      '7\nrm -r ~'" in said
+    assert "\x1b" not in said

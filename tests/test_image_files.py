@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from crafted import bmp_of_indices, png, tiff
+from crafted import bmp_of_indices, chunk, png, tiff
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -124,10 +124,6 @@ PALETTE_PNG = encoded(Image.fromarray(GREY % 16).convert("P"), "PNG")
 PALETTE = PALETTE_PNG[PALETTE_PNG.index(b"PLTE") - 4 : PALETTE_PNG.index(b"IDAT") - 4]
 
 
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
 DAMAGED = {
     "a png whose line ends were changed": PNG.replace(b"\r\n", b"\n"),
     "a png without its first byte": PNG[1:],
@@ -223,6 +219,16 @@ def test_a_colour_image_is_warned_of_and_a_grey_one_of_three_channels_is_not(for
     vivid[:30, :, 0] //= 2
     assert ["colour"] == codes(encoded(Image.fromarray(vivid), form, **options))
     assert [] == codes(encoded(Image.fromarray(GREY).convert("RGB"), form, **options))
+
+
+@pytest.mark.parametrize(
+    ("form", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("BMP", "P"), ("BMP", "RGB"), ("JPEG", "CMYK"), ("PNG", "LA")]
+)
+def test_colour_is_warned_of_however_it_is_stored(form, mode):
+    vivid = COLOUR.copy()
+    vivid[:30, :, 0] //= 2
+    assert (["colour"] if mode != "LA" else []) == codes(encoded(Image.fromarray(vivid).convert(mode), form))
+    assert [] == codes(encoded(Image.fromarray(GREY).convert(mode), form))
 
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"keep_rgb": True}])

@@ -24,11 +24,12 @@ from PIL import Image
 
 from host.environment import help_text, rows
 from host.ports import free_port
-from inference_server.errors import SettingError
+from inference_server.errors import SettingError, StartError
 from inference_server.settings import Settings as TritonSettings
 from launch.demo import Analysis, analyse, table
 from launch.samples import SampleError, find_samples
 from launch.settings import Settings, _Grace, triton_beside
+from launch.together import _wait_until_answered
 from proxy.settings import Settings as ProxySettings
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
@@ -263,6 +264,13 @@ def test_a_port_in_use_is_told_before_triton_starts(start_service: Callable[...,
     assert expected == service.said
 
 
+def test_an_address_of_another_machine_is_told_by_its_variable(start_service: Callable[..., Service]) -> None:
+    service = start_service("launch", MODEL_REPOSITORY=MODELS, **(ports() | {"HOST": "192.0.2.1"}))
+
+    assert 4 == service.process.wait(30)
+    assert "(Cannot assign requested address): set HOST to an address of this machine\n" in service.said
+
+
 @pytest.mark.parametrize(
     ("port", "tritons"), [(8080, ("8000", "8002")), (8000, ("9000", "8002")), (8002, ("8000", "9002"))]
 )
@@ -284,6 +292,12 @@ def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callabl
     assert 6 == service.process.wait(60)
     assert "MAX_PIXELS" in service.said
     assert "launch: the proxy ended while it started" in service.said
+
+
+def test_a_proxy_that_is_not_ready_in_time_is_told_with_the_variable_to_raise() -> None:
+    proxy, stop = socket.socketpair()  # neither becomes readable: the proxy runs on, and nobody asks to stop
+    with proxy, stop, pytest.raises(StartError, match=r"the proxy was not ready after 0\.1 s.*PROXY_START_S"):
+        _wait_until_answered(proxy, f"127.0.0.1:{free_port()}", "/health/ready", 0.1, stop)
 
 
 @pytest.mark.parametrize("module", ["inference_server", "launch"])

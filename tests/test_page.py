@@ -54,6 +54,20 @@ async def test_a_dropped_folder_gives_its_images_and_their_folder(browser, tmp_p
         assert ["A-17"] == await texts(page, "tr.tile strong")
 
 
+async def test_a_chosen_folder_gives_its_images_and_their_folder(browser, tmp_path):
+    (tmp_path / "A-17").mkdir()
+    for name in ("1.png", "2.png", ".hidden.png"):
+        photograph(tmp_path / "A-17" / name, DARK)
+    async with page_over_fake(browser) as (page, _, _):
+        async with page.expect_file_chooser() as chooser:
+            await page.click("#choose-folder")
+        await (await chooser.value).set_files(tmp_path / "A-17")
+        await analysed(page, 2)
+        await page.select_option("#group", "folder")
+        assert ["A-17"] == await texts(page, "tr.tile strong")
+        assert "A-17/1.png" == await page.locator("tbody tr:not(.tile) th button").first.get_attribute("title")
+
+
 async def test_a_pasted_image_is_analysed(browser, tmp_path):
     image = base64.b64encode(photograph(tmp_path / "bad.png", DARK).read_bytes()).decode()
     async with page_over_fake(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _, _):
@@ -87,6 +101,19 @@ async def test_a_sample_is_analysed_with_its_truth_at_hand(browser, triton):
         facts = dict(zip(await texts(page, "#facts dt"), await texts(page, "#facts dd"), strict=True))
         assert "Blowhole" == facts["True type"]
         assert "196 × 246 px" == facts["Image size"]
+
+
+async def test_a_sample_that_cannot_be_fetched_is_told(browser):
+    async with page_over_fake(browser) as (page, front, _):
+        await page.locator("#samples").wait_for()
+        front.away = True
+        await page.click("#samples-list li:first-child button")
+        await page.locator("#status", has_text="The sample could not be fetched").wait_for()
+        await page.locator("#away").wait_for()
+        front.away = False
+        await page.locator("#away").wait_for(state="hidden")
+        await page.click("#samples-list li:first-child button")
+        await analysed(page, 1)
 
 
 async def test_samples_are_offered_only_for_a_model_that_knows_their_types(browser):
@@ -143,6 +170,33 @@ async def test_a_refused_file_says_why_and_is_not_counted_as_analysed(browser, t
         await until(lambda: reaches(front, asked + 1))
         await analysed(page, 1)
         assert asked + 1 == len(front.images())  # the good one was not sent again
+
+
+async def test_an_image_that_is_tried_again_is_queued_once(browser, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    async with page_over_fake(browser) as (page, front, _):
+        await choose(page, tmp_path / "notes.txt")
+        await page.locator("#again").wait_for()
+        front.away = True
+        await page.click("#again")
+        await page.locator("#again").wait_for(state="hidden")
+        assert "Failed" not in await page.inner_text("#verdict")
+        front.away = False
+        await page.locator("#again").wait_for()
+
+
+async def test_a_file_that_was_changed_after_it_was_chosen_fails_alone(browser, tmp_path):
+    changed = photograph(tmp_path / "changed.png", DARK)
+    async with page_over_fake(browser) as (page, front, _):
+        await page.locator("#samples").wait_for()
+        front.away = True
+        await choose(page, changed)
+        await page.locator("#away").wait_for()
+        photograph(changed, DARK, size=(60, 40))
+        front.away = False
+        await page.locator("#status", has_text="1 failed").wait_for()
+        await choose(page, *[photograph(tmp_path / f"{number}.png", DARK) for number in range(4)])
+        await analysed(page, 4)
 
 
 async def test_a_service_that_is_away_is_asked_again_and_the_images_wait(browser, tmp_path):

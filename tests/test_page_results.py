@@ -149,6 +149,29 @@ async def analyze_tile(front, images):
         return await response.json()
 
 
+async def test_a_tile_has_no_verdict_while_one_of_its_images_waits(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, front):
+        front.away = True
+        await choose(page, photograph(tmp_path / "A-3.png"))
+        await page.locator("#away").wait_for()
+        await page.select_option("#group", "name")
+        assert "A Waiting 3 images" == (await texts(page, "tr.tile th"))[0]
+        front.away = False
+        await analysed(page, 6)
+        await page.locator("tr.tile th", has_text="A OK 3 images, mean score 0.379").wait_for()
+
+
+async def test_a_focused_row_keeps_the_focus_when_the_table_is_arranged_anew(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.click("th[data-key=score] button")
+        await page.focus("tbody tr:nth-child(2) th button")
+        focused = "document.activeElement.textContent"
+        before = await page.evaluate(focused)
+        await choose(page, photograph(tmp_path / "Z-1.png"))
+        await analysed(page, 6)
+        assert before == await page.evaluate(focused)
+
+
 async def test_a_tile_is_named_by_a_pattern(browser, tmp_path):
     async with results(browser, tmp_path) as (page, _):
         await page.select_option("#group", "pattern")
@@ -217,6 +240,20 @@ async def test_the_zip_holds_an_overlay_of_each_image_that_is_shown(browser, tmp
         assert asked == len(front.images())  # drawn in the browser
 
 
+async def test_the_zip_keeps_the_folders(browser, tmp_path):
+    for folder in ("A-17", "A-18"):
+        (tmp_path / "all" / folder).mkdir(parents=True)
+        photograph(tmp_path / "all" / folder / "1.png")
+    async with page_over_fake(browser) as (page, _, _):
+        await page.set_input_files("#folder", tmp_path / "all")
+        await analysed(page, 2)
+        async with page.expect_download() as download:
+            await page.click("#save-zip")
+        with zipfile.ZipFile(await (await download.value).path()) as archive:
+            expected = ["all/A-17/1_overlay.png", "all/A-18/1_overlay.png"]
+            assert expected == sorted(archive.namelist())
+
+
 async def test_an_image_that_cannot_be_drawn_is_named_and_the_zip_holds_the_others(browser, tmp_path):
     image = Image.open(photograph(tmp_path / "C-1.png"))
     image.save(tmp_path / "C-1.tiff")  # the service draws it, as no browser can
@@ -239,10 +276,11 @@ async def test_a_tiles_score_is_rounded_as_the_services(browser, tmp_path):
               const model = { sha256: "a", alarm_score: 0.9, tile_alarm_score: 0.5707 };
               const item = (score) => ({ state: "done", answer: { score, defect_pixels: 1, types: {}, model } });
               const { verdict, score } = judge([item(0.5706), item(0.5707)]);
-              return [verdict, score];
+              const tenths = [0.1, 0.2, 0.3, ...Array(29).fill(0)]; // one after the other they sum up to more than 0.6
+              return [verdict, score, judge(tenths.map(item)).score];
             }"""
         )
-        assert ["ok", tile_score([0.5706, 0.5707])] == judged
+        assert ["ok", tile_score([0.5706, 0.5707]), tile_score([0.1, 0.2, 0.3] + 29 * [0])] == judged
 
 
 async def test_thirty_results_fit_on_two_screens(browser, tmp_path):

@@ -278,6 +278,31 @@ async def test_a_format_that_the_browser_cannot_show_is_shown_by_the_service(bro
         assert 0 < await pixels(page, RED)
 
 
+async def test_a_picture_that_the_service_does_not_draw_now_is_told_and_no_overlay_is_saved(browser, tmp_path):
+    image = Image.open(photograph(tmp_path / "tile.png", STRONG))
+    image.save(tmp_path / "tile.tiff")
+    async with page_over_fake(browser) as (page, front, _):
+        await choose(page, tmp_path / "tile.tiff")
+        await analysed(page, 1)
+        await page.locator("#stage-note").wait_for(state="hidden")
+        front.busy = 3  # the row's picture is there already
+        await page.click("tbody th button")
+        await page.locator("#stage-note", has_text="Not fetched: Busy. Choose it again in the table.").wait_for()
+        await page.click("#save-overlay")
+        await page.locator("#status", has_text="Busy").wait_for()
+        front.busy = 0
+        await page.click("tbody th button")
+        await page.locator("#stage-note").wait_for(state="hidden")
+
+
+async def test_the_keys_move_the_alarm_score_in_small_steps(browser, tmp_path):
+    async with opened(browser, tmp_path, STRONG) as (page, _, _):
+        await page.focus("#alarm")
+        for key, expected in (("ArrowRight", 0.51), ("PageDown", 0.41), ("ArrowLeft", 0.4), ("Home", 0.0)):
+            await page.keyboard.press(key)
+            assert expected == pytest.approx(float(await page.input_value("#alarm")))
+
+
 async def test_the_true_mask_of_a_sample_can_be_shown(browser):
     async with page_over_fake(browser) as (page, _, _):
         await page.click("#samples-list li:nth-child(5) button")

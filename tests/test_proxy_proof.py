@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections import Counter
 
@@ -64,8 +65,10 @@ async def test_an_answer_that_is_not_the_images_own_gets_502_and_that_triton_is_
     async with running_proxy(fake.url) as proxy:
         fake.answer = lambda canvases: answer(fake, canvases)
         async with proxy.post(BODY) as response:
-            await problem(response, 502, "Mismatched answer")
+            document = await problem(response, 502, "Mismatched answer")
             assert "5" == response.headers["Retry-After"]
+        assert "Triton gave an answer that belongs to another request" in document["detail"]
+        assert fake.url not in json.dumps(document)
         assert 1 == await proxy.metric("proxy_answer_mismatches_total")
         assert 1 == len(fake.told_to_end)
         fake.answer = fake.echo

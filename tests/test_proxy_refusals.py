@@ -9,17 +9,12 @@ from functools import partial
 import numpy as np
 import pytest
 from aiohttp import client_exceptions, web
+from crafted import chunk
 from PIL import Image
 from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
 from proxy import readiness
-
-
-def chunk(name, data):
-    """One chunk of a PNG: its data's length, its name, its data, their sum."""
-    return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
-
 
 BODY = png(texture(32, 40))
 JPEG = encoded(Image.fromarray(texture(96, 96)), "JPEG")
@@ -93,8 +88,9 @@ async def test_a_second_field_beside_the_image_is_refused_by_name(proxy):
 
 
 async def test_a_boundary_that_is_missing_is_refused(proxy):
-    async with refused(proxy, proxy.post(BODY, content_type="multipart/form-data"), 400, "Malformed body"):
-        pass
+    request = proxy.post(BODY, content_type="multipart/form-data")
+    async with refused(proxy, request, 400, "Malformed body") as (_, detail):
+        assert "names no boundary: do not set this header yourself" in detail
 
 
 BODY_REFUSALS = {

@@ -158,6 +158,29 @@ async def test_a_form_without_an_image_with_too_many_or_none_at_all_is_refused(p
     assert 32 == len((await answer_of(post(proxy, 32 * [SOUND], "?mask=none")))["images"])
     async with proxy.request("POST", "/analyze/tile", data=SOUND, headers={"Content-Type": "image/png"}) as response:
         await problem(response, 415, "Unsupported upload")
+        assert "multipart/form-data" == response.headers["Accept-Post"]
+
+
+async def test_images_that_can_never_be_held_together_refuse_the_whole_tile(fake):
+    large = png(np.random.default_rng(20).integers(0, 256, (400, 400), np.uint8))  # 160 kB, as noise
+    limit = 2 * len(large)  # so one image may be held, and never two
+    async with running_proxy(fake.url, upload_memory=limit) as proxy, post(proxy, [large, large]) as response:
+        document = await problem(response, 413, "Too many bytes")
+    assert "the request has too many bytes for this service" in document["detail"]
+
+
+async def test_files_that_are_too_large_leave_room_for_others(fake):
+    large = png(np.random.default_rng(20).integers(0, 256, (400, 400), np.uint8))
+    settings = {"upload_memory": 2 * len(large), "max_upload_bytes": len(large) - 1}
+    async with running_proxy(fake.url, **settings) as proxy:
+        answer = await answer_of(post(proxy, [large, large, large, SOUND], "?mask=none&alarm_score=0.5"))
+    assert (3, "ok") == (answer["failed"], answer["images"][3]["verdict"])
+
+
+async def test_a_form_that_is_too_large_by_its_header_is_told_as_a_form(fake):
+    async with running_proxy(fake.url, max_upload_bytes=1000) as proxy, post(proxy, 2 * [bytes(200_000)]) as response:
+        document = await problem(response, 413, "Too many bytes")
+    assert "the images have more than" in document["detail"]
 
 
 @pytest.mark.parametrize(

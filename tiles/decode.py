@@ -20,6 +20,7 @@ from tiles.structure import Essence, Size
 
 FORMATS = ("JPEG", "PNG", "BMP")
 EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr", "CMYK"})
+COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "CMYK"})  # YCbCr has its luma already
 SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})  # Pillow opens a 16-bit grey PNG as one of these
 INFLATED_AT_ONCE = 8192  # bytes of a PNG's compressed pixels, between two looks at the budget
 GREY_AXES = 2
@@ -118,10 +119,10 @@ def _to_grey(image: Image.Image) -> Picture:
         luma, *colours = image.split()
         difference = max(int(abs(np.asarray(each)[::EVERY, ::EVERY].astype(int) - NO_COLOUR).max()) for each in colours)
         return Picture(np.asarray(luma), coloured(2 * difference))  # red and blue differ from grey by almost twice
-    if image.mode == "RGB":
-        return _grey_of_pixels(np.asarray(image))
     if image.palette and np.asarray(image).max() >= len(image.palette.palette) // 3:
         raise TruncatedImageError("the image is damaged (a pixel's colour is not in its palette): send the whole file")
+    if image.mode in COLOUR_MODES:
+        return _grey_of_pixels(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
     return Picture(np.asarray(image if image.mode == "L" else image.convert("L")), [])  # `convert` would copy it
 
 

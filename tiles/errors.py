@@ -1,7 +1,7 @@
 """What can be wrong with a file; the message says what it is and what would be right.
 
 DecodeError
-├── NotAnImageError       neither JPEG nor PNG
+├── NotAnImageError       no format that is read
 ├── ImageTooLargeError    more pixels than the caller allows
 ├── UnsupportedModeError  pixels that are not 8 or 16 bits a channel, or a rare kind of compression
 ├── TooMuchWorkError      it would take a decoder more time than the caller allows
@@ -14,7 +14,7 @@ class DecodeError(ValueError):
 
 
 class NotAnImageError(DecodeError):
-    """Neither JPEG nor PNG."""
+    """No format that is read."""
 
 
 class ImageTooLargeError(DecodeError):

@@ -99,7 +99,11 @@ function tellModel(model) {
   if (told === JSON.stringify(model)) return;
   told = JSON.stringify(model);
   document.title = $("title").textContent = model.title ?? model.name;
-  offerSamples(model.types ?? [], take);
+  offerSamples(model.types ?? [], take, ({ message }) => {
+    $("bar").hidden = false;
+    $("status").textContent = `The sample could not be fetched: ${message}`;
+    watch.untilBack();
+  }).catch(() => (told = null)); // the next answer tells it again
 }
 
 function clear() {
@@ -120,7 +124,8 @@ async function saveZip() {
   for (const [place, item] of done.entries()) {
     $("shown").textContent = `Drawing overlay ${place + 1} of ${done.length}…`;
     try {
-      files.push({ name: `${stem(item.name)}_overlay.png`, blob: await overlayOf(item) });
+      const folder = item.folder && `${item.folder}/`;
+      files.push({ name: `${folder}${stem(item.name)}_overlay.png`, blob: await overlayOf(item) });
     } catch {
       lost.push(item.name);
     }
@@ -150,19 +155,24 @@ function onClick(id, act) {
   });
 }
 
-listen({ drop: $("drop"), inputs: [$("files"), $("photograph")] }, take, (paths) => {
+listen({ drop: $("drop"), inputs: [$("files"), $("folder"), $("photograph")] }, take, (paths) => {
   unread = paths;
   if (unread.length) $("bar").hidden = false;
   report();
 });
+$("choose-folder").addEventListener("click", () => $("folder").click());
 listenToCamera($("photograph"), take);
 $("intake").addEventListener("submit", (event) => event.preventDefault());
 onClick("clear", clear);
 onClick("retry", () => queue.add(items.filter(({ state }) => state === "failed")));
-onClick("again", () => queue.add([view.item]));
+onClick("again", () => {
+  queue.add([view.item]);
+  view.show(view.item);
+});
 onClick("previous", () => step(-1));
 onClick("next", () => step(1));
 onClick("away-retry", () => watch.hurry());
+$("zoom-full").hidden = !document.fullscreenEnabled; // as on iPhones
 onClick("zoom-full", () => (document.fullscreenElement ? document.exitFullscreen() : $("view").requestFullscreen()));
 onClick("save-csv", () => save(new Blob(["\ufeff", csvOf(table.rows())], { type: "text/csv" }), "results.csv"));
 onClick("save-zip", saveZip);

@@ -1,5 +1,7 @@
 // The camera: live in a dialogue where the browser allows it (https or this machine), else the phone's own camera.
 
+import { clock } from "./words.js";
+
 const $ = (id) => document.getElementById(id);
 let stream = null;
 
@@ -19,10 +21,11 @@ async function open(dialog) {
   $("camera-take").disabled = true;
   dialog.showModal();
   try {
-    stream = await navigator.mediaDevices.getUserMedia({
+    const found = await navigator.mediaDevices.getUserMedia({
       video: { facingMode: "environment", width: { ideal: 1920 } },
     });
-    if (!dialog.open) return close();
+    if (!dialog.open || stream) return stop(found); // closed meanwhile, and perhaps opened once more
+    stream = found;
     $("camera-video").srcObject = stream;
     await $("camera-video").play();
     $("camera-take").disabled = false;
@@ -34,14 +37,18 @@ async function open(dialog) {
 }
 
 function close() {
-  stream?.getTracks().forEach((track) => track.stop());
+  stop(stream);
   stream = null;
+}
+
+function stop(camera) {
+  camera?.getTracks().forEach((track) => track.stop());
 }
 
 async function photographOf(video) {
   const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
   canvas.getContext("2d").drawImage(video, 0, 0);
-  const time = new Date().toTimeString().slice(0, 8).replaceAll(":", ".");
+  const time = clock();
   $("camera-note").textContent = `Taken at ${time}.`;
   return new File([await canvas.convertToBlob({ type: "image/png" })], `camera ${time}.png`, { type: "image/png" });
 }

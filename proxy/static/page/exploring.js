@@ -31,7 +31,9 @@ export class Exploring {
   }
 
   #fetch() {
-    this.#probability ??= this.#levels(this.#item).catch((problem) => {
+    const item = this.#item;
+    this.#probability ??= this.#levels(item).catch((problem) => {
+      if (item !== this.#item) return null; // another one is shown meanwhile
       this.#probability = null;
       this.point.tell(`The probabilities could not be fetched: ${problem.message}. Move the slider to try again.`);
       return null;

@@ -1,11 +1,14 @@
 // How images come in: chosen, dropped anywhere on the page, or pasted. Each ends as { file, folder }.
 
+import { clock, compareNames } from "./words.js";
+
 // take(found) is called with what has come, tell(paths) with what could not be read; drop is the box that shows where to
 // drop.
 export function listen({ drop, inputs }, take, tell) {
   for (const input of inputs) {
     input.addEventListener("change", () => {
-      take([...input.files].map((file) => ({ file, folder: folderOf(file.webkitRelativePath) })));
+      const files = [...input.files].filter(({ name }) => !name.startsWith("."));
+      take(inOrder(files.map((file) => ({ file, folder: folderOf(file.webkitRelativePath) }))));
       input.value = ""; // so that the same file can be chosen again
     });
   }
@@ -37,7 +40,7 @@ async function dropped(transfer) {
   const unread = [];
   if (!entries.length) return { found: [...transfer.files].map((file) => ({ file, folder: "" })), unread };
   const found = (await Promise.all(entries.map((entry) => filesOf(entry, unread)))).flat();
-  return { found, unread };
+  return { found: inOrder(found), unread };
 }
 
 // One entry that cannot be read leaves the others: its path goes to unread.
@@ -64,10 +67,15 @@ async function entriesOf(reader) {
   }
 }
 
-const folderOf = (path = "") => path.split("/").slice(0, -1).join("/");
+// By folder, then by name: browsers list a folder in any order.
+function inOrder(found) {
+  const compare = (one, other) => compareNames(one.folder, other.folder) || compareNames(one.file.name, other.file.name);
+  return found.sort((one, other) => (one.folder || other.folder ? compare(one, other) : 0));
+}
+
+const folderOf = (path) => path.split("/").slice(0, -1).join("/");
 
 // A clipboard calls every image "image.png".
 function renamed(file) {
-  const time = new Date().toTimeString().slice(0, 8).replaceAll(":", ".");
-  return new File([file], `pasted ${time} ${file.name}`, { type: file.type });
+  return new File([file], `pasted ${clock()} ${file.name}`, { type: file.type });
 }

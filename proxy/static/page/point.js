@@ -5,6 +5,7 @@ import { levelOf } from "./marks.js";
 
 const $ = (id) => document.getElementById(id);
 const REST_MS = 350; // after the last movement the service is asked
+const STEPS = { ArrowRight: 0.01, ArrowUp: 0.01, PageUp: 0.1, ArrowLeft: -0.01, ArrowDown: -0.01, PageDown: -0.1 };
 
 export class Point {
   #timer = null;
@@ -14,6 +15,13 @@ export class Point {
     this.onRest = onRest;
     for (const type of ["pointerover", "focusin"]) $("point").addEventListener(type, onFirst);
     for (const id of ["threshold", "alarm"]) $(id).addEventListener("input", () => this.#moved(onMove));
+    // Where any value is allowed, Firefox's keys go from one end to the other
+    $("alarm").addEventListener("keydown", (event) => {
+      if (!(event.key in STEPS) || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      $("alarm").value = Number($("alarm").value) + STEPS[event.key];
+      this.#moved(onMove);
+    });
     $("shipped").addEventListener("click", () => {
       this.reset(this.shipped);
       this.#moved(onMove);

@@ -62,7 +62,7 @@ export class Queue {
 
   // Put an item back if it may be answered later, and wait for that; return whether it was put back.
   async #again(item, problem) {
-    if (!problem.passes || item.gone) return false;
+    if (!problem.passes || item.gone || !(await isReadable(item.file))) return false;
     const away = !(await this.watch.check());
     if (!away) item.tries += 1;
     if (!away && ONE_BY_ONE.includes(problem.status)) this.#atOnce = 1;
@@ -79,3 +79,13 @@ export class Queue {
     if (!item.gone) this.onChange(item);
   }
 }
+
+// A file that was changed or moved after it was chosen can never be sent.
+const isReadable = (file) =>
+  file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );

@@ -9,6 +9,7 @@ const THUMB = 44; // CSS pixels
 export function rowFor(item, onSelect) {
   const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
   row.querySelector("th button").append(...breakable(item.name));
+  if (item.folder) row.querySelector("th button").title = `${item.folder}/${item.name}`;
   row.addEventListener("click", onSelect);
   fillRow({ ...item, row });
   return row;

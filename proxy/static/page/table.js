@@ -2,7 +2,7 @@
 
 import { judge, limitWords, tileOf } from "./tiles.js";
 import { fillRow, rowFor, rowOfTile } from "./rows.js";
-import { plural, tally, verdictOf } from "./words.js";
+import { compareNames, plural, tally, verdictOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const TOGETHER_MS = 100; // changes within this time are one arrangement
@@ -15,7 +15,6 @@ const KEYS = {
   score: (row) => row.score ?? -1,
   area: (row) => row.area ?? -1,
 };
-const compareNames = new Intl.Collator("en", { numeric: true }).compare;
 
 export class Table {
   #items = [];
@@ -80,8 +79,10 @@ export class Table {
       ? this.#tileGroups()
       : [{ rows: this.#sorted(this.#items.filter((item) => this.#passes(item))) }];
     this.#shown = groups.flatMap(({ rows }) => rows);
+    const focused = document.activeElement;
     for (const body of $("table").querySelectorAll("tbody")) body.remove();
     $("table").append(...groups.map(bodyOf));
+    if (focused !== document.activeElement && $("table").contains(focused)) focused.focus({ preventScroll: true });
     this.#tell(groups);
   }
 

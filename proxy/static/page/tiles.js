@@ -13,16 +13,19 @@ export function tileOf(item, rule, pattern) {
   return RULES[rule]?.(item, pattern) || item.name;
 }
 
-// { verdict, score, alarm, review, type, area, failed, count } of the images of one tile. Failed ones do not count for the score.
-// Answers of two models have no score in common: such a tile's verdict is "mixed".
+// { verdict, score, alarm, review, type, area, failed, count } of the images of one tile. Failed ones do not count for the
+// score. While an image is on its way, its state is the tile's verdict. Answers of two models have no score in common:
+// such a tile's verdict is "mixed".
 export function judge(items) {
   const answers = items.filter(({ state }) => state === "done").map(({ answer }) => answer);
   const failed = items.filter(({ state }) => state === "failed").length;
   const found = { count: items.length, failed, area: null, score: null, alarm: null, review: null, type: null };
+  const open = items.find(({ state }) => state === "waiting" || state === "running");
+  if (open) return { ...found, verdict: open.state };
   if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
   const [{ model }] = answers;
   if (!answers.every((answer) => isSame(answer.model, model))) return { ...found, verdict: "mixed" };
-  const mean = round(answers.reduce((sum, answer) => sum + answer.score, 0) / answers.length);
+  const mean = round(exactSum(answers.map((answer) => answer.score)) / answers.length);
   const alarm = model.tile_alarm_score ?? model.alarm_score;
   const review = model.tile_review_score;
   const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
@@ -62,6 +65,17 @@ function commonest(answers) {
     for (const [type, count] of Object.entries(types)) sums[type] = (sums[type] ?? 0) + count;
   const [type, count] = Object.entries(sums).reduce((best, each) => (each[1] > best[1] ? each : best), [null, 0]);
   return count ? type : null;
+}
+
+// The sum as the service rounds it, whatever the order. Source: A. Neumaier, ZAMM 54 (1974), 39–51.
+function exactSum(values) {
+  let [sum, lost] = [0, 0];
+  for (const value of values) {
+    const next = sum + value;
+    lost += Math.abs(sum) < Math.abs(value) ? value - next + sum : sum - next + value;
+    sum = next;
+  }
+  return sum + lost;
 }
 
 const round = (value) => Number(value.toFixed(4)); // as the service rounds: the binary value, not 10,000 times it

@@ -56,14 +56,19 @@ export class View {
       note("");
       this.#setContrast();
       this.stage.open(layers.width, layers.height);
-    } catch {
-      if (turn === this.#turn) note("The browser cannot show this file.");
+    } catch (problem) {
+      if (turn !== this.#turn) return;
+      note(
+        problem.status === undefined
+          ? "The browser cannot show this file."
+          : `Not fetched: ${problem.message}. Choose it again in the table.`, // the service was asked for it
+      );
     }
   }
 
-  // What is marked now, for an overlay.
+  // What is marked now, for an overlay; null while the picture is not there.
   get layers() {
-    return { ...this.#layers, highlighted: null, truth: null };
+    return this.#layers && { ...this.#layers, highlighted: null, truth: null };
   }
 
   #paint(context, at) {

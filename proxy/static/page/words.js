@@ -12,7 +12,7 @@ export const VERDICTS = {
 
 // An item's verdict while it has none is its state.
 export function verdictOf(item) {
-  return item.state === "done" ? (item.answer.verdict ?? (item.answer.defective ? "defect" : "ok")) : item.state;
+  return item.state === "done" ? item.answer.verdict : item.state;
 }
 
 export const score = (value) => value.toFixed(3);
@@ -21,6 +21,8 @@ export const pixels = (count) => `${count.toLocaleString("en")} px`;
 export const share = (count, { width, height }) => `${((100 * count) / (width * height)).toFixed(2)} %`;
 export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 export const listed = (names) => names.slice(0, 5).join(", ") + (names.length > 5 ? ", …" : "");
+export const compareNames = new Intl.Collator("en", { numeric: true }).compare;
+export const clock = () => new Date().toTimeString().slice(0, 8).replaceAll(":", "."); // as part of a file's name
 export const stem = (name) => name.replace(/\.[^.]*$/, "");
 
 // How many of each verdict, such as "2 with a defect, 1 for review, 9 OK"; empty where there is none.
