@@ -41,5 +41,5 @@ LABEL org.opencontainers.image.title="Defect segmentation: Triton and the proxy"
       org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.source=$SOURCE
 HEALTHCHECK --start-period=130s --interval=10s CMD ["python", "-c", \
-  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8080') + '/health/ready', timeout=5)"]
+  "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + (os.environ.get('PORT') or '8080') + '/health/ready', timeout=5)"]
 CMD ["python", "-m", "launch"]

@@ -78,7 +78,8 @@ repro: $(SERVING)/installed $(TRAINING)/training ## run the pipeline, from the a
 DVC = PATH="$(CURDIR)/$(TRAINING)/bin:$$PATH" $(TRAINING)/bin/python -m dvc
 
 # Each of these writes benchmarks/results/<name>.json; bench-report writes the page and its plots from them. ARGS are the
-# module's own: make bench-analyze ARGS="--seconds 5". On an idle machine none takes more than about twelve minutes.
+# module's own: make bench-analyze ARGS="--seconds 5". On an idle machine none takes more than about twelve minutes,
+# but bench-peers with the dataset about twenty.
 bench-triton: $(SERVING)/installed $(BENCHMARKS)/installed ## Triton alone, by perf_analyzer (PERF_ANALYZER is its path)
 	@$(BENCHMARKS)/bin/python -m benchmarks.inference $(ARGS)
 

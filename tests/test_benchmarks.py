@@ -1,5 +1,6 @@
 """The benchmarks read their tools' output correctly, and docs/performance.md holds the records' figures alone."""
 
+import copy
 import json
 import os
 import re
@@ -14,6 +15,9 @@ from benchmarks import record, report
 from benchmarks.answers import differing_pixels
 from benchmarks.errors import LoadError, ToolMissingError
 from benchmarks.load import read_summary
+from benchmarks.peers.__main__ import summary
+from benchmarks.peers.contenders import Contender, Result
+from benchmarks.peers.rounds import Choice
 from benchmarks.perf_analyzer import perf_analyzer, read_table
 from benchmarks.processes import cpu_s, memory_mib, memory_mib_by_role
 from benchmarks.replicas import FEWEST, TARGET_UTILISATION, core_seconds, replicas
@@ -252,6 +256,21 @@ def test_tritons_core_seconds_are_what_the_proxy_leaves() -> None:
     assert {"triton": pytest.approx(0.038), "proxy": 0.002} == found
 
 
+def test_a_peers_latency_is_the_median_of_its_rounds_as_its_images_a_second_are() -> None:
+    runtime, ours = (Contender(name, name, name, (), lambda _: None) for name in ("onnxruntime", "ours"))
+    rounds = {
+        "onnxruntime": [Result(images_s) for images_s in (10.0, 10.0, 20.0)],
+        "ours": [Result(images_s, {"p50": p50, "p99": 9.0}) for images_s, p50 in ((5.0, 4.0), (9.0, 2.0), (8.0, 7.0))],
+    }
+    choice = Choice({}, 4, 8.0, 0.0)
+
+    alone, found = (summary(contender, choice, rounds) for contender in (runtime, ours))
+
+    assert ({}, []) == (alone["latency_ms"], alone["rounds_p50_ms"])
+    assert {"p50": 4.0, "p99": 9.0} == found["latency_ms"]
+    assert (8.0, [4.0, 2.0, 7.0]) == (found["images_s"], found["rounds_p50_ms"])
+
+
 LATENCY = {"p50": 4.25, "p95": 50.0, "p99": 60.0, "mean": 12.0, "max": 61.0}
 POINT = {"answered": 90, "refused": 9, "failed": 1, "answered_s": 30.0, "latency_ms": LATENCY, "refusal_ms": {}}
 CLOSED = [{"clients": 1, **POINT, "stages_ms": {"infer": LATENCY}}, {"clients": 4, **POINT, "stages_ms": {}}]
@@ -279,7 +298,9 @@ FIGURES = {
                 "what": what, "kind": "ours", "images_s": 24.0,
                 "to_limit": {"median": 0.96, "min": 0.94, "max": 0.97}, **CONTENDER,
             }
-            for name, what in {"ours": "this project", "ours_json": "this project, JSON out"}.items()
+            for name, what in {
+                "ours": "this project", "ours_json": "this project, JSON out", "fastapi": "FastAPI + ONNX Runtime",
+            }.items()
         },
         "left_out": {"bentoml": "it exited before it was ready"},
         "ours_to_best_peer": {"peer": "fastapi", "median": 1.125, "min": 1.1, "max": 1.2},
@@ -365,7 +386,7 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
         "| small | 128 × 320 | 4.2 | 40 | 1.02 |",
         "| 2 × 1 | 4 | 4.2 | 25.0 | 4.2 | 60 |",
         "| this project | 24.0 | **0.96** (0.94–0.97) | 4.2 | workers 2 | 8 | 0.0 % |",
-        "PNG out, serves **1.12** (1.10–1.20) times the images/s of fastapi, the fastest peer.",
+        "PNG out, serves **1.12** (1.10–1.20) times the images/s of FastAPI + ONNX Runtime, the fastest peer.",
         "gets it after 18.0 ms. That is\n**1.12** (1.12–1.17) times the 16.0 ms of one ONNX Runtime session",
         "Left out: bentoml, because it exited before it was ready.",
         "| mixture, clients: 16 | 17.0 | 16.0 | 4.2 | 4.2 | 2.5 |",
@@ -384,6 +405,14 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
         "*`make bench-peers` at 0123456789, 2025-11-25; A CPU, 2 cores, 24 GiB, Linux 6, Python 3.11.7. "
         "[All figures](../benchmarks/results/peers.json).*"
     ) in page
+
+
+def test_the_page_tells_of_an_older_record_that_its_latency_is_the_last_rounds() -> None:
+    older, newer = record_of("peers"), copy.deepcopy(record_of("peers"))
+    for contender in newer["figures"]["contenders"].values():
+        contender["rounds_p50_ms"] = [4.25]
+
+    assert [True, False] == ["*p50* is the last round's" in report.render({"peers": each}) for each in (older, newer)]
 
 
 def test_the_page_in_the_repository_is_made_of_its_records() -> None:

@@ -75,3 +75,12 @@ def test_a_name_that_stands_in_two_shared_networks_is_found_twice() -> None:
     found = services("observability")
 
     assert [("proxy", "triton"), ("proxy", "proxy")] == addresses("proxy", found["prometheus"], found)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_log_of_each_container_that_stays_has_a_limit(overlay: str) -> None:
+    staying = [service for service in services(overlay).values() if "restart" in service]
+
+    assert {("json-file", "50m")} == {
+        (service["logging"]["driver"], service["logging"]["options"]["max-size"]) for service in staying
+    }

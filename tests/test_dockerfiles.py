@@ -48,7 +48,9 @@ def test_the_user_is_nobody(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_tells_its_health(name: str) -> None:
-    assert 1 == len(of_kind(name, "HEALTHCHECK"))
+    (check,) = of_kind(name, "HEALTHCHECK")
+    if "python" in check:  # an engine may pass HTTP_PROXY, but the server is asked itself
+        assert "u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:" in check
 
 
 def test_the_training_image_has_a_user_name_for_dvc_under_any_uid() -> None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 
 import pytest
@@ -16,10 +17,13 @@ from conftest import ROOT
 from proxy_servers import FakeTriton, png, texture, until
 
 from host.ports import free_port
+from tests.certificates import certificate
 
 HAPROXY = os.environ.get("HAPROXY") or shutil.which("haproxy")
 ADDRESSES = ("127.0.0.2", "127.0.0.3")  # of the proxies: one name, one port, as a container engine has it
 BODY = png(texture(32, 40))
+POST = {"method": "POST", "data": BODY, "headers": {"Content-Type": "image/png"}}
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # a client's preface and its empty SETTINGS
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 
 
@@ -41,29 +45,29 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 class Front:
-    """The address of the front proxy, the processes of the proxies behind it, and a client."""
+    """The address of the front proxy, the processes of the proxies behind it, their Triton, and a client."""
 
-    def __init__(self, url, proxies, session):
-        self.url, self.proxies, self.session = url, proxies, session
+    def __init__(self, url, proxies, triton, session):
+        self.url, self.proxies, self.triton, self.session = url, proxies, triton, session
 
     async def status(self, path="/", **options):
         async with self.session.request(options.pop("method", "GET"), self.url + path, **options) as response:
             await response.read()
             return response.status
 
-    def answered(self):
-        """How many times each proxy has answered the page."""
-        return [proxy.said.count("route=/ status=200") for proxy in self.proxies]
+    def answered(self, route="/", status=200):
+        """How many times each proxy has answered so; by default the page."""
+        return [proxy.said.count(f"route={route} status={status}") for proxy in self.proxies]
 
 
 @contextlib.asynccontextmanager
-async def running_haproxy(folder, proxies_port):
-    """HAProxy with our configuration, on ports and with a name server of the test's own."""
+async def running_haproxy(folder, proxies_port, **more):
+    """HAProxy with our configuration, on ports and with a name server of the test's own; `more` of its variables."""
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
     port, names = free_port(), transport.get_extra_info("sockname")[1]
     text = (ROOT / "deploy/front/haproxy.cfg").read_text()
     for ours, here in {
-        "bind :8080\n": f"bind 127.0.0.1:{port}\n",
+        "bind :8080": f"bind 127.0.0.1:{port}",
         "bind 127.0.0.1:8081": f"bind 127.0.0.1:{free_port()}",
         "parse-resolv-conf": f"nameserver test 127.0.0.1:{names}",
         "    hold valid 5s": "    hold valid 1s",
@@ -73,7 +77,7 @@ async def running_haproxy(folder, proxies_port):
     configuration = folder / "haproxy.cfg"
     configuration.write_text(text)
     # a test asks more often than an address may
-    environment = os.environ | {"PROXY_ADDRESS": f"proxies.test:{proxies_port}", "ADDRESS_REQUESTS": "100000"}
+    environment = os.environ | {"PROXY_ADDRESS": f"proxies.test:{proxies_port}", "ADDRESS_REQUESTS": "100000"} | more
     process = await asyncio.create_subprocess_exec(
         HAPROXY, "-db", "-f", configuration, env=environment, stdout=subprocess.DEVNULL
     )
@@ -92,7 +96,7 @@ async def front(start_service, tmp_path):
         settings = {"PORT": str(port), "TRITON_URL": fake.url, "LOG_LEVEL": "DEBUG"}
         proxies = [start_service("proxy", HOST=address, **settings) for address in ADDRESSES]
         async with ClientSession(connector=TCPConnector(force_close=True)) as session:
-            front = Front(url, proxies, session)
+            front = Front(url, proxies, fake, session)
 
             async def both_answer():
                 with contextlib.suppress(OSError):
@@ -110,8 +114,7 @@ async def test_the_proxies_behind_one_name_share_the_requests(front):
     assert 20 * [200] == [await front.status() for _ in range(20)]
     shares = [now - then for then, now in zip(before, front.answered(), strict=True)]
     assert (20, True) == (sum(shares), min(shares) >= 5)
-    headers = {"Content-Type": "image/png"}
-    assert 200 == await front.status("/analyze", method="POST", data=BODY, headers=headers)
+    assert 200 == await front.status("/analyze", **POST)
 
 
 async def test_a_proxy_that_ends_beside_another_one_fails_no_request(front):
@@ -127,3 +130,42 @@ async def test_a_proxy_that_ends_beside_another_one_fails_no_request(front):
 @pytest.mark.parametrize("path", ["/metrics", "/v1/metrics", "/%6detrics"])
 async def test_the_metrics_are_not_public(front, path):
     assert 404 == await front.status(path)
+
+
+async def test_a_client_that_leaves_frees_its_place_in_the_proxys_queue(front):
+    front.triton.open.clear()
+    asked = asyncio.create_task(front.status("/analyze", **POST))
+    await front.triton.asked.acquire()
+    asked.cancel()
+
+    async def one_is_told():
+        return 1 == sum(front.answered("/analyze", status=499))
+
+    await until(one_is_told)
+    front.triton.open.set()
+
+
+async def test_a_client_without_tls_cannot_speak_http_2(front):
+    """ADDRESS_CONNECTIONS counts connections, and one of HTTP/2 has many requests at once."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.url.rpartition(":")[2])
+    writer.write(HTTP_2)
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+async def test_a_client_with_tls_is_not_offered_http_2(tmp_path):
+    pem = certificate(tmp_path / "cert.pem")
+    trusting = ssl.create_default_context(cafile=pem)
+    trusting.set_alpn_protocols(["h2", "http/1.1"])
+    async with running_haproxy(tmp_path, free_port(), TLS_CERTIFICATE=str(pem)) as url:
+        address, opened = url.removeprefix("http://").split(":"), []
+
+        async def connected():
+            with contextlib.suppress(ConnectionRefusedError):  # it does not listen yet
+                opened.append(await asyncio.open_connection(*address, ssl=trusting))
+            return opened
+
+        await until(connected)
+        ((_, writer),) = opened
+        assert "http/1.1" == writer.get_extra_info("ssl_object").selected_alpn_protocol()
+        writer.close()

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from workflows import candidate, github
-from workflows.commands import head_commit, output, say, summarise
+from workflows.commands import head_commit, say, summarise
 from workflows.errors import exit_status
 
 RECORD_FILE = Path("image.json")
@@ -28,7 +28,7 @@ when the same sources reach `main`. This release's tag only names it: its source
 
 
 def main() -> None:
-    """Build the image if there is none yet, and write its record for people and later steps."""
+    """Build the image if there is none yet, and write its record for people."""
     candidate.log_in()
     commit = head_commit()
     reference = candidate.recorded()
@@ -43,7 +43,6 @@ def main() -> None:
         encoding="utf-8",
     )
     summarise(f"Image of {commit[:10]}, release `{candidate.tag()}`:\n\n    {reference}")
-    output(image=reference)
 
 
 if __name__ == "__main__":

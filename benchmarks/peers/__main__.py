@@ -76,8 +76,9 @@ def check_limit(found: Mapping[str, Any], left_out: Mapping[str, str]) -> None:
 
 
 def summary(contender: Contender, choice: Choice, rounds: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
-    """Return a contender's figures, and its ratio to the limit in the same round."""
+    """Return a contender's figures, medians of the rounds, and its ratio to the limit in the same round."""
     ours, limits = ([result.images_s for result in rounds[name]] for name in (contender.name, LIMIT))
+    latencies = [result.latency_ms for result in rounds[contender.name]]
     return {
         "what": contender.what,
         "kind": contender.kind,
@@ -85,7 +86,8 @@ def summary(contender: Contender, choice: Choice, rounds: Mapping[str, Sequence[
         "images_s": statistics.median(ours),
         "rounds_images_s": ours,
         "to_limit": spread(ours, limits),
-        "latency_ms": rounds[contender.name][-1].latency_ms,
+        "latency_ms": {name: statistics.median(each[name] for each in latencies) for name in latencies[0]},
+        "rounds_p50_ms": [each["p50"] for each in latencies if each],  # none without requests over a network
     }
 
 
