@@ -5,7 +5,7 @@ from typing import Any
 
 from studies.differences import difference_rows
 from studies.report_tiles import tile_rows
-from studies.report_verdicts import rate_rows, verdict_rows
+from studies.report_verdicts import if_defects_were_rare, rate_rows, verdict_rows
 from tiles import DEFECT_TYPES
 from training.evaluation.perturbations import PERTURBATIONS
 from training.reports.figure_words import headline
@@ -44,6 +44,7 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "tile_folds": found["tiles"]["folds"],
         "int8": difference_rows(found["int8"]) if found["int8"] else [],
         "verdicts": verdict_rows(found["verdicts"]),
+        "rare": if_defects_were_rare(found["verdicts"]),
         "rates": rate_rows(found["verdicts"]),
         "novelty": found["novelty"]["all"],
         "novelty_rows": novelty_rows(found["novelty"]["all"]),

@@ -23,6 +23,7 @@ RATES = (0.01, 0.02, 0.035, 0.05, 0.1)  # shares of what has no defect that may 
 VERDICTS = ("ok", "review", "defect")
 SAMPLES, SEED = 1000, 20
 KINDS = ("photographs", "tiles")
+RARE = 0.01  # share of tiles with a defect where a line makes few: an alarm is worth less there than on the dataset
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,22 @@ def _alarms(test: Sequence[Judged], source: Sequence[Judged], rate: float) -> di
         "found": _shares(alarm, every.defective, every.tile),
         "false_alarms": _shares(alarm, every.sound, every.tile),
     }
+
+
+def if_defects_were_rare(found: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return what the verdict `defect` on a tile is worth where few tiles have a defect; None if it was given to none.
+
+    found: what `verdict_figures` returned. Shares, 0–1: tested, of the tested tiles with a defect; share, RARE;
+    right, of the verdicts `defect` that would be right.
+    """
+    verdicts = {name: each["defective"] for name, each in found["tiles"]["verdicts"].items()}
+    defective, tiles = (sum(each[key] for each in verdicts.values()) for key in ("number", "of"))
+    flagged, alarms = verdicts["defect"]["number"], verdicts["defect"]["of"]
+    if not alarms:
+        return None
+    right = RARE * flagged / max(1, defective)
+    false = (1 - RARE) * (alarms - flagged) / max(1, tiles - defective)
+    return {"tested": defective / tiles, "share": RARE, "right": right / (right + false)}
 
 
 def share_text(found: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_data import params_with
 
-from studies.report_verdicts import rate_rows, share_text, verdict_figures, verdict_rows
+from studies.report_verdicts import if_defects_were_rare, rate_rows, share_text, verdict_figures, verdict_rows
 from training.evaluation.counts import LEVELS, Counts
 from training.evaluation.image_results import Result, write_results
 
@@ -65,6 +65,17 @@ def test_an_only_fold_has_no_other_to_choose_its_limit(folders):
     assert {"rate", "validation"} == found["tiles"]["rates"][0].keys()
     assert {4} == {len(row) for row in rate_rows(found)}
     assert 6 == len(verdict_rows(found))
+
+
+def test_alarms_are_worth_less_where_few_tiles_have_a_defect():
+    """4 of 5 defective tiles are flagged and 1 of 10 sound ones: of 1000 tiles with 10 defective, 8 and 99."""
+    defective = {"ok": (1, 10), "review": (0, 0), "defect": (4, 5)}
+    found = {name: {"defective": {"number": number, "of": of}} for name, (number, of) in defective.items()}
+    assert {"tested": 1 / 3, "share": 0.01, "right": pytest.approx(8 / 107)} == if_defects_were_rare(
+        {"tiles": {"verdicts": found}}
+    )
+    found["defect"]["defective"] = {"number": 0, "of": 0}
+    assert if_defects_were_rare({"tiles": {"verdicts": found}}) is None
 
 
 def test_a_share_is_told_with_its_numbers_and_its_interval():
