@@ -24,6 +24,12 @@ def run(folder: Path, *words: str, **env: str) -> str:
     return done.stdout + done.stderr
 
 
+def git(folder: Path, *words: str) -> str:
+    """Run git there as somebody, and return what it wrote to standard output."""
+    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def clone(source: Path, target: Path) -> Path:
     run(ROOT, "git", "clone", "--quiet", str(source), str(target))
     run(target, "git", "config", "user.name", "test")

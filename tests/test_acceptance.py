@@ -51,6 +51,8 @@ def test_quality_counts_both_parts_at_the_point_that_validation_chose(graphs):
     predictions = predict_onnx(open_session(graphs / "plain.onnx"), samples, description="")
     assert dice_pooled(outcomes_at([result_of(p) for p in predictions], quality.chosen.point)) == quality.dice["all"]
     assert 0.5 < quality.dice["all"] < 1
+    cracks = [result_of(p) for p in predictions if p.sample.entry.defect_type == "Crack"]
+    assert dice_pooled(outcomes_at(cracks, quality.chosen.point)) == quality.dice["Crack"]
     assert {"all", "Crack", "Break"} == quality.dice.keys()
 
 

@@ -57,9 +57,7 @@ def imported_by(name: str) -> Iterator[str]:
 RUNNABLE = {name for name in MODULES if is_runnable(name)}
 
 
-@pytest.mark.parametrize(
-    "folder", ["host", "tiles", "client", "training", "studies", "proxy", "launch", "benchmarks", "workflows"]
-)
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_no_module_imports_one_that_is_run(folder: str) -> None:
     importers = [name for name in MODULES if name.split(".")[0] == folder]
     assert importers

@@ -1,16 +1,16 @@
 """Comparing experiments: what is refused, and that equals are equal. test_experimenting.py runs the command."""
 
 import shutil
-import subprocess
 
 import pytest
 from ruamel.yaml import YAML
 from training_data import ROOT
 
 from studies.compare import FIGURES, _change, main
+from tests.clones import git
 from training.errors import EvaluationError, MixedRunsError
 from training.evaluation.figures import measure, outcomes_at
-from training.evaluation.image_results import read_results
+from training.evaluation.image_results import read_results, write_results
 from training.evaluation.operating_point import choose_operating_point
 from training.params import load_params
 from training.runs import _md5
@@ -22,6 +22,7 @@ TABLE = "evaluation/results_validation.csv"
 @pytest.fixture(autouse=True)
 def in_the_repository(monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("studies.compare.SAMPLES", 20)
 
 
 def compare(monkeypatch, *revisions):
@@ -29,13 +30,8 @@ def compare(monkeypatch, *revisions):
     main()
 
 
-def git(*words, folder=ROOT):
-    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
 def test_a_commits_figures_are_those_of_its_validation_table_and_equals_do_not_differ(tmp_path, monkeypatch, capsys):
-    (tmp_path / "table.csv").write_text(git("show", f"HEAD:{TABLE}"))
+    (tmp_path / "table.csv").write_text(git(ROOT, "show", f"HEAD:{TABLE}"))
     results = read_results(tmp_path / "table.csv")
     point = choose_operating_point(results, load_params().evaluate.false_alarm_rate)
     figures = measure(outcomes_at(results, point))
@@ -82,16 +78,16 @@ def repository(tmp_path, monkeypatch):
     for path in MODEL:
         (tmp_path / path).write_text("weights")
     record(tmp_path, "train", "evaluate")
-    git("init", "--quiet", folder=tmp_path)
+    git(tmp_path, "init", "--quiet")
     commit(tmp_path)
-    git("branch", "again", folder=tmp_path)
+    git(tmp_path, "branch", "again")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def commit(folder):
-    git("add", "--all", folder=folder)
-    git("commit", "--quiet", "--message", "a run", folder=folder)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "a run")
 
 
 def test_other_validation_images_are_refused_by_name(repository, monkeypatch):
@@ -100,9 +96,19 @@ def test_other_validation_images_are_refused_by_name(repository, monkeypatch):
     record(repository, "evaluate")
     with pytest.raises(
         EvaluationError,
-        match=r"^workspace: the validation images differ from those of HEAD. Leave out .* base",
+        match=r"^workspace: the validation images or their masks differ from those of HEAD. Leave out .* base",
     ):
         compare(monkeypatch, "HEAD", "again", "workspace")
+
+
+def test_other_masks_of_the_same_images_are_refused_by_name(repository, monkeypatch):
+    """As with another data_load.mask_above: one pixel more of an image is defective."""
+    results = read_results(repository / TABLE)
+    next(result for result in results if result.defective).counts.defect[0] += 1
+    write_results(results, repository / TABLE)
+    record(repository, "evaluate")
+    with pytest.raises(EvaluationError, match=r"^workspace: the validation images or their masks differ from those of"):
+        compare(monkeypatch, "HEAD", "workspace")
 
 
 def test_a_table_that_another_model_left_is_refused_with_the_stage_to_run(repository, monkeypatch):
@@ -111,7 +117,7 @@ def test_a_table_that_another_model_left_is_refused_with_the_stage_to_run(reposi
     record(repository, "train")
     with pytest.raises(MixedRunsError, match=r"^workspace: the stage evaluate .*: run `dvc repro evaluate`$"):
         compare(monkeypatch, "HEAD", "workspace")
-    git("switch", "--quiet", "--create", "slower", folder=repository)
+    git(repository, "switch", "--quiet", "--create", "slower")
     commit(repository)
     with pytest.raises(MixedRunsError, match=r"^slower: .* `dvc exp apply slower` and `dvc repro evaluate`, and name"):
         compare(monkeypatch, "again", "slower")

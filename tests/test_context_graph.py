@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto
-from training_data import ROOT, WHOLE_IMAGE, params_with, real_sample, sample_names, stirred, write_knobs
+from training_data import DESCRIBED, ROOT, WHOLE_IMAGE, params_with, real_sample, sample_names, stirred, write_knobs
 
 from tiles import pad
 from training.graphs.onnx_export import export_graph
@@ -16,12 +16,9 @@ from training.network.segmenter import build_network
 from training.network.served import ServedModel, normalise
 from training.network.weights import load_model, load_novelty, save_model, save_novelty
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the export may take 900 s
 
 KNOBS = {"train__encoder_weights": None, **WHOLE_IMAGE}
-DESCRIBED = (
-    2 * (24 + 40) + 2
-)  # of the novelty: two moments of the encoder's planes at the strides 4 and 8, and the size
 SAMPLES = [real_sample(sample_names(name)[0]) for name in ("Blowhole", "Uneven", "Free")]
 
 

@@ -22,7 +22,7 @@ from training_data import (
     write_zip,
 )
 
-from studies import crossval, report
+from studies import crossval, differences, report
 from studies.baseline import run as baseline
 from studies.baseline.recipe import Recipe
 from studies.crossval import perform
@@ -86,6 +86,7 @@ def project(tmp_path_factory):
 def in_the_project(project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     monkeypatch.setattr(report, "BOOTSTRAP_SAMPLES", 20)
+    monkeypatch.setattr(differences, "SAMPLES", 20)
     monkeypatch.setattr(doubtful, "DOUBTFUL_FILE", tmp_path / "doubtful.csv")
     doubtful.DOUBTFUL_FILE.write_text("image,reason\nexp1_num_262480,for the test\n")
 
@@ -303,7 +304,7 @@ def test_a_report_compares_the_confirmation_with_the_honest_folds_on_the_same_im
     copy_runs(project, tmp_path, "honest-0", "honest-1", "honest-2")
     monkeypatch.chdir(tmp_path)
     report.main()
-    assert "Confirmed" not in report.REPORT_FILE.read_text()
+    assert "On another split" not in report.REPORT_FILE.read_text()
     for fold, other in ((1, 2), (2, 1)):  # so that the images come in another order
         shutil.copytree(project / f"studies/tables/honest-{fold}", f"studies/tables/confirm-{other}")
     report.main()
@@ -311,14 +312,16 @@ def test_a_report_compares_the_confirmation_with_the_honest_folds_on_the_same_im
     found = json.loads(report.METRICS_FILE.read_text())["confirmation"]
     folders = [project / f"studies/tables/honest-{fold}" for fold in (1, 2)]
     expected = measure(join([outcomes_at(read_results(each / "test.csv"), point_of(each)) for each in folders]))
-    assert f"the same {expected['images']} images, those that confirm-1, confirm-2 tested." in text
+    assert "confirm-1, confirm-2 were trained anew by the same rules, once." in text
+    assert f"{expected['images']} images that were tested in both splits" in text
     assert {"honest": expected["dice_pooled"], "other": expected["dice_pooled"], "interval": [0, 0]} == found[
         "figures"
     ]["dice_pooled"]
     assert {0} == {bound for figure in found["figures"].values() for bound in figure["interval"] or ()}
     tiles = [{name: each["value"] for name, each in found["tiles"][split].items()} for split in ("honest", "other")]
     assert tiles[0] == tiles[1]
-    (row,) = re.findall(r"^\| tiles with a defect +\| (\d+) +\| (\d+) +\|$", text.split("Confirmed")[1], re.MULTILINE)
+    section = text.split("On another split")[1]
+    (row,) = re.findall(r"^\| tiles with a defect +\| (\d+) +\| (\d+) +\|$", section, re.MULTILINE)
     assert row[0] == row[1] == str(found["tiles"]["honest"]["defective_tiles"]["value"])
 
 
@@ -327,7 +330,7 @@ def test_a_confirmation_of_images_that_no_honest_fold_tested_is_not_shown(projec
     monkeypatch.chdir(tmp_path)
     shutil.copytree(project / "studies/tables/honest-1", "studies/tables/confirm-1")
     report.main()
-    assert "Confirmed" not in report.REPORT_FILE.read_text()
+    assert "On another split" not in report.REPORT_FILE.read_text()
 
 
 def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, tmp_path, monkeypatch):
@@ -339,7 +342,10 @@ def test_a_baseline_without_our_own_run_beside_it_says_what_is_missing(project, 
 
 @pytest.mark.parametrize(
     ("encoder", "said"),
-    [("tu-tf_efficientnet_lite0", "instead of `resnet34`"), ("resnet34", "began with ImageNet weights, as theirs")],
+    [
+        ("tu-tf_efficientnet_lite0", "the ImageNet weights of `resnet34` could not"),
+        ("resnet34", "began with ImageNet weights, as theirs"),
+    ],
 )
 def test_the_report_says_which_pretrained_encoder_the_baseline_began_with(
     project, tmp_path, monkeypatch, encoder, said
@@ -411,3 +417,11 @@ def test_a_run_that_could_not_count_its_masks_is_refused_before_it_trains(monkey
     monkeypatch.setenv("MTD_ARCHIVE", "nowhere.zip")
     with pytest.raises(ArchiveError, match=r"nowhere\.zip: there is no such file"):
         perform("honest-0", load_params(), PACKAGES)
+
+
+def test_own_images_are_told_how_to_measure_each_fold_without_publishing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crossval, "check_packages", dict)
+    write_knobs(tmp_path / "params.yaml", data_load__table="castings.csv")
+    with pytest.raises(StudyError, match=r"`dvc exp run evaluate -S data_split\.test_fold=0 .*: it measures, and publ"):
+        crossval.main()

@@ -55,6 +55,18 @@ def test_a_dead_link_is_seen(tmp_path: Path) -> None:
     assert ["there.md#here", "gone.md", "#no"] == dead_links(page)
 
 
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = {name for page in PAGES for name in re.findall(r"::(test_\w+)", page.read_text())}
+    defined = {
+        name
+        for path in (ROOT / "tests").glob("*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert len(named) > 30
+    assert set() == named - defined
+
+
 def test_the_readme_is_read_in_minutes_and_the_guides_are_few() -> None:
     assert 900 >= len((ROOT / "README.md").read_text().split())
     assert 13 >= len(list((ROOT / "docs").glob("*.md")))

@@ -75,6 +75,7 @@ def test_a_report_holds_the_figures_and_a_row_for_each_image(report, sample_pred
         tiles["alarm_score"],
         *(tiles["test"][name] for name in ("defective_tiles", "found_tiles", "sound_tiles", "false_alarms")),
     )
+    assert {"found_share", "auroc"} == tiles["test"]["interval"].keys()  # one tile alone has no defect
     rows = table(report / "images.csv")
     assert 5 == len(rows)
     assert ("exp1_num_262480", "Blowhole", "1.0") == tuple(rows[0][key] for key in ("image", "found_type", "dice"))

@@ -171,7 +171,7 @@ def test_the_best_becomes_a_branch_with_what_was_left_out_and_is_shared(reposito
 
 def test_every_other_command_of_the_page_is_tested_elsewhere():
     assert ['export PATH="$PWD/.venv/bin:$PATH"', "dvc repro data_split"] == SETUP  # test_pipeline.py
-    assert all(command.startswith("python -m studies.browse") for command in BROWSE[1:])  # test_inspect.py
+    assert all(command.startswith("python -m studies.browse") for command in BROWSE[1:])  # test_browse.py
     assert [] == blocks("## The pipeline")
     assert [["python -m studies.crossval", "python -m studies.report", "python -m studies.misses"]] == blocks(
         "## Cross-validate"

@@ -23,7 +23,7 @@ from training.evaluation.figures import (
     outcomes_at,
 )
 from training.evaluation.image_results import THRESHOLDS, read_results, result_of, write_results
-from training.evaluation.operating_point import USUAL_THRESHOLD, choose_operating_point
+from training.evaluation.operating_point import USUAL_THRESHOLD, beyond_the_rate, choose_operating_point
 from training.evaluation.outputs import image_rows
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.0)
@@ -134,7 +134,18 @@ def test_the_alarm_score_is_the_lowest_within_the_false_alarm_rate(rate, alarms)
     point = choose_operating_point(RESULTS, rate)
     free = [result.score for result in RESULTS if result.defect_type == "Free"]
     assert alarms == sum(value >= point.alarm_score for value in free)
-    assert sum(value >= point.alarm_score - 0.0001 for value in free) in (alarms, alarms + 1)
+    expected = round(sorted(free)[-1 - alarms] + 0.0001, 4) if alarms < len(free) else 0.0
+    assert expected == point.alarm_score
+
+
+def test_where_no_alarm_score_keeps_to_the_rate_this_is_told():
+    """A tenth of ten images may raise an alarm."""
+    highest = [drawn(f"h{n}", "Free", 0, 1, false=100, level=255) for n in range(2)]
+    others = [drawn(f"o{n}", "Free", 0, 1) for n in range(9)]
+    one, two = [highest[0], *others], [*highest, *others[:8]]
+    assert (0.0001, 1.0) == tuple(choose_operating_point(results, 0.1).alarm_score for results in (one, two))
+    assert "" == beyond_the_rate(one, 0.0001, 0.1)
+    assert beyond_the_rate(two, 1.0, 0.1).startswith("2 of 10 Free validation images have the highest score, 1, so no")
 
 
 def test_the_threshold_has_the_best_mean_of_the_types_above_the_alarm_score():
@@ -158,7 +169,11 @@ def test_a_threshold_that_every_tile_wants_is_taken_however_unusual(level, false
 
 
 def test_where_the_tiles_do_not_agree_the_usual_threshold_is_taken():
-    wants_low = [drawn("b1", "Blowhole", 10, 1), drawn("b1 again", "Blowhole", 12, 1, level=8)]
+    wants_low = [
+        drawn(f"{tile}{again}", "Blowhole", pixels, 1, level=level)
+        for tile in ("b1", "b2")
+        for again, pixels, level in (("", 10, 200), (" again", 12, 8))
+    ]
     wants_high = [drawn("c1", "Crack", 10, 3, false=10, false_level=40)]
     assert 8 == choose_operating_point(wants_low, 1.0).threshold
     assert 64 == choose_operating_point(wants_high, 1.0).threshold
@@ -167,6 +182,11 @@ def test_where_the_tiles_do_not_agree_the_usual_threshold_is_taken():
     ]
     assert mean_of_types(both[0]) > mean_of_types(both[1])
     assert USUAL_THRESHOLD == choose_operating_point([*wants_low, *wants_high], 1.0).threshold
+
+
+def test_one_tile_alone_does_not_choose_the_threshold():
+    faint = [drawn("b1", "Blowhole", 10, 1), drawn("b1 again", "Blowhole", 12, 1, level=8)]
+    assert USUAL_THRESHOLD == choose_operating_point(faint, 1.0).threshold
 
 
 def test_a_table_gives_the_same_figures_at_every_threshold_of_its_grid(tmp_path):

@@ -94,22 +94,8 @@ def test_metrics_are_served(doubler: Triton) -> None:
 def test_onnx_runtime_is_told_to_report_to_nobody(doubler: Triton) -> None:
     environments = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in descendants(doubler.pid)]
 
+    assert len(environments) > 1, "tritonserver and a stub"
     assert all("ORT_DISABLE_TELEMETRY=1" in environment for environment in environments)
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/v2/systemsharedmemory/status", None),
-        ("/v2/cudasharedmemory/status", None),
-        ("/v2/repository/index", b""),
-        ("/v2/repository/models/doubler/unload", b"{}"),
-        ("/v2/trace/setting", None),
-        ("/v2/logging", None),
-    ],
-)
-def test_an_interface_that_the_proxy_does_not_need_is_closed(doubler: Triton, path: str, body: bytes | None) -> None:
-    assert 403 == status_of(f"http://{doubler.url}{path}", body)
 
 
 @pytest.mark.parametrize(

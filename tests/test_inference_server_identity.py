@@ -123,9 +123,9 @@ def test_a_server_is_ended_even_if_nobody_reads_what_its_stub_says_of_it(family:
     family.stderr.close()
     stub = int(family.stdout.readline())
     assert [b"started\n", b"answer\n"] == [family.stdout.readline() for _ in range(2)]
-    signal_to(stub, signal.SIGSTOP)
+    os.kill(stub, signal.SIGSTOP)
     time.sleep(0.8)
-    signal_to(stub, signal.SIGCONT)
+    os.kill(stub, signal.SIGCONT)
 
     assert -signal.SIGKILL == family.wait(2)
 
@@ -135,10 +135,10 @@ def test_a_stub_that_was_stopped_gives_no_further_answer_and_ends_its_server(
 ) -> None:
     stub = int(family.stdout.readline())
     assert [b"started\n", b"answer\n"] == [family.stdout.readline() for _ in range(2)]
-    signal_to(stub, signal.SIGSTOP)
+    os.kill(stub, signal.SIGSTOP)
     before = drain(family)
     time.sleep(0.8)
-    signal_to(stub, signal.SIGCONT)
+    os.kill(stub, signal.SIGCONT)
 
     assert -signal.SIGKILL == family.wait(2)
     assert b"" == family.stdout.read(), f"answers after the stop, {before} before"
@@ -149,9 +149,9 @@ def test_a_stub_that_was_stopped_gives_no_further_answer_and_ends_its_server(
 def test_a_stub_that_was_stopped_for_a_moment_answers_on(family: subprocess.Popen[bytes]) -> None:
     stub = int(family.stdout.readline())
     family.stdout.readline()
-    signal_to(stub, signal.SIGSTOP)
+    os.kill(stub, signal.SIGSTOP)
     time.sleep(0.2)
-    signal_to(stub, signal.SIGCONT)
+    os.kill(stub, signal.SIGCONT)
     for _ in range(50):
         assert b"answer\n" == family.stdout.readline()
     assert family.poll() is None
@@ -165,10 +165,6 @@ def test_a_stub_ends_with_its_server(family: subprocess.Popen[bytes], tmp_path: 
     while (tmp_path / "region").exists() and time.monotonic() < deadline_s:
         time.sleep(0.01)
     assert not (tmp_path / "region").exists()
-
-
-def signal_to(pid: int, number: int) -> None:
-    subprocess.run(["kill", f"-{number}", str(pid)], check=True)
 
 
 def drain(family: subprocess.Popen[bytes]) -> int:

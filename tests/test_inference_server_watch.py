@@ -49,15 +49,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def watched(*answers: bytes | None) -> Iterator[tuple[Watch, ThreadingHTTPServer, subprocess.Popen[bytes]]]:
-    """A watch over a process that sleeps, in whose name a server gives these answers."""
+def watched(
+    *answers: bytes | None, program: str = "import time; time.sleep(600)"
+) -> Iterator[tuple[Watch, ThreadingHTTPServer, subprocess.Popen[bytes]]]:
+    """A watch over a process of this program, in whose name a server gives these answers."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.answers, server.asked, server.over = list(answers), [], threading.Event()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    time.sleep(0.2)  # it starts, and sleeps from then on
+    process = subprocess.Popen([sys.executable, "-c", program])
+    time.sleep(0.2)  # until it has started
     looking = Watch(process, [], f"127.0.0.1:{server.server_port}", ["segmenter"], stall_s=2)
     looking.start()
     try:
@@ -89,6 +91,12 @@ def test_a_server_that_stands_still_before_it_tells_what_it_wants_is_ended() -> 
         assert process.wait(PATIENCE_S)
         assert "it answered no small inference within" in looking.reason
         assert looking.reason.endswith("did not compute either")
+
+
+def test_a_server_that_answers_nothing_for_too_long_is_ended_however_busy_it_is() -> None:
+    with watched(None, program="while True: pass") as (looking, _, process):
+        assert process.wait(PATIENCE_S)
+        assert "it answered no small inference within 2 s" == looking.reason
 
 
 def test_a_server_whose_model_wants_something_else_than_numbers_is_asked_for_nothing(

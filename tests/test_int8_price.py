@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from training_data import ROOT, params_with, real_sample, sample_names, write_knobs
+from training_data import DESCRIBED, ROOT, params_with, real_sample, sample_names, write_knobs
 
 from studies import differences, report
 from studies.differences import difference_rows, paired
@@ -13,13 +13,12 @@ from studies.int8 import TEST, VALIDATION, int8_outcomes, write_int8
 from studies.paired import compare, main
 from training.errors import StudyError
 from training.evaluation.figures import join, measure, outcomes_at
-from training.evaluation.image_results import read_results
+from training.evaluation.image_results import read_results, write_results
 from training.evaluation.operating_point import choose_operating_point
 from training.network.novelty import Novelty
 from training.network.segmenter import build_network
 
 RATE = 0.035
-DESCRIBED = 2 * (24 + 40) + 2  # as in test_context_graph.py
 FOLDS = [ROOT / f"studies/tables/honest-{fold}" for fold in (3, 4)]
 
 
@@ -96,7 +95,19 @@ def test_recipes_without_a_common_fold_or_of_other_splits_are_not_compared(folde
     with pytest.raises(StudyError, match="no fold in common"):
         compare(first, second)
     shutil.copytree(folders[1], second / "honest-3")
-    with pytest.raises(StudyError, match="other test images"):
+    with pytest.raises(StudyError, match="other test images or masks"):
+        compare(first, second)
+
+
+def test_recipes_that_were_measured_on_other_masks_are_not_compared(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        shutil.copytree(folders[0], folder / "honest-3")
+    results = read_results(second / "honest-3/test.csv")
+    next(result for result in results if result.defective).counts.defect[0] += 1
+    write_results(results, second / "honest-3/test.csv")
+    with pytest.raises(StudyError, match="other test images or masks"):
         compare(first, second)
 
 
@@ -106,6 +117,7 @@ def test_nothing_is_told_unless_every_fold_has_the_tables(folders):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # the export may take 900 s
 def test_a_folds_network_is_exported_quantized_and_answers_each_image(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

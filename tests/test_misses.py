@@ -88,5 +88,6 @@ def test_the_page_counts_each_photograph_of_the_tables_with_its_mask_and_shows_t
     page = (tmp_path / "studies/misses.md").read_text()
     assert "**On 1 of 3 photographs with a defect nothing is found. On 1 of 3 tiles" in page
     assert "nothing is found on any photograph**: 262480." in page
+    assert "One network was measured, each only on photographs" in " ".join(page.split())
     with Image.open(tmp_path / "studies/misses.jpg") as sheet:
         assert 812 == sheet.width

@@ -208,6 +208,35 @@ def test_a_card_of_a_random_split_calls_its_figures_leaky(card, copy):
     assert figures_table(card) == figures_table(leaky)
 
 
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("casting", "folds by tile, so that no photograph of a test tile is in training."),
+        (
+            None,
+            "folds, each image as an object of its own, because `data_load.group` is null. **The figures may leak**:",
+        ),
+    ],
+)
+def test_a_card_of_a_persons_images_says_what_keeps_their_objects_apart(card, copy, group, said):
+    write_knobs(copy / "params.yaml", **KNOBS, data_load__table="castings.csv", data_load__group=group)
+    own = in_one_line(made_anew(copy))
+    assert f"The images are split into 5 {said}" in own
+    assert "chosen after looking at the test part" in in_one_line(card)
+    assert "chosen after looking at the test part" not in own
+
+
+@pytest.mark.parametrize(("share", "alarm_score"), [(0.25, 1.0), (0.125, 1.0), (0.25, 0.5)])
+def test_a_card_says_where_no_alarm_score_keeps_to_the_rate(copy, share, alarm_score):
+    """An eighth of the Free images may raise an alarm."""
+    path = copy / "evaluation/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["validation"]["free"]["any_pixel_share"] = share
+    change_json(path, validation=metrics["validation"], operating_point={"threshold": 64, "alarm_score": alarm_score})
+    said = "12.5 % of the validation part's Free images reach. **No limit keeps to that rate here**: 25.0 % have the"
+    assert ((share, alarm_score) == (0.25, 1.0)) == (said in in_one_line(made_anew(copy)))
+
+
 def learned_with(copy, changes):
     """The card of a model that was trained with these parameters; without one that is missing."""
     train = json.loads((copy / "models/segmenter.json").read_text())["train"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from own_data import load, rows_of, write_castings
+from own_data import change_row, load, rows_of, write_castings
 from own_layouts import (
     HEIGHT,
     NAMES,
@@ -502,7 +502,8 @@ def test_the_command_writes_what_data_load_reads_and_proposes_parameters(folder,
     assert {"digest": "", "table": "castings/table.csv", "group": "tile", "types": ["Dent", "Rust spot"]} == (
         proposed["data_load"]
     )
-    assert {"folds": 5, "test_fold": 4, "validation_fold": 3} == proposed["data_split"]
+    split = {"folds": 5, "test_fold": 4, "validation_fold": 3, "validation_tiles": 1}
+    assert split == proposed["data_split"]
     assert {"crop_size": 64, "synthetic_share": 0, "consensus": False} == proposed["train"]
     assert {"title": "Castings"} == proposed["quantize"]
     assert re.search(r"Dent +12 +6 +2\.\d+% +1\.\d+% +7\.\d+%", said)
@@ -520,6 +521,20 @@ def test_the_command_looks_at_a_table_that_a_person_wrote(folder, command, capsy
     command("castings/castings.csv", "--group", "casting")
     assert 'group: "casting"' in capsys.readouterr().out
     assert before == table.read_bytes()
+
+
+def test_without_objects_every_defective_image_of_the_fold_is_proposed_to_validate(folder, command, capsys) -> None:
+    write_castings(folder)
+    command("castings/castings.csv")
+    said = capsys.readouterr().out.partition("For params.yaml:")[2]
+    proposed = YAML(typ="safe").load(said.partition("If several")[0])
+    assert (None, None) == (proposed["data_load"]["group"], proposed["data_split"]["validation_tiles"])
+
+
+def test_an_empty_type_is_named_by_its_line(folder, command) -> None:
+    change_row(write_castings(folder), 3, type="")
+    with pytest.raises(DatasetError, match=r"line 3: the type is '', expected .*Dent, Rust spot, Free"):
+        command("castings/castings.csv", "--group", "casting")
 
 
 @pytest.mark.parametrize("name", ["castings.zip", "castings.xlsx", "castings/coco.json"])

@@ -15,6 +15,14 @@ CASES = {
     "one is missing, deeper": (
         ["b/images/1.png"], [("a/images/1.png", None), ("b/images/1.png", None)], [MISSING, "b/images/1.png"],
     ),
+    "one is missing, and a folder beside has one of its name": (
+        ["a/images/2.png", "b/images/1.png"], [("a/images/1.png", "x.json"), ("a/images/2.png", "x.json")],
+        [MISSING, "a/images/2.png"],
+    ),
+    "paths of another machine": (
+        ["a/images/1.png", "b/images/1.png"], [("/home/images/a/images/1.png", None), ("D:\\b\\images\\1.png", None)],
+        ["a/images/1.png", "b/images/1.png"],
+    ),
     "a bare name and one with its folder": (
         ["images/1.png"], [("1.png", "x.json"), ("images/1.png", "x.json")], [MISSING, "images/1.png"],
     ),
@@ -71,9 +79,21 @@ def test_a_name_takes_the_photograph_that_it_means_and_no_other(
     assert {tmp_path / file for file in files} - set(found) == set(photographs.unused())
 
 
-def test_photographs_in_another_folder_than_their_names_say_are_told(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x/1.png").touch()
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("job/1.png", ["job/1.png"]),
+        ("job/images/1.png", ["job/images/1.png"]),
+        ("/job/x/images/1.png", []),
+        ("images/1.png", []),
+    ],
+)
+def test_photographs_in_another_folder_than_their_names_say_are_told(
+    tmp_path: Path, name: str, told: list[str]
+) -> None:
+    (tmp_path / "x/images").mkdir(parents=True)
+    (tmp_path / "x/images/1.png").touch()
     notes = Notes()
-    assert [tmp_path / "x/1.png"] == Photographs(tmp_path, notes).match([("job/1.png", None)])
-    assert {"in another folder than the annotations say": ["job/1.png"]} == notes.decided
+    assert [tmp_path / "x/images/1.png"] == Photographs(tmp_path, notes).match([(name, None)])
+    words = "in another folder than the annotations say: are these the same photographs? See table.png"
+    assert ({words: told} if told else {}) == notes.decided

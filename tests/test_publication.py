@@ -17,15 +17,16 @@ from training.graphs.session import open_session, predict_onnx
 
 POINT = OperatingPoint(threshold=128, alarm_score=0.5)
 SERVED = {"cpu": "int8", "gpu": "fp16"}
+DIGEST = "da7a"
 GOOD, BAD = {"slope": 20.0}, {"slope": -20.0}  # the defects are bright: BAD marks what is sound
 
 
-def bright_square(number):
-    """A dark tile, every second one with a bright square that is its defect."""
+def bright_square(number, tile=""):
+    """A dark image, every second one with a bright square that is its defect."""
     image, mask = np.full((64, 64), 10, np.uint8), np.zeros((64, 64), bool)
     if number % 2:
         image[20:44, 20:44], mask[20:44, 20:44] = 250, True
-    return a_sample(image, mask, defect_type="Crack" if number % 2 else "Free", name=str(number))
+    return a_sample(image, mask, defect_type="Crack" if number % 2 else "Free", name=str(number), tile=tile)
 
 
 TEST = [bright_square(number) for number in range(12)]
@@ -38,24 +39,25 @@ def outcomes(path):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("training.graphs.publication.SAMPLES", 20)
     for path in PUBLISHED.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     return tmp_path
 
 
-def graph(path, slope, types=DEFECT_TYPES):
+def graph(path, slope, types=DEFECT_TYPES, digest=DIGEST):
     onnx.save(tiny_graph(slope=slope), path)
     told = {"model.threshold": "128", "model.alarm_score": "0.5", "model.types": ",".join(types)}
-    label(path, told)
+    label(path, told | {"model.data_digest": digest})
     return path
 
 
-def ask(folder, slope, part="test", **knobs):
+def ask(folder, slope, part="test", test=TEST, **knobs):
     """Ask for the admission of a model whose int8 and fp16 are the same graph."""
     graphs = {name: graph(folder / f"{name}.onnx", slope) for name in ("int8", "fp16")}
     figures = {part: measure(outcomes(graphs["int8"])), "operating_point": {"threshold": 128, "alarm_score": 0.5}}
     params = params_with(**{f"quantize__{name}": value for name, value in knobs.items()})
-    return admit(graphs, SERVED, dict.fromkeys(graphs, figures), TEST, params.quantize)
+    return admit(graphs, SERVED, dict.fromkeys(graphs, figures), test, params.quantize, data_digest=DIGEST)
 
 
 def publish(slope, **more):
@@ -89,6 +91,19 @@ def test_a_model_that_misses_the_minima_but_is_not_worse_than_the_published_one_
     assert {} == ask(folder, **BAD)
 
 
+def test_a_model_whose_missed_figure_one_tile_alone_decides_is_not_compared_in_it(folder):
+    publish(**BAD)
+    test = [bright_square(number, tile="one" if number % 2 else "") for number in range(12)]
+    with pytest.raises(ExportError, match="int8: one tile alone decides dice_pooled, so it cannot be compared"):
+        ask(folder, **BAD, test=test, min_auroc=0.0)
+
+
+def test_a_published_model_that_was_trained_on_other_data_is_not_compared(folder):
+    publish(**BAD, digest="others")
+    with pytest.raises(ExportError, match="no published model to compare with: it was trained on other data, perhaps"):
+        ask(folder, **BAD)
+
+
 def test_a_reason_overrides_and_travels_with_the_model(folder, capsys):
     publish(**GOOD)
     reason = "to measure the worst case"
@@ -114,7 +129,7 @@ def test_a_figure_that_is_no_number_reaches_no_minimum(folder):
     graphs = {name: graph(folder / f"{name}.onnx", **BAD) for name in ("int8", "fp16")}
     figures = {"test": {"dice_pooled": float("nan")}, "operating_point": {"threshold": 128, "alarm_score": 0.5}}
     with pytest.raises(ExportError, match="dice_pooled of the test images is nan"):
-        admit(graphs, SERVED, dict.fromkeys(graphs, figures), TEST, params_with().quantize)
+        admit(graphs, SERVED, dict.fromkeys(graphs, figures), TEST, params_with().quantize, data_digest=DIGEST)
 
 
 def test_the_intervals_are_of_ours_minus_theirs_over_the_same_tiles(folder):

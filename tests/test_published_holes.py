@@ -5,12 +5,11 @@ Triton 24.10, which the wheel brings, has the holes still. So each test is of a 
 
 import json
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 from proxy_servers import FakeTriton, png, running_proxy, texture
+from test_inference_server import status_of
 
 from tests.conftest import ROOT
 from tiles.golden import golden_canvas
@@ -87,15 +86,6 @@ async def test_triton_is_asked_for_fixed_outputs_of_one_input_without_shared_mem
     assert [1, 1, 32, 64] == asked["inputs"][0]["shape"]
 
 
-def refusal(url, body=None):
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=10) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -108,9 +98,8 @@ def refusal(url, body=None):
 def test_triton_refuses_what_the_proxy_does_not_need(triton, path):
     """CVE-2025-23319, -23320, -23333, -23334, CVE-2026-24147, -24208, -24209, -47606, -47627: APIs that take paths."""
     body = None if path.endswith(("status", "setting", "logging")) else b"{}"
-    assert refusal(f"http://{triton.url}/v2/{path}", body) in (400, 403, 404)
-    if body is None:
-        assert 403 == refusal(f"http://{triton.url}/v2/{path}")
+    expected = (400, 403, 404) if ".." in path else (403,)  # an open one answers 400 to such a body
+    assert status_of(f"http://{triton.url}/v2/{path}", body) in expected
 
 
 def test_of_triton_only_http_and_metrics_listen_and_only_on_loopback(triton):

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -39,7 +40,9 @@ def test_the_same_packages_in_any_order_give_the_same_document():
 
 
 def test_the_script_lists_what_is_installed_here_as_in_an_image():
-    said = subprocess.run(["sh", "-c", LIST_PACKAGES], capture_output=True, text=True, check=False).stdout
+    script = LIST_PACKAGES.replace("find / -xdev", f"find '{sys.prefix}/' -xdev")  # the whole machine takes long
+    assert script != LIST_PACKAGES
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
     found = {component["purl"].partition("@")[0] for component in describe("here", said.splitlines())["components"]}
     assert "pkg:pypi/pytest" in found
 

@@ -17,6 +17,7 @@ from dvclive.live import Live
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from test_checkpoint import assert_equal
 from training_data import CIRCUMSTANCES, ROOT, WHOLE_IMAGE, params_with, unhurried, write_knobs, write_project
 
 from training.dataset.index import read_digest
@@ -125,12 +126,6 @@ def train_in(folder, live, params=PARAMS):
     samples = {part: load_part(part, params) for part in ("train", "validation")}
     run(trainer, params, samples, RunState(folder), live)
     return trainer.average.module.state_dict()
-
-
-def assert_equal(expected, actual):
-    assert expected.keys() == actual.keys()
-    differing = [name for name, tensor in expected.items() if not torch.equal(tensor, actual[name])]
-    assert [] == differing
 
 
 @pytest.fixture(scope="module")

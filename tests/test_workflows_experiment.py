@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import DVC
+from tests.clones import DVC, git
 from tests.conftest import ROOT
 from tests.s3_server import S3Server, s3_server
 from tests.workflow_tools import GitHub, GitServer, Step, served
@@ -72,20 +72,24 @@ class Branch:
         self.git("commit", "--quiet", "--all", "--message", f"{epochs} epochs")
 
 
-def git(folder: Path, *words: str) -> str:
-    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def dvc(folder: Path, *words: str) -> None:
     env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     subprocess.run([*DVC, *words], cwd=folder, env=env, check=True, capture_output=True)
 
 
-def small_pipeline(folder: Path, s3: S3Server) -> None:
-    git(folder, "checkout", "--quiet", "-b", "dev")
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def small_pipeline(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Path:
+    """A repository in which a small pipeline has run; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("small")
+    git(folder, "init", "--quiet", "--initial-branch", "dev")
     dvc(folder, "init", "--quiet")
-    dvc(folder, "remote", "add", "--default", "storage", f"s3://{s3.bucket}/{folder.parent.name}")
+    dvc(folder, "remote", "add", "--default", "storage", f"s3://{s3.bucket}/small")
     dvc(folder, "remote", "modify", "storage", "endpointurl", s3.endpoint)
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text("epochs: 1\n")
@@ -96,28 +100,24 @@ def small_pipeline(folder: Path, s3: S3Server) -> None:
     dvc(folder, "repro", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "a small pipeline")
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
+    return folder
 
 
 @pytest.fixture
-def branch(tmp_path: Path, s3: S3Server) -> Iterator[Branch]:
+def branch(tmp_path: Path, s3: S3Server, small_pipeline: Path) -> Iterator[Branch]:
     served_folder, folder = tmp_path / "served", tmp_path / "step"
     served_folder.mkdir()
     folder.mkdir()
     bare = served_folder / "tiles.git"
     git(served_folder, "init", "--quiet", "--bare", str(bare))
     git(bare, "config", "http.receivepack", "true")
-    git(tmp_path, "clone", "--quiet", str(bare), "clone")
+    clone = Path(shutil.copytree(small_pipeline, tmp_path / "clone", symlinks=True))
+    place = f"s3://{s3.bucket}/{tmp_path.name}"  # of its own: no test finds what another one pushed
+    (clone / ".dvc/config.local").write_text(f"['remote \"storage\"']\n    url = {place}\n")
+    git(clone, "checkout", "--quiet", "-b", BRANCH)
+    git(clone, "remote", "add", "origin", str(bare))
+    git(clone, "push", "--quiet", "origin", "dev", BRANCH)
     with served(GitServer(served_folder, TOKEN).answer) as address:
-        clone = tmp_path / "clone"
-        small_pipeline(clone, s3)
-        git(clone, "checkout", "--quiet", "-b", BRANCH)
-        git(clone, "push", "--quiet", "origin", "dev", BRANCH)
         git(clone, "remote", "set-url", "origin", f"{address}/tiles.git")
         variables = {"GITHUB_REF_NAME": BRANCH, "GITHUB_SERVER_URL": address, "GITHUB_TOKEN": TOKEN}
         step = Step(folder, {**s3.credentials, **RUN, **variables, "GITHUB_REPOSITORY": "maker/tiles"})

@@ -153,6 +153,9 @@ class GreyIsDefect(nn.Module):
 # Both optional parts of the network, as knobs.
 WHOLE_IMAGE = {"train__context": True, "train__image_head": True}
 
+# How many numbers the novelty is of: two moments of the encoder's planes at the strides 4 and 8, and the image's size.
+DESCRIBED = 2 * (24 + 40) + 2
+
 
 def stirred(network: nn.Module) -> nn.Module:
     """Give a network's context and image head random weights: untrained, they have no effect. In place."""
