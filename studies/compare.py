@@ -71,16 +71,16 @@ def _commit_of(revision: str) -> str:
 
 
 def _refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
-    """Check that all revisions were validated on the same images.
+    """Check that all revisions were validated on the same images, with the same numbers of defective pixels.
 
     Raises: EvaluationError, naming those that were not.
     """
     reference, *others = outcomes
-    images = set(outcomes[reference].name)
-    if other := [revision for revision in others if set(outcomes[revision].name) != images]:
+    truth = set(outcomes[reference].truth)
+    if other := [revision for revision in others if set(outcomes[revision].truth) != truth]:
         raise EvaluationError(
-            f"{', '.join(other)}: the validation images differ from those of {reference}. Leave out experiments that "
-            "changed base.seed, data_load or data_split"
+            f"{', '.join(other)}: the validation images or their masks differ from those of {reference}. Leave out "
+            "experiments that changed base.seed, data_load or data_split"
         )
 
 

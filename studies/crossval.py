@@ -64,7 +64,8 @@ def main() -> None:
     if params.data_load.table:
         raise StudyError(
             "cross-validation works only on the published dataset: set data_load.table to null; for your own images, "
-            "change data_split.test_fold and run `dvc repro`"
+            "run `dvc exp run evaluate -S data_split.test_fold=0 -S data_split.validation_fold=1`, and so on for each "
+            "fold: it measures, and publishes nothing"
         )
     names = sys.argv[1:] or run_names(params)
     for name in names:

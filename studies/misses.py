@@ -29,6 +29,7 @@ EDGE = 12  # pixels: a defect that comes as near as this to the photograph's fra
 SIZES = (50, 200, 1000, 5000)  # pixels: a class of areas ends below each of these
 SURE = 0.9  # share found: from some area on the network finds as many
 ENOUGH = 10  # defects: a share of fewer says nothing
+NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SHOWN = 3  # missed photographs of each type, each of another tile
 LINE = 5  # pixels, odd: an outline is half as wide
 PANEL = 260  # pixels, the largest side of a picture on the sheet
@@ -171,12 +172,13 @@ def draw_sheet(rows: Sequence[Sequence[Defect]]) -> Image.Image:
     return sheet
 
 
-def page_values(defects: Sequence[Defect], types: Sequence[str]) -> dict[str, Any]:
-    """Return the template's variables."""
+def page_values(defects: Sequence[Defect], types: Sequence[str], networks: int) -> dict[str, Any]:
+    """Return the template's variables. networks: how many were measured."""
     tiles = {d.tile for d in defects}
     ends, inside = ([d for d in defects if d.at_an_end == at_an_end] for at_an_end in (True, False))
     missed_tiles = [t for t in tiles if not any(d.found for d in defects if d.tile == t)]
     return {
+        "networks": NUMBERS[networks - 1] if networks <= len(NUMBERS) else networks,
         "photographs": len(defects),
         "missed": sum(not d.found for d in defects),
         "tiles": len(tiles),
@@ -201,7 +203,7 @@ def main() -> None:
     types = [name for name in load_params().data_load.types if any(d.defect_type == name for d in defects)]
     with replacing(SHEET) as aside:
         draw_sheet(missed_to_show(defects, types)).save(aside, "JPEG", quality=85)
-    write_whole(PAGE, render(TEMPLATE, **page_values(defects, types)))
+    write_whole(PAGE, render(TEMPLATE, **page_values(defects, types, len(honest_folders()))))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from training.evaluation.figures import join
 def compare(first: Path, second: Path) -> list[list[str]]:
     """Compare the folds that both folders have.
 
-    Raises: StudyError, when there is none, or when the folds have other images.
+    Raises: StudyError, when there is none, or when the folds have other images or masks.
     """
     folds = [{path.parent.name for path in folder.glob(f"{HONEST}*/test.csv")} for folder in (first, second)]
     if not (both := sorted(set.intersection(*folds))):
@@ -30,8 +30,10 @@ def compare(first: Path, second: Path) -> list[list[str]]:
         name: join([outcomes_of(folder / fold) for fold in both])
         for name, folder in (("first", first), ("second", second))
     }
-    if len({tuple(each.name) for each in outcomes.values()}) > 1:
-        raise StudyError(f"{first} and {second} have other test images: both must be of one split")
+    if len({tuple(each.truth) for each in outcomes.values()}) > 1:
+        raise StudyError(
+            f"{first} and {second} have other test images or masks: both must be of one split of the same data"
+        )
     return difference_rows(paired(outcomes))
 
 

@@ -53,6 +53,12 @@ class Outcomes:
         """Number of predicted pixels."""
         return np.asarray(self.true_positive + self.false_positive)
 
+    @property
+    def truth(self) -> list[tuple[Any, ...]]:
+        """Each image's name, tile, type and number of truly defective pixels."""
+        columns = (self.name, self.tile, self.defect_type, self.true_positive + self.false_negative)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
     def take(self, chosen: np.ndarray) -> "Outcomes":
         """Return some of the images, by index (repeated ones count again) or by a mask."""
         return Outcomes(*(getattr(self, field.name)[chosen] for field in fields(self)))

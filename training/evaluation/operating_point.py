@@ -94,15 +94,33 @@ def choose_operating_point(results: Sequence[Result], false_alarm_rate: float) -
     return min(compress(points, near), key=lambda point: abs(point.threshold - USUAL_THRESHOLD))
 
 
+def beyond_the_rate(results: Sequence[Result], alarm_score: float, false_alarm_rate: float) -> str:
+    """Say that more of the Free images raise an alarm than the rate allows; empty if they do not.
+
+    results: of the validation images, on which the alarm score was chosen.
+    """
+    free = _free_scores(results)
+    alarms = sum(score >= alarm_score for score in free)
+    if alarms <= false_alarm_rate * len(free):
+        return ""
+    return (
+        f"{alarms} of {len(free)} Free validation images have the highest score, 1, so no alarm score keeps to "
+        "evaluate.false_alarm_rate: look at them with `python -m studies.browse --part validation --false-alarms`; a "
+        "label may be wrong"
+    )
+
+
 def _near_the_best(parts: Sequence[Outcomes]) -> np.ndarray:
     """For each operating point, say whether its mean of types is within one standard error of the best.
 
     parts: the same images at several operating points. The error is that of the difference between two of them, by the
-    jackknife over tiles.
+    jackknife over tiles. One tile has no such error and distinguishes none of the points: all are near.
     Source: Efron & Tibshirani 1993, chapter 11 (jackknife); Breiman et al. 1984 (the rule of one standard error).
     """
     names = parts[0].tile
     tiles = np.unique(names)
+    if len(tiles) == 1:
+        return np.ones(len(parts), bool)
     # (tiles, parts): each part's figure without each tile
     without = np.array([[_type_mean(part.take(names != tile)) for part in parts] for tile in tiles])
     means = np.array([_type_mean(part) for part in parts])  # (parts,)
@@ -117,7 +135,10 @@ def _type_mean(outcomes: Outcomes) -> float:
 
 
 def _lowest_within(rate: float, sound: Sequence[float]) -> float:
-    """Return the lowest limit that at most this share of the scores reaches, a multiple of 0.0001."""
+    """Return the lowest limit that at most this share of the scores reaches, a multiple of 0.0001.
+
+    It is 1 where a larger share has the highest score: then no limit keeps to the rate.
+    """
     allowed = int(rate * len(sound))
     below = sorted(sound, reverse=True)[allowed:]
     return min(round(below[0] + 0.0001, 4), 1.0) if below else 0.0

@@ -28,6 +28,7 @@ from training.params import Params
 
 BOOTSTRAP_SAMPLES, SEED = 1000, 20
 UNCERTAIN = ("found_share", "false_alarm_share", "auroc")  # the figures by tile whose intervals are written
+SHARE_OF = {"found_share": "defective_tiles", "false_alarm_share": "sound_tiles"}
 
 
 def read_metrics() -> dict[str, Any]:
@@ -119,7 +120,8 @@ def _worth(judged: Outcomes | TileOutcomes, limits: Limits) -> dict[str, float]:
 
 
 def _tile_figures(tiles: TileOutcomes) -> dict[str, Any]:
-    """Return the figures by tile, and the ends of the 95 % intervals of shares and AUROC."""
-    bounds = tile_intervals(tiles, samples=BOOTSTRAP_SAMPLES, seed=SEED)
-    kept = {name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in bounds.items() if name in UNCERTAIN}
-    return {**measure_tiles(tiles), "interval": kept}
+    """Return the figures by tile, and the ends of the 95 % intervals of shares and AUROC. One tile's share has none."""
+    figures, bounds = measure_tiles(tiles), tile_intervals(tiles, samples=BOOTSTRAP_SAMPLES, seed=SEED)
+    alone = {share for share, tiles_of in SHARE_OF.items() if figures[tiles_of] == 1}
+    names = [name for name in bounds if name in UNCERTAIN and name not in alone]
+    return {**figures, "interval": {name: dict(zip(("low", "high"), bounds[name], strict=True)) for name in names}}

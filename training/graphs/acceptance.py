@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from training.dataset.samples import Sample
-from training.evaluation.figures import Outcomes, dice_pooled, join, measure, outcomes_at
+from training.evaluation.figures import Outcomes, dice_by_type, dice_pooled, join, measure, outcomes_at
 from training.evaluation.image_results import result_of
 from training.evaluation.novelty import novelty_limit
 from training.evaluation.operating_point import Chosen, choose
@@ -41,7 +41,7 @@ class Quality:
         """Dice of the defective images of all parts together: for each type, and for `all`."""
         both = join(list(self.outcomes.values()))
         defective = both.take(both.defective)
-        return {"all": dice_pooled(defective), **measure(defective)["dice_by_type"]}
+        return {"all": dice_pooled(defective), **dice_by_type(defective)}
 
     def figures(self) -> dict[str, Any]:
         """Return what was chosen, and every figure of each part."""
@@ -97,7 +97,8 @@ def _ratio(sessions: Sequence[onnxruntime.InferenceSession], image: np.ndarray, 
 
 def losses(reference: Quality, other: Quality) -> dict[str, float]:
     """Return by how much the Dice of `other` is lower than the reference's, for each type and for `all`."""
-    return {name: dice - other.dice[name] for name, dice in reference.dice.items()}
+    theirs = other.dice
+    return {name: dice - theirs[name] for name, dice in reference.dice.items()}
 
 
 def refusals(lost: Mapping[str, float], speed_up: float | None, params: QuantizeParams) -> list[str]:

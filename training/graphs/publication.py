@@ -1,5 +1,6 @@
 """May a model be published? It reaches the minima of params.yaml on the test images, or it is not worse than the last.
 
+The last model is compared only if it was trained on the same images: otherwise it may know some of the test images.
 A model that does neither is published only with a reason, quantize.publish_anyway, which then travels with it.
 """
 
@@ -35,18 +36,23 @@ def admit(
     found: Mapping[str, Any],
     test: Sequence[Sample],
     params: QuantizeParams,
+    *,
+    data_digest: str,
 ) -> dict[str, str]:
     """Return what the published model tells about its admission: nothing, or the reason of an override.
 
     graphs: of each precision. served: the precision on each kind of processor, `cpu` and `gpu`. found: the figures of
-    each precision, as precisions.compare_precisions gives them. test: the test images.
+    each precision, as precisions.compare_precisions gives them. test: the test images. data_digest: of the images and
+    masks that the model was trained on.
 
     Raises: ExportError, when a served precision is not admitted and there is no reason to publish it anyway.
     """
     problems = [
         problem
         for processor, precision in served.items()
-        for problem in _problems(graphs[precision], PUBLISHED[processor], found[precision], test, params)
+        for problem in _problems(
+            graphs[precision], PUBLISHED[processor], found[precision], test, params, data_digest=data_digest
+        )
     ]
     if not problems:
         return {}
@@ -62,28 +68,40 @@ def admit(
 
 
 def _problems(
-    graph: Path, published: Path, figures: Mapping[str, Any], test: Sequence[Sample], params: QuantizeParams
+    graph: Path,
+    published: Path,
+    figures: Mapping[str, Any],
+    test: Sequence[Sample],
+    params: QuantizeParams,
+    *,
+    data_digest: str,
 ) -> list[str]:
     """Return what a graph misses; nothing where it reaches the minima or is not worse than the published one."""
     measured = figures.get("test") or figures["test_leaky"]
     minima = {"dice_pooled": params.min_dice_pooled, "auroc": params.min_auroc}
-    missed = [
-        f"{graph.stem}: {name} of the test images is {measured[name]:.4f}, at least {least}"
+    missed = {
+        name: f"{graph.stem}: {name} of the test images is {measured[name]:.4f}, at least {least}"
         for name, least in minima.items()
         if not _reaches(measured, name, least)
-    ]
+    }
     if not missed:
         return []
-    theirs = _published_outcomes(published, test)
-    if theirs is None:
-        return [*missed, f"{published}: no published model to compare with"]
+    theirs = _published_outcomes(published, test, data_digest)
+    if isinstance(theirs, str):
+        return [*missed.values(), f"{published}: {theirs}"]
     ours = _outcomes(graph, OperatingPoint(**figures["operating_point"]), test)
+    compared = differences(ours, theirs)
     worse = [
         f"{graph.stem}: {name} differs from the published model's by {low:+.4f} to {high:+.4f} (95 % interval)"
-        for name, (low, high) in differences(ours, theirs).items()
+        for name, (low, high) in compared.items()
         if high < 0
     ]
-    return [*missed, *worse] if worse else []
+    unknown = [
+        f"{graph.stem}: one tile alone decides {name}, so it cannot be compared with the published model's"
+        for name in missed
+        if name not in compared
+    ]
+    return [*missed.values(), *worse, *unknown] if worse or unknown else []
 
 
 def _reaches(measured: Mapping[str, Any], name: str, least: float) -> bool:
@@ -99,16 +117,19 @@ def differences(ours: Outcomes, theirs: Outcomes) -> dict[str, tuple[float, floa
     return {name: interval([a - b for a, b in both]) for name, both in found.items() if both and name not in alone}
 
 
-def _published_outcomes(published: Path, test: Sequence[Sample]) -> Outcomes | None:
-    """Measure the published graph at its own operating point; None where there is none of these tensors and types."""
+def _published_outcomes(published: Path, test: Sequence[Sample], data_digest: str) -> Outcomes | str:
+    """Measure the published graph at its own operating point, or say why it cannot be compared."""
+    nothing = "no published model to compare with"
     try:
         told = {entry.key: entry.value for entry in onnx.load(published).metadata_props}
         if told["model.types"] != ",".join(test[0].types):
-            return None
+            return nothing
+        if told["model.data_digest"] != data_digest:
+            return f"{nothing}: it was trained on other data, perhaps on these test images"
         point = OperatingPoint(int(told["model.threshold"]), float(told["model.alarm_score"]))
         return _outcomes(published, point, test)
     except UNREADABLE:
-        return None
+        return nothing
 
 
 def _outcomes(graph: Path, point: OperatingPoint, test: Sequence[Sample]) -> Outcomes:

@@ -91,7 +91,7 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
 
     Raises: DatasetError, naming every file that does not fit.
     """
-    types = sorted({row.cells["type"] for row in read_rows(table, COLUMNS)} - {FREE})
+    types = sorted({row.cells["type"] for row in read_rows(table, COLUMNS)} - {FREE, ""})  # read_table refuses ""
     refuse_alike({name: name for name in types})
     if not types:
         raise DatasetError(f"{table}: no image has a defect type; without defects there is nothing to learn")

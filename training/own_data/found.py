@@ -77,7 +77,10 @@ class Photographs:
             else:
                 del self._unused[matching.found[number]]
         for number in matching.moved:
-            self._notes.decide("in another folder than the annotations say", asked[number].text)
+            self._notes.decide(
+                f"in another folder than the annotations say: are these the same photographs? See {SHEET}",
+                asked[number].text,
+            )
         return [matching.found.get(number) for number in range(len(asked))]
 
     def unused(self) -> list[Path]:

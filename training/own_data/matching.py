@@ -48,7 +48,7 @@ class Matching:
         self.refused: dict[int, str] = {}
         self.moved: list[int] = []
         self._folder = folder
-        self._folders = {part.lower() for path in paths for part in path.relative_to(folder).parts[:-1]}
+        self._folders = {inner for path in paths for inner in path.relative_to(folder).parents[:-1]}
         self._free: dict[str, list[Path]] = defaultdict(list)
         for path in paths:
             self._free[path.name.lower()].append(path)
@@ -76,7 +76,9 @@ class Matching:
                 continue
             self.refused |= dict.fromkeys(others, SECOND)
             self._take(first, path)
-            if rule == self._by_name and len(self._names[first].parts) > 1:
+            parts = self._names[first].parts
+            elsewhere = rule == self._deep and not _agree(path.relative_to(self._folder), parts)
+            if elsewhere or (rule == self._by_name and len(parts) > 1):
                 self.moved.append(first)
         if rule == self._deep:
             self._in_place = any(len(self._names[number].parts) > 1 for number in self.found)
@@ -102,10 +104,16 @@ class Matching:
         return [path for path in self._free[name.parts[-1]] if path.parent == name.file.parent]
 
     def _deep(self, name: Name) -> list[Path]:
-        """Find the files that share the longest end with the name, a folder at least."""
+        """Find the files that share the longest end with the name, a folder at least.
+
+        Find none if the next folder of the name is there: then it is there without this file.
+        """
         shared = {path: _common(path, name.parts) for path in self._free[name.parts[-1]]}
         longest = max(shared.values(), default=0)
         best = [path for path, common in shared.items() if common == longest > 1]
+        outer = name.parts[:-longest]
+        if best and outer and any(_agree(folder, outer) for folder in self._folders):
+            return []
         below = [path for path in best if name.is_below(path)]
         return below if len(best) > 1 and below else best
 
@@ -113,11 +121,17 @@ class Matching:
         """Find the files of this name, unless it should be in a folder that is there; or all may have been moved."""
         files = self._free[name.parts[-1]]
         if len(name.parts) > 1:
-            return [] if self._in_place or name.parts[-2] in self._folders else files
+            is_there = any(folder.name.lower() == name.parts[-2] for folder in self._folders)
+            return [] if self._in_place or is_there else files
         if name.file and name.file.parent in self._beside:
             return []
         below = [path for path in files if name.is_below(path)]
         return below if len(files) > 1 and below else files
+
+
+def _agree(path: Path, parts: tuple[str, ...]) -> bool:
+    """Return whether one of two paths is the other's end."""
+    return _common(path, parts) == min(len(path.parts), len(parts))
 
 
 def _common(path: Path, parts: tuple[str, ...]) -> int:

@@ -54,6 +54,7 @@ data_split:
   folds: {folds}
   test_fold: {folds - 1}
   validation_fold: {folds - 2}
+  validation_tiles: {json.dumps(1 if group else None)}
 train:
   crop_size: {propose_crop_size(entries)}
   synthetic_share: 0

@@ -61,6 +61,7 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         multiply_adds=multiply_adds(network),
         stride=STRIDE,
         table=params.data_load.table,
+        group=params.data_load.group,
         doubtful=len(doubtful),
         parts=PARTS,
         images=_data_rows(read_index(), read_split()),
@@ -69,6 +70,7 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         point=read_operating_point(),
         usual_threshold=USUAL_THRESHOLD,
         false_alarm_rate=params.evaluate.false_alarm_rate,
+        beyond_the_rate=_beyond_the_rate(params.evaluate.false_alarm_rate),
         review_score=read_metrics()["review_score"],
         review_rate=params.evaluate.review_rate,
         **_figures(outcomes, doubtful, params),
@@ -95,6 +97,12 @@ def _refuse_missing() -> None:
     for path, stage in INPUTS.items():
         if not path.is_file():
             raise EvaluationError(f"{path} is missing: run `dvc repro {stage}`, or `git checkout` it")
+
+
+def _beyond_the_rate(rate: float) -> float | None:
+    """Return the share of the validation part's Free images that have the highest score; None if the rate allows it."""
+    share: float = read_metrics()["validation"]["free"]["any_pixel_share"]
+    return share if read_operating_point().alarm_score == 1 and share > rate else None
 
 
 def multiply_adds(network: nn.Module) -> float:

@@ -8,7 +8,7 @@ import sys
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.image_results import result_of, write_results
-from training.evaluation.operating_point import choose
+from training.evaluation.operating_point import beyond_the_rate, choose
 from training.evaluation.outputs import name_of_test_part, write_outputs
 from training.evaluation.predict import predict
 from training.files import TEST_RESULTS_FILE, VALIDATION_RESULTS_FILE
@@ -37,6 +37,8 @@ def main() -> None:
     write_results(validation, VALIDATION_RESULTS_FILE)
     write_results(test, TEST_RESULTS_FILE)
     chosen = choose(validation, params.evaluate)
+    if told := beyond_the_rate(validation, chosen.point.alarm_score, params.evaluate.false_alarm_rate):
+        print(f"warning: {told}", file=sys.stderr)  # noqa: T201
     write_outputs({"validation": validation, name_of_test_part(params): test}, predictions, chosen, params)
 
 

@@ -40,7 +40,8 @@ def main() -> None:
             graphs = make_graphs(params, Path(folder))
             found = compare_precisions(graphs, parts, params)
         served = choose_served(found, params)
-        admission = admit(graphs, served, found, parts[name_of_test_part(params)], params.quantize)
+        test = parts[name_of_test_part(params)]
+        admission = admit(graphs, served, found, test, params.quantize, data_digest=configuration["data_digest"])
         parameters = {
             name: label(
                 graph,
@@ -52,7 +53,6 @@ def main() -> None:
             for name, graph in graphs.items()
         }
         cpu, config = served["cpu"], render_config(parameters[served["cpu"]], params.export.max_batch_size)
-        test = parts[name_of_test_part(params)]
         found[cpu]["triton"] = check_served_parity(graphs[cpu], config, test, params.quantize)
         publish(
             graphs[cpu],
