@@ -312,7 +312,7 @@ def test_a_report_compares_the_confirmation_with_the_honest_folds_on_the_same_im
     found = json.loads(report.METRICS_FILE.read_text())["confirmation"]
     folders = [project / f"studies/tables/honest-{fold}" for fold in (1, 2)]
     expected = measure(join([outcomes_at(read_results(each / "test.csv"), point_of(each)) for each in folders]))
-    assert "confirm-1, confirm-2 were trained anew by the same rules, once." in text
+    assert "confirm-1 and confirm-2 were trained anew by the same rules, once." in text
     assert f"{expected['images']} images that were tested in both splits" in text
     assert {"honest": expected["dice_pooled"], "other": expected["dice_pooled"], "interval": [0, 0]} == found[
         "figures"
