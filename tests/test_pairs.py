@@ -1,4 +1,4 @@
-"""Crops that come in pairs, and crops of consensus masks: what changes with either lever, and what does not."""
+"""Crops that come in pairs, and crops of consensus masks: what changes with either option, and what does not."""
 
 import numpy as np
 import pytest

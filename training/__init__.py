@@ -10,5 +10,5 @@
     stages/       one main() for each DVC stage: python -m training.stages.<stage>
 
 Each folder uses only those above it (fitting and graphs do not use each other), and nobody imports a stage. Only this
-package, `studies` and one benchmark import torch; none of them knows the proxy.
+package, `studies` and some benchmarks import torch; none of them knows the proxy.
 """
