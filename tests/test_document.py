@@ -63,7 +63,10 @@ def problem_examples():
 
 def error_classes(error=ProxyError):
     leaves = [each for each in error.__subclasses__() if not issubclass(each, StartError)]
-    return sorted({*leaves, *(below for each in leaves for below in error_classes(each))}, key=lambda each: each.title)
+    return sorted(
+        {*leaves, *(below for each in leaves for below in error_classes(each))},
+        key=lambda each: (each.title, each.__name__),
+    )
 
 
 def test_it_is_a_correct_openapi_document_of_version_3_1():

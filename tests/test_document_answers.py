@@ -83,7 +83,7 @@ def test_no_answer_is_outside_the_document(address, tmp_path):
 
 @pytest.mark.slow
 def test_below_v1_no_answer_to_an_example_is_outside_the_document(address, tmp_path):
-    """The same handlers answer there, so that the examples are enough."""
+    """The same handlers answer there, so the examples are enough."""
     calls = tmp_path / "calls"
     status, said = run(f"{address}/v1", calls, phases="examples")
     assert 0 == status, said

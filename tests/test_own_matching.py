@@ -23,6 +23,7 @@ CASES = {
         ["a/images/1.png", "b/images/1.png"], [("/home/images/a/images/1.png", None), ("D:\\b\\images\\1.png", None)],
         ["a/images/1.png", "b/images/1.png"],
     ),
+    "a folder that is twice in a name": (["scans/1.png"], [("/mnt/scans/scans/1.png", None)], ["scans/1.png"]),
     "a bare name and one with its folder": (
         ["images/1.png"], [("1.png", "x.json"), ("images/1.png", "x.json")], [MISSING, "images/1.png"],
     ),

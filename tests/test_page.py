@@ -56,7 +56,8 @@ async def test_a_dropped_folder_gives_its_images_and_their_folder(browser, tmp_p
 
 async def test_a_chosen_folder_gives_its_images_and_their_folder(browser, tmp_path):
     (tmp_path / "A-17").mkdir()
-    for name in ("1.png", "2.png", ".hidden.png"):
+    (tmp_path / "A-17/.thumbs").mkdir()
+    for name in ("10.png", "2.png", ".hidden.png", ".thumbs/1.png"):
         photograph(tmp_path / "A-17" / name, DARK)
     async with page_over_fake(browser) as (page, _, _):
         async with page.expect_file_chooser() as chooser:
@@ -65,7 +66,7 @@ async def test_a_chosen_folder_gives_its_images_and_their_folder(browser, tmp_pa
         await analysed(page, 2)
         await page.select_option("#group", "folder")
         assert ["A-17"] == await texts(page, "tr.tile strong")
-        assert "A-17/1.png" == await page.locator("tbody tr:not(.tile) th button").first.get_attribute("title")
+        assert "A-17/2.png" == await page.locator("tbody tr:not(.tile) th button").first.get_attribute("title")
 
 
 async def test_a_pasted_image_is_analysed(browser, tmp_path):

@@ -128,7 +128,7 @@ def test_make_try_trains_and_evaluates_and_then_compares_with_head(pipeline: Pat
     run(copy, "git", "reset", "--quiet", "--hard")
 
     said = make(copy, "try", "SET=train.epochs=1 train.learning_rate=0.001", "NAME=slower")
-    followed = json.loads(run(copy, "dvc", "status", "--json"))
+    followed, _ = json.JSONDecoder().raw_decode(run(copy, "dvc", "status", "--json"))
 
     assert ["check_params", "train", "evaluate"] == re.findall(r"Running stage '(\w+)'", said)
     assert "Ran experiment(s): slower" in said

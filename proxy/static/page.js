@@ -117,6 +117,11 @@ function clear() {
   document.body.classList.remove("used");
 }
 
+function tryAgain(failed) {
+  queue.add(failed);
+  if (failed.includes(view.item)) view.show(view.item);
+}
+
 async function saveZip() {
   const done = table.rows().filter(({ answer }) => answer);
   const files = [];
@@ -164,11 +169,8 @@ $("choose-folder").addEventListener("click", () => $("folder").click());
 listenToCamera($("photograph"), take);
 $("intake").addEventListener("submit", (event) => event.preventDefault());
 onClick("clear", clear);
-onClick("retry", () => queue.add(items.filter(({ state }) => state === "failed")));
-onClick("again", () => {
-  queue.add([view.item]);
-  view.show(view.item);
-});
+onClick("retry", () => tryAgain(items.filter(({ state }) => state === "failed")));
+onClick("again", () => tryAgain([view.item]));
 onClick("previous", () => step(-1));
 onClick("next", () => step(1));
 onClick("away-retry", () => watch.hurry());

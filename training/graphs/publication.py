@@ -1,7 +1,8 @@
 """May a model be published? It reaches the minima of params.yaml on the test images, or it is not worse than the last.
 
-The last model is compared only if it was trained on the same images: otherwise it may know some of the test images.
-A model that does neither is published only with a reason, quantize.publish_anyway, which then travels with it.
+The last model is compared only if its images and masks were the same: otherwise it may know some of the test images.
+Another split of them is not noticed. A model that does neither is published only with a reason,
+quantize.publish_anyway, which then travels with it.
 """
 
 from collections.abc import Mapping, Sequence

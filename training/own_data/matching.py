@@ -112,7 +112,8 @@ class Matching:
         longest = max(shared.values(), default=0)
         best = [path for path, common in shared.items() if common == longest > 1]
         outer = name.parts[:-longest]
-        if best and outer and any(_agree(folder, outer) for folder in self._folders):
+        holding = {folder for path in best for folder in path.relative_to(self._folder).parents}
+        if best and outer and any(_agree(folder, outer) for folder in self._folders - holding):
             return []
         below = [path for path in best if name.is_below(path)]
         return below if len(best) > 1 and below else best

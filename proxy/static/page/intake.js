@@ -7,7 +7,7 @@ import { clock, compareNames } from "./words.js";
 export function listen({ drop, inputs }, take, tell) {
   for (const input of inputs) {
     input.addEventListener("change", () => {
-      const files = [...input.files].filter(({ name }) => !name.startsWith("."));
+      const files = [...input.files].filter((file) => !isHidden(file));
       take(inOrder(files.map((file) => ({ file, folder: folderOf(file.webkitRelativePath) }))));
       input.value = ""; // so that the same file can be chosen again
     });
@@ -65,6 +65,14 @@ async function entriesOf(reader) {
     if (!some.length) return all;
     all.push(...some);
   }
+}
+
+// Below the folder that was chosen, as in one that is dropped.
+function isHidden({ webkitRelativePath: path }) {
+  return path
+    .split("/")
+    .slice(1)
+    .some((part) => part.startsWith("."));
 }
 
 // By folder, then by name: browsers list a folder in any order.
