@@ -39,8 +39,9 @@ def find_photographs(
     part_from: re.Pattern[str] | None = None,
     tile_from: re.Pattern[str] | None = None,
 ) -> list[Photograph]:
-    """Find the images of all folders and the files that are named, sorted by name; pictures of results do not count.
+    """Find the images of all folders and the files that are named, sorted by name.
 
+    Nothing below `out` counts, nor do masks and overlays of other runs.
     pattern: of file names in folders, such as `*.jpg`.
     Raises: InputError; OSError, if a folder cannot be read.
     """

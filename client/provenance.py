@@ -26,9 +26,8 @@ def provenance(path: Path) -> str:
     if "Model" not in text or "Model-Commit" not in text:
         raise InputError(f"{path} does not say which model made it: name a mask or overlay as the service or this "
                          "program writes it; a program that saves it anew may drop the text")  # fmt: skip
-    text = {
-        key: value if value.isprintable() else ascii(value) for key, value in text.items()
-    }  # the file may come from a stranger
+    # The file may come from a stranger
+    text = {key: value if value.isprintable() else ascii(value) for key, value in text.items()}
     return "\n".join([*_facts(path, text), "", *_commands(text), ""])
 
 

@@ -21,9 +21,9 @@ YELLOW = "r > 200 && g > 180 && b < 80"
 
 
 @contextlib.asynccontextmanager
-async def opened(browser, tmp_path, *spots, **options):
+async def opened(browser, tmp_path, *spots, name="tile.png", **options):
     """The page with one analysed image in its large view."""
-    image = photograph(tmp_path / "tile.png", *spots)
+    image = photograph(tmp_path / name, *spots)
     async with page_over_fake(browser, **options) as (page, front, fake):
         await choose(page, image)
         await analysed(page, 1)
@@ -269,22 +269,12 @@ async def test_a_saved_overlay_shows_the_image_and_its_marks(browser, tmp_path):
 
 
 async def test_a_format_that_the_browser_cannot_show_is_shown_by_the_service(browser, tmp_path):
-    image = Image.open(photograph(tmp_path / "tile.png", STRONG))
-    image.save(tmp_path / "tile.tiff")
-    async with page_over_fake(browser) as (page, _, _):
-        await choose(page, tmp_path / "tile.tiff")
-        await analysed(page, 1)
-        await page.locator("#stage-note").wait_for(state="hidden")
+    async with opened(browser, tmp_path, STRONG, name="tile.tiff") as (page, _, _):
         assert 0 < await pixels(page, RED)
 
 
 async def test_a_picture_that_the_service_does_not_draw_now_is_told_and_no_overlay_is_saved(browser, tmp_path):
-    image = Image.open(photograph(tmp_path / "tile.png", STRONG))
-    image.save(tmp_path / "tile.tiff")
-    async with page_over_fake(browser) as (page, front, _):
-        await choose(page, tmp_path / "tile.tiff")
-        await analysed(page, 1)
-        await page.locator("#stage-note").wait_for(state="hidden")
+    async with opened(browser, tmp_path, STRONG, name="tile.tiff") as (page, front, _):
         front.busy = 3  # the row's picture is there already
         await page.click("tbody th button")
         await page.locator("#stage-note", has_text="Not fetched: Busy. Choose it again in the table.").wait_for()
