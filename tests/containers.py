@@ -192,7 +192,8 @@ def test_an_image_is_small_and_labelled_and_its_user_is_nobody(image: str) -> No
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_holds_no_compiler_and_no_cache(image: str) -> None:
-    places = "$(command -v gcc cc strip) /var/lib/apt/lists/*_Packages /root/.cache/pip /app/.venv/bin/pip*"
+    programs = "$(for each in gcc cc strip; do command -v $each; done)"  # dash looks only for the first of several
+    places = f"{programs} /var/lib/apt/lists/*_Packages /root/.cache/pip /app/.venv/bin/pip*"
 
     found = engine("run", "--rm", "--entrypoint", "sh", image, "-c", f"ls -d {places} 2>/dev/null || true")
 

@@ -1,6 +1,7 @@
 """From a commit to an image, from the image to an app on Heroku, and back: GitHub and Heroku are on loopback."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from tests.clones import git
 from tests.conftest import ROOT, wait_until
 from tests.workflow_tools import App, GitHub, Heroku, Step, served
 from workflows import candidate, smoke_test
+from workflows.errors import ServiceError
+from workflows.service import AwayError, NotFoundError, call
 
 NEW, OLD = "sha256:" + "1" * 64, "sha256:old"
 
@@ -28,8 +31,8 @@ class World:
     heroku: Heroku
     github: GitHub
 
-    def run(self, module: str, **env: str) -> subprocess.CompletedProcess:
-        return self.step.run(module, cwd=self.repository, **env)
+    def run(self, module: str, *words: str, **env: str) -> subprocess.CompletedProcess:
+        return self.step.run(module, *words, cwd=self.repository, **env)
 
     def git(self, *words: str) -> str:
         return git(self.repository, *words)
@@ -79,18 +82,60 @@ def built(world: World) -> str:
     return json.loads((world.repository / "image.json").read_text())["image"]
 
 
-def test_a_built_image_is_pushed_and_its_digest_stands_in_a_release_and_a_file(world: World) -> None:
+def passed_on_dev(world: World) -> str:
+    """Build the image of HEAD and deploy it, as dev's workflow does; from then on, the app is production's."""
+    reference = built(world)
+    done = world.run("deploy", "--built")
+    assert 0 == done.returncode, done.stderr
+    assert [OLD, NEW] == world.images
+    del world.heroku.releases[1:]
+    return reference
+
+
+def test_a_built_image_is_pushed_and_a_file_names_its_digest(world: World) -> None:
     reference = built(world)
 
-    (release,) = world.github.releases.values()
     assert reference.startswith("ghcr.io/maker/tiles@sha256:")
+    assert reference in world.step.said("summary")
+    assert "ghcr.io github's\n" == world.step.said("logins")
+    assert "github's" not in world.step.said("calls")
+
+
+def test_the_digest_of_an_image_that_passed_on_dev_stands_in_a_release(world: World) -> None:
+    reference = passed_on_dev(world)
+
+    ((tag, release),) = world.github.releases.items()
+    assert json.loads((world.repository / "image.json").read_text())["release"] == tag
     assert f"    {reference}\n" in release["body"]
     assert f"commit {world.git('rev-parse', 'HEAD')}:" in release["body"]
     assert "target_commitish" not in release  # GitHub would refuse a commit that changes a workflow
     assert release["prerelease"]
-    assert reference in world.step.said("summary")
-    assert "ghcr.io github's\n" == world.step.said("logins")
-    assert "github's" not in world.step.said("calls")
+
+
+def test_an_image_that_failed_on_dev_never_reaches_production(world: World) -> None:
+    built(world)
+    world.app.bad.add(NEW)
+    assert 1 == world.run("deploy", "--built").returncode
+    world.app.bad.clear()
+
+    done = world.run("deploy")
+
+    assert 1 == done.returncode
+    assert "no image of these sources was tested on dev" in done.stderr
+    assert {} == world.github.releases
+
+
+def test_only_an_image_of_the_checked_out_sources_counts_as_just_built(world: World) -> None:
+    built(world)
+    (world.repository / "proxy/new.py").write_text("")
+    world.git("add", "proxy")
+    world.git("commit", "--quiet", "--message", "after the build")
+
+    done = world.run("deploy", "--built")
+
+    assert 1 == done.returncode
+    assert "image.json names no image of these sources: run `python -m workflows.image` first" in done.stderr
+    assert [OLD] == world.images
 
 
 def test_an_image_is_labelled_by_its_commit_and_its_repository(world: World) -> None:
@@ -102,7 +147,7 @@ def test_an_image_is_labelled_by_its_commit_and_its_repository(world: World) -> 
 
 
 def test_an_image_is_built_once_for_the_same_sources(world: World) -> None:
-    reference = built(world)
+    reference = passed_on_dev(world)
     world.git("commit", "--quiet", "--allow-empty", "--message", "nothing that the image holds")
 
     assert reference == built(world)
@@ -120,7 +165,7 @@ def test_an_image_of_uncommitted_sources_is_refused(world: World) -> None:
 
 
 def test_the_image_of_dev_reaches_production_by_its_digest_whatever_the_merge(world: World) -> None:
-    reference = built(world)
+    reference = passed_on_dev(world)
     world.git("checkout", "--quiet", "--orphan", "merged")
     world.git("commit", "--quiet", "--message", "a squash of dev")
 
@@ -129,14 +174,14 @@ def test_the_image_of_dev_reaches_production_by_its_digest_whatever_the_merge(wo
     assert 0 == done.returncode, done.stderr
     assert [OLD, NEW] == world.images
     copies = [words[-2:] for words in world.step.calls("skopeo") if words[:2] == ["copy", "--preserve-digests"]]
-    assert [[f"docker://{reference}", "docker://registry.heroku.com/tiles-dev/web"]] == copies
+    assert [[f"docker://{reference}", "docker://registry.heroku.com/tiles-dev/web"]] * 2 == copies  # dev, production
     assert 1 == len([words for words in world.step.calls("docker") if words[0] == "build"])
     assert "release v2" in world.step.said("summary")
     assert "heroku's" not in world.step.said("calls")
 
 
 def test_sources_that_dev_never_built_are_not_deployed(world: World) -> None:
-    built(world)
+    passed_on_dev(world)
     (world.repository / "proxy/new.py").write_text("")
     world.git("add", "proxy")
     world.git("commit", "--quiet", "--message", "straight to main")
@@ -144,7 +189,7 @@ def test_sources_that_dev_never_built_are_not_deployed(world: World) -> None:
     done = world.run("deploy")
 
     assert 1 == done.returncode
-    assert "no image of these sources was built on dev" in done.stderr
+    assert "no image of these sources was tested on dev" in done.stderr
     assert [OLD] == world.images
 
 
@@ -152,7 +197,7 @@ def test_an_image_that_fails_here_never_reaches_the_app(world: World) -> None:
     built(world)
     world.container.bad.add(world.container.serves)
 
-    done = world.run("deploy")
+    done = world.run("deploy", "--built")
 
     assert 1 == done.returncode
     assert "Dice of 0.000" in done.stderr
@@ -165,7 +210,7 @@ def test_an_app_that_fails_its_smoke_test_is_rolled_back(world: World) -> None:
     built(world)
     world.app.bad.add(NEW)
 
-    done = world.run("deploy")
+    done = world.run("deploy", "--built")
 
     assert 1 == done.returncode
     assert [OLD, NEW, OLD] == world.images
@@ -174,11 +219,32 @@ def test_an_app_that_fails_its_smoke_test_is_rolled_back(world: World) -> None:
     assert "State changed from starting to up" in done.stderr
 
 
+def test_a_request_to_heroku_that_fails_once_rolls_nothing_back(world: World) -> None:
+    built(world)
+    world.heroku.is_away_once |= {"/releases", "/dynos"}
+
+    done = world.run("deploy", "--built")
+
+    assert 0 == done.returncode, done.stderr
+    assert [OLD, NEW] == world.images
+    assert set() == world.heroku.is_away_once
+
+
+def test_an_image_that_the_app_runs_already_is_tested_in_it_even_if_its_dyno_sleeps(world: World) -> None:
+    built(world)
+    world.heroku.releases[0]["image"], world.heroku.dyno_state = NEW, "idle"
+
+    done = world.run("deploy", "--built")
+
+    assert 0 == done.returncode, done.stderr
+    assert [NEW] == world.images
+
+
 def test_an_app_of_which_it_is_not_known_what_it_runs_is_rolled_back(world: World) -> None:
     built(world)
     world.heroku.breaks = True
 
-    done = world.run("deploy")
+    done = world.run("deploy", "--built")
 
     assert 1 == done.returncode
     assert [OLD, NEW, OLD] == world.images
@@ -189,7 +255,7 @@ def test_another_model_than_the_commits_is_rolled_back(world: World) -> None:
     built(world)
     world.app.model_commit = "0ldc0de"
 
-    done = world.run("deploy")
+    done = world.run("deploy", "--built")
 
     assert 1 == done.returncode
     assert "the service answers with the model of commit 0ldc0de" in done.stderr
@@ -200,7 +266,7 @@ def test_a_rollback_that_fails_calls_a_person_with_the_command(world: World) -> 
     built(world)
     world.app.bad |= {NEW, OLD}
 
-    done = world.run("deploy")
+    done = world.run("deploy", "--built")
 
     assert 1 == done.returncode
     assert "By hand: heroku releases:rollback v1 --app tiles-dev" in done.stderr
@@ -209,7 +275,7 @@ def test_a_rollback_that_fails_calls_a_person_with_the_command(world: World) -> 
 def test_a_wrong_key_of_heroku_is_told_as_its_answer(world: World) -> None:
     built(world)
 
-    done = world.run("deploy", HEROKU_API_KEY="another")
+    done = world.run("deploy", "--built", HEROKU_API_KEY="another")
 
     assert 1 == done.returncode
     assert "answered 401" in done.stderr
@@ -221,6 +287,32 @@ def test_a_missing_variable_is_named(world: World) -> None:
 
     assert 1 == done.returncode
     assert "HEROKU_APP is not set: docs/workflows.md" in done.stderr
+
+
+def test_a_laptop_builds_and_deploys_with_the_variables_that_the_document_exports(world: World) -> None:
+    exported = re.findall(r"^export (.+)$", (ROOT / "docs/workflows.md").read_text(), re.MULTILINE)
+    names = {word.partition("=")[0] for words in exported for word in words.split()}
+
+    assert set() == world.step.env.keys() - {"GITHUB_API_URL", "HEROKU_API_URL"} - names
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        (401, {}, ServiceError),
+        (404, {}, NotFoundError),
+        (429, {}, AwayError),
+        (503, {}, AwayError),
+        (200, {"Content-Length": "100"}, AwayError),  # and the answer breaks off
+    ],
+)
+def test_a_service_that_is_away_is_told_from_one_that_refuses(
+    status: int, headers: dict[str, str], kind: type[ServiceError]
+) -> None:
+    with served(lambda *_: (status, headers, b"busy")) as address, pytest.raises(ServiceError) as raised:
+        call("GET", address, {})
+
+    assert kind is raised.type
 
 
 def test_an_image_is_made_of_what_the_dockerfile_copies() -> None:

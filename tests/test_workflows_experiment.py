@@ -15,7 +15,7 @@ import pytest
 
 from tests.clones import DVC, git
 from tests.conftest import ROOT
-from tests.s3_server import S3Server, s3_server
+from tests.s3_server import S3Server, credentials, s3_server
 from tests.workflow_tools import GitHub, GitServer, Step, served
 from workflows import comment, publish, runner
 
@@ -28,10 +28,21 @@ RUN = {
     "REPO_TOKEN": "may-register",
     "RUNNER_IMAGE": "tiles-runner-5f0c",
 }
+DOCS = (ROOT / "docs/workflows.md").read_text()
+READER = {  # of the bucket that s3_server makes
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:GetObject"],
+            "Resource": ["arn:aws:s3:::tiles", "arn:aws:s3:::tiles/*"],
+        }
+    ],
+}
 RESULTS = ("evaluation/metrics.json", "export/parity.json", "export/precisions.json")
 PIPELINE = """\
 stages:
-  data:
+  data_split:
     cmd: mkdir -p data && echo data > data/tiles.txt
     params: [epochs]
     outs: [data]
@@ -79,7 +90,7 @@ def dvc(folder: Path, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+    with s3_server(tmp_path_factory.mktemp("s3"), policies={"reader": json.dumps(READER)}) as server:
         yield server
 
 
@@ -130,8 +141,8 @@ def test_an_experiments_results_reach_the_branch_as_one_commit_and_its_data_the_
     before = branch.git("rev-parse", "HEAD")
     branch.git("push", "--quiet", str(branch.bare), BRANCH)
 
-    for module in ("reproduce", "publish"):
-        done = branch.run(module)
+    for module, keys in (("reproduce", {}), ("publish", credentials("expired"))):
+        done = branch.run(module, **keys)
         assert 0 == done.returncode, done.stderr
 
     assert before == branch.git("rev-parse", f"{BRANCH}^", folder=branch.bare)
@@ -174,6 +185,20 @@ def test_a_branch_whose_pipeline_changed_meanwhile_is_left_as_it_is(branch: Bran
     assert 1 == done.returncode
     assert "was refused: either a newer push changed the pipeline" in done.stderr
     assert theirs == branch.git("rev-parse", BRANCH, folder=branch.bare)
+
+
+@pytest.mark.slow
+def test_an_attempt_after_the_one_that_published_says_which_jobs_to_run_again(branch: Branch) -> None:
+    branch.change(epochs=3)
+    branch.git("push", "--quiet", str(branch.bare), BRANCH)
+    for module in ("reproduce", "publish"):
+        assert 0 == branch.run(module).returncode
+    branch.git("reset", "--quiet", "HEAD^")  # as the next attempt checks out and trains
+
+    done = branch.run("publish")
+
+    assert 1 == done.returncode
+    assert "already published its results (then re-run only the failed jobs)" in done.stderr
 
 
 @pytest.mark.slow
@@ -241,16 +266,14 @@ def test_what_is_up_to_date_makes_no_commit(branch: Branch) -> None:
 
 
 @pytest.mark.slow
-def test_data_that_the_remote_refuses_leaves_the_branch_as_it_was(branch: Branch) -> None:
+def test_a_remote_that_refuses_the_data_does_so_before_the_training(branch: Branch) -> None:
     branch.change(epochs=3)
-    before = branch.git("rev-parse", BRANCH, folder=branch.bare)
 
-    assert 0 == branch.run("reproduce").returncode
-    done = branch.run("publish", AWS_SECRET_ACCESS_KEY="wrong")  # noqa: S106 - meant to be refused
+    done = branch.run("reproduce", **credentials("reader"))
 
     assert 1 == done.returncode
     assert " -m dvc push` ended with" in done.stderr
-    assert before == branch.git("rev-parse", BRANCH, folder=branch.bare)
+    assert "epochs: 1" in (branch.clone / "evaluation/result.txt").read_text()
 
 
 @pytest.mark.slow
@@ -324,7 +347,7 @@ def test_a_runner_is_a_spot_instance_that_ends_after_one_job_or_in_time(step: St
     ((*command,),) = step.calls("cml")
     options = dict(word.removeprefix("--").partition("=")[::2] for word in command[2:])
     assert ["runner", "launch"] == command[:2]
-    assert {"single", "no-retry", "cloud-spot"} <= options.keys()
+    assert {"single", "cloud-spot"} <= options.keys()
     assert "tiles-77-2" == options["labels"] == options["name"]
     assert "magnetic-tiles-run=77" == options["cloud-metadata"]
     assert "tiles-runner-5f0c" == options["cloud-image"]
@@ -346,30 +369,90 @@ def test_no_runner_is_launched_on_cmls_own_image_which_is_too_old(step: Step) ->
     done = step.run("runner", "launch", RUNNER_IMAGE="")
 
     assert 1 == done.returncode
-    assert "RUNNER_IMAGE is not set: docs/workflows.md says what it is" in done.stderr
+    assert "RUNNER_IMAGE is not set: docs/workflows.md, or the head of the module in workflows/" in done.stderr
     assert [] == step.calls("cml")
 
 
-def test_every_instance_of_the_run_is_terminated_and_its_spot_request_cancelled(step: Step) -> None:
-    (step.folder / "instances.json").write_text(json.dumps([["i-1", "sir-1", "cml-1"], ["i-2", None, None]]))
+def test_no_runner_is_launched_without_a_token_that_registers_it(step: Step) -> None:
+    done = step.run("runner", "launch", REPO_TOKEN="")
 
-    assert 0 == step.run("runner", "terminate").returncode
-    described, cancelled, terminated, deleted = step.calls("aws")
-    assert "Name=tag:magnetic-tiles-run,Values=77" in described
-    assert ["sir-1"] == cancelled[3:]
-    assert ["i-1", "i-2"] == terminated[3:]
-    assert ["ec2", "delete-key-pair", "--key-name", "cml-1"] == deleted
+    assert 1 == done.returncode
+    assert "REPO_TOKEN is not set" in done.stderr
+    assert [] == step.calls("cml")
+
+
+def test_a_laptop_launches_with_the_variables_that_the_document_exports(tmp_path: Path) -> None:
+    (variables,) = re.findall(r"^export (.+)\npython -m workflows.runner launch", DOCS, re.MULTILINE)
+    step = Step(tmp_path, dict(word.split("=", 1) for word in variables.split()))
+    step.install("cml")
+
+    done = step.run("runner", "launch")
+
+    assert 0 == done.returncode, done.stderr
+
+
+OF_THE_RUN, OF_ANOTHER = ({"tag:magnetic-tiles-run": run} for run in ("77", "78"))
+RUNNING = {"kind": "instance", "instance-state-name": "running"}
+
+
+def terminated(step: Step, **things: dict) -> tuple[subprocess.CompletedProcess, list[list[str]]]:
+    """Run `terminate` where EC2 has these things; what it ended, in order: command, ids."""
+    (step.folder / "ec2.json").write_text(json.dumps({name.replace("_", "-"): each for name, each in things.items()}))
+    done = step.run("runner", "terminate")
+    calls = [[words[1], *words[3:]] for words in step.calls("aws") if not words[1].startswith("describe-")]
+    return done, calls
+
+
+def test_all_that_the_run_launched_is_ended_and_nothing_of_another(step: Step) -> None:
+    done, calls = terminated(
+        step,
+        sir_1=OF_THE_RUN | {"kind": "request", "state": "active"},
+        i_1=OF_THE_RUN | RUNNING | {"spot-instance-request-id": "sir-1"},
+        i_2=OF_THE_RUN | RUNNING,
+        cml_1=OF_THE_RUN | {"kind": "key"},
+        sir_8=OF_ANOTHER | {"kind": "request", "state": "active"},
+        i_8=OF_ANOTHER | RUNNING | {"spot-instance-request-id": "sir-8"},
+        cml_8=OF_ANOTHER | {"kind": "key"},
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert [
+        ["cancel-spot-instance-requests", "sir-1"],
+        ["terminate-instances", "i-1", "i-2"],
+        ["delete-key-pair", "cml-1"],
+    ] == calls
     assert "no instance of this run is left" in step.run("runner", "terminate").stderr
 
 
-def test_an_instance_whose_spot_request_cannot_be_cancelled_is_terminated(step: Step) -> None:
-    (step.folder / "instances.json").write_text(json.dumps([["i-1", "sir-gone", None]]))
+def test_a_spot_request_that_has_no_instance_yet_is_cancelled(step: Step) -> None:
+    done, calls = terminated(step, sir_1=OF_THE_RUN | {"kind": "request", "state": "open"})
 
-    done = step.run("runner", "terminate")
+    assert 0 == done.returncode, done.stderr
+    assert [["cancel-spot-instance-requests", "sir-1"]] == calls
+
+
+@pytest.mark.parametrize("state", ["active", "cancelled"])
+def test_an_instance_that_has_no_tag_yet_is_found_by_its_spot_request(step: Step, state: str) -> None:
+    done, calls = terminated(
+        step,
+        sir_1=OF_THE_RUN | {"kind": "request", "state": state},
+        i_1=RUNNING | {"spot-instance-request-id": "sir-1"},
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert ["terminate-instances", "i-1"] == calls[-1]
+
+
+def test_an_instance_whose_spot_request_cannot_be_cancelled_is_terminated(step: Step) -> None:
+    done, calls = terminated(
+        step,
+        sir_gone=OF_THE_RUN | {"kind": "request", "state": "active"},
+        i_1=RUNNING | {"spot-instance-request-id": "sir-gone"},
+    )
 
     assert 1 == done.returncode
     assert "cancel-spot-instance-requests" in done.stderr
-    assert ["ec2", "terminate-instances", "--instance-ids", "i-1"] == step.calls("aws")[-1]
+    assert ["terminate-instances", "i-1"] == calls[-1]
 
 
 @dataclass
@@ -447,7 +530,10 @@ def test_a_push_that_trained_nothing_deploys_the_newest_results_but_no_untrained
 def test_the_stand_in_for_cml_refuses_an_option_that_cml_does_not_document(step: Step) -> None:
     command = [step.folder / "bin/cml", "runner", "launch", "--cloud-spots"]
 
-    assert 0 != subprocess.run(command, capture_output=True, check=False).returncode
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert 1 == done.returncode
+    assert "cml: not known here" in done.stderr
 
 
 def test_a_comment_on_a_random_split_names_its_figures_leaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

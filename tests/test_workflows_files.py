@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
-from workflows import publish, runner
+from workflows import publish, reproduce, runner
 from workflows.pipeline import PIPELINE
 
 FILES = {path.stem: path.read_text() for path in sorted((ROOT / ".github/workflows").glob("*.yaml"))}
@@ -121,6 +121,17 @@ def test_the_pipeline_is_made_of_what_its_stages_depend_on() -> None:
     assert set() == {dep for dep in sources if not {dep, dep.partition("/")[0]} & set(PIPELINE)}
 
 
+def test_all_that_goes_to_the_remote_is_made_before_the_training() -> None:
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    outs = [out for stage in stages.values() for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+    options = {path: each for out in outs if isinstance(out, dict) for path, each in out.items()}
+    pushed = {path for path in flat(outs) if options.get(path, {}).get("cache", True)}
+    last = stages[reproduce.DATA]
+
+    assert pushed
+    assert pushed <= {*last["deps"], *flat(last["outs"])}
+
+
 def flat(outs: list) -> list[str]:
     return [path for out in outs for path in ([out] if isinstance(out, str) else out)]
 
@@ -136,6 +147,13 @@ def test_an_instance_outlives_its_job_and_is_terminated_whatever_happens() -> No
 def test_production_neither_trains_nor_builds() -> None:
     assert {"deploy"} == set(WORKFLOWS["3-deploy"]["jobs"])
     assert not re.search(r"workflows\.(image|reproduce|runner)|docker build|train\.yaml", FILES["3-deploy"])
+
+
+def test_only_dev_deploys_what_it_just_built() -> None:
+    built = {name for name, text in FILES.items() if "workflows.deploy --built" in text}
+
+    assert {"2-develop"} == built
+    assert "workflows.deploy\n" in FILES["3-deploy"]
 
 
 def test_a_merge_without_training_deploys_the_branchs_tip_with_an_earlier_merges_results() -> None:
@@ -167,6 +185,15 @@ def test_the_document_names_every_secret_and_variable() -> None:
     rows = set(re.findall(r"^\| `([A-Z_]+)` \| (?:secret|variable)", DOCS, re.MULTILINE))
 
     assert used == rows
+
+
+def test_every_variable_is_explained_where_its_error_says() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "workflows").glob("*.py"))
+    read = set(re.findall(r"""\bsetting\(["']([A-Z_]+)""", code))
+    names = re.findall(r"^\|([^|]+)\|", code + DOCS, re.MULTILINE)
+
+    assert 15 < len(read)
+    assert set() == read - set(re.findall(r"[A-Z_]+", " ".join(names)))
 
 
 def test_the_documents_commands_exist() -> None:

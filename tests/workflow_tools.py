@@ -62,16 +62,36 @@ elif files:
     refuse()
 """
 
+# ec2.json has what there is in EC2: by its id, each thing's kind and what filters ask of it
 AWS_BODY = """\
-instances = state / "instances.json"
-if words[:2] == ["ec2", "describe-instances"]:
-    print(instances.read_text() if instances.exists() else "[]")
-elif words[:2] == ["ec2", "terminate-instances"]:
-    instances.unlink()
-elif words[:2] == ["ec2", "cancel-spot-instance-requests"] and "sir-gone" in words:
-    sys.exit("InvalidSpotInstanceRequestID.NotFound")
-elif words[:2] not in (["ec2", "cancel-spot-instance-requests"], ["ec2", "delete-key-pair"]):
+things, (service, command, *options) = json.loads((state / "ec2.json").read_text()), words
+asked = dict(word.removeprefix("Name=").split(",Values=") for word in options if word.startswith("Name="))
+def found(kind):
+    for name, thing in things.items():
+        if thing["kind"] == kind and all(thing.get(key) in values.split(",") for key, values in asked.items()):
+            yield name, thing
+def named():
+    return [things[word] for word in options if not word.startswith("--")]
+query = options[options.index("--query") + 1] if asked else ""
+if service != "ec2":
     refuse()
+elif (command, query) == ("describe-spot-instance-requests", "SpotInstanceRequests[].[SpotInstanceRequestId, State]"):
+    print(json.dumps([[name, thing["state"]] for name, thing in found("request")]))
+elif (command, query) == ("describe-instances", "Reservations[].Instances[].InstanceId"):
+    print(json.dumps([name for name, _ in found("instance")]))
+elif (command, query) == ("describe-key-pairs", "KeyPairs[].KeyName"):
+    print(json.dumps([name for name, _ in found("key")]))
+elif command == "cancel-spot-instance-requests" and "sir-gone" in options:
+    sys.exit("InvalidSpotInstanceRequestID.NotFound")
+elif command == "cancel-spot-instance-requests" and options[0] == "--spot-instance-request-ids":
+    [thing.update(state="cancelled") for thing in named()]
+elif command == "terminate-instances" and options[0] == "--instance-ids":
+    [thing.update({"instance-state-name": "shutting-down"}) for thing in named()]
+elif command == "delete-key-pair" and options[0] == "--key-name":
+    [thing.update(kind="deleted") for thing in named()]
+else:
+    refuse()
+(state / "ec2.json").write_text(json.dumps(things))
 """
 
 DOCKER_BODY = """\
@@ -144,6 +164,7 @@ class Step:
             "PATH": os.pathsep.join(map(str, path)),
             "PYTHONPATH": str(ROOT),
             "HOME": str(self.folder),
+            "DVC_NO_ANALYTICS": "1",
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
         }
@@ -223,7 +244,9 @@ class Heroku:
         self.app, self.key, self.address = app, key, ""
         self.releases = [{"id": "r-1", "version": 1, "image": "sha256:old"}]
         self.posts = []
+        self.dyno_state = "up"
         self.breaks = False  # it releases an image, and does not say so
+        self.is_away_once = set()  # the paths whose first GET after a release gets 503
 
     def answer(self, method, path, headers, body):
         if path == "/log":
@@ -236,6 +259,9 @@ class Heroku:
         return self.reply(method, path.removeprefix("/apps/tiles-dev"), headers, said)
 
     def reply(self, method, path, headers, said):
+        if method == "GET" and path in self.is_away_once and len(self.releases) > 1:
+            self.is_away_once.remove(path)
+            return 503, b'{"id": "unavailable"}'
         answer = {
             ("GET", "/releases"): self.list_releases,
             ("GET", "/dynos"): self.list_dynos,
@@ -250,13 +276,14 @@ class Heroku:
         return [release | {"current": release["version"] == newest} for release in reversed(self.releases)]
 
     def list_dynos(self, *_):
-        return [{"type": "web", "state": "up", "release": {"version": self.releases[-1]["version"]}}]
+        return [{"type": "web", "state": self.dyno_state, "release": {"version": self.releases[-1]["version"]}}]
 
     def release_image(self, headers, said):
         assert "application/vnd.heroku+json; version=3.docker-releases" == headers["Accept"]
         (update,) = said["updates"]
         assert "web" == update["type"]
-        self.make(update["docker_image"])
+        if update["docker_image"] != self.releases[-1]["image"]:
+            self.make(update["docker_image"])
         return None if self.breaks else [update]
 
     def roll_back(self, _, said):

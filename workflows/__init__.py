@@ -1,11 +1,11 @@
 """What .github/workflows does: each step there is one `python -m workflows.…`, which also runs on a laptop.
 
     runner      a machine with a GPU on EC2: launched by CML, always terminated
-    reproduce   dvc pull, dvc repro
-    publish     dvc push, and one commit of the files that git keeps, pushed to the branch
+    reproduce   dvc pull, dvc push, dvc repro
+    publish     one commit of the files that git keeps, pushed to the branch
     comment     the results, compared with the target branch, on the pull request
-    image       the container image of a commit: built once, recorded as a release
-    deploy      that image on Heroku, tested there, rolled back if it fails
+    image       the container image of a commit
+    deploy      that image on Heroku, tested there, rolled back if it fails; recorded as a release if it passes on dev
     smoke       real images to POST /analyze
     sbom        what is installed in each image, as CycloneDX documents
 

@@ -1,19 +1,22 @@
 """The container image of HEAD's sources: built once, pushed, and recorded as a release that names it.
 
 The release is named after a digest over the paths that the Dockerfile copies (`image-…`), and its note contains the
-image's own digest. So a commit that reaches `main`, with any kind of merge, finds the image that was tested on `dev`,
-or none: nothing is built or trained again. workflows/image.py lists the variables.
+image's own digest. It is written when the image has passed on `dev`. So a commit that reaches `main`, with any kind of
+merge, finds the image that was tested on `dev`, or none: nothing is built or trained again.
+
+workflows/image.py lists the variables.
 """
 
 import contextlib
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from workflows import github, registry
-from workflows.commands import run, say
+from workflows.commands import head_commit, run, say
 from workflows.errors import ImageError, setting
 
 SOURCES = (  # what the Dockerfile copies, and the Dockerfile itself
@@ -31,6 +34,15 @@ SOURCES = (  # what the Dockerfile copies, and the Dockerfile itself
 )
 NAME = "magnetic-tiles:candidate"  # on the machine that builds or tests it
 REFERENCE = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+BUILT_FILE = Path("image.json")  # what workflows.image built, for workflows.deploy and for people
+NOTE = """\
+The container image of commit {commit}:
+
+    {reference}
+
+It was built only from these sources, and passed the smoke test in the development app. The production app gets the same
+digest when the same sources reach `main`. This release's tag only names it: its sources are those of the commit above.
+"""
 
 
 def log_in() -> None:
@@ -66,14 +78,33 @@ def recorded() -> str | None:
 def promoted() -> str:
     """Return the image of HEAD's sources.
 
-    Raises: ImageError, if none was built on dev.
+    Raises: ImageError, if none passed on dev.
     """
     if reference := recorded():
         return reference
     raise ImageError(
-        f"there is no release {tag()}: no image of these sources was built on dev. Wait for dev's workflow and run "
+        f"there is no release {tag()}: no image of these sources was tested on dev. Wait for dev's workflow and run "
         f"this one again, or merge dev: main must have the same content as dev in {', '.join(SOURCES)}"
     )
+
+
+def just_built() -> str:
+    """Return the image that workflows.image built, or found, for HEAD's sources.
+
+    Raises: ImageError, if there is none.
+    """
+    built = json.loads(BUILT_FILE.read_text(encoding="utf-8")) if BUILT_FILE.is_file() else {}
+    if built.get("release") == tag():
+        return str(built["image"])
+    raise ImageError(f"{BUILT_FILE} names no image of these sources: run `python -m workflows.image` first")
+
+
+def record(reference: str) -> None:
+    """Write the release that names the image of HEAD's sources, unless there is one."""
+    if recorded() is None:
+        commit = head_commit()
+        note = NOTE.format(commit=commit, reference=reference)
+        github.create_release(tag=tag(), name=f"Image of {commit[:10]}", note=note)
 
 
 def build(commit: str) -> str:

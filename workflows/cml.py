@@ -19,7 +19,8 @@ def launch_runner(
     image: the name of an AMI. CML passes it on, but its command reference does not list the option:
     https://github.com/iterative/cml/pull/1302
     REPO_TOKEN must be a token that may register runners, and the environment must have AWS's credentials. If AWS takes
-    the instance back, the run is not repeated: a person decides whether it is worth its price.
+    the instance back, CML asks GitHub to run the workflow again. A token that may only register runners cannot do that:
+    a person decides whether the run is worth its price.
     """
     run(
         "cml",
@@ -28,7 +29,6 @@ def launch_runner(
         f"--name={name}",
         f"--labels={name}",
         "--single",
-        "--no-retry",
         f"--idle-timeout={IDLE_S}",
         "--cloud=aws",
         f"--cloud-region={region}",
@@ -42,7 +42,7 @@ def launch_runner(
 
 
 def comment(file: str) -> bool:
-    """Post a Markdown file on the pull request of HEAD, else on its commit; return False if CML is not installed.
+    """Post a file on the pull request of the pushed commit, else on that commit; return False if CML is not installed.
 
     Its pictures are links into the repository: nothing is uploaded to CML's server.
     """

@@ -1,7 +1,8 @@
-"""`python -m workflows.deploy`: deploy the recorded image of HEAD's sources to a Heroku app; roll back if it fails.
+"""`python -m workflows.deploy [--built]`: deploy the image of HEAD's sources to a Heroku app; roll back if it fails.
 
-The image first runs here and must pass the smoke test. Then the app gets the same image and must pass the same test.
-If it does not pass, the app goes back to its earlier release, and the step fails.
+The image is the recorded one; with --built, the one that workflows.image just built, which is recorded once it passed.
+It first runs here and must pass the smoke test. Then the app gets the same image and must pass the same test. If it
+does not pass, the app goes back to its earlier release, and the step fails.
 
 | variable           | default              |                                                           |
 |--------------------|----------------------|-----------------------------------------------------------|
@@ -13,6 +14,7 @@ If it does not pass, the app goes back to its earlier release, and the step fail
 It also needs the variables of workflows/image.py and workflows/github.py.
 """
 
+import argparse
 import sys
 
 from workflows import candidate, registry, smoke_test
@@ -22,10 +24,20 @@ from workflows.heroku import Heroku, Release
 
 
 def main() -> None:
-    """Test the image here, deploy it, and test it in the app."""
+    """Find the image, deploy it, and record it if it is new and passes."""
+    parser = argparse.ArgumentParser(prog="python -m workflows.deploy", description="An image to a Heroku app.")
+    parser.add_argument("--built", action="store_true", help="the image that was just built; record it if it passes")
+    built = parser.parse_args().built
     app, url = Heroku(setting("HEROKU_APP")), setting("APP_URL")
     candidate.log_in()
-    reference = candidate.promoted()
+    reference = candidate.just_built() if built else candidate.promoted()
+    deploy(reference, app, url)
+    if built:
+        candidate.record(reference)
+
+
+def deploy(reference: str, app: Heroku, url: str) -> None:
+    """Test an image here, deploy it, and test it in the app."""
     with candidate.running(reference) as here:
         smoke_test.check(here, smoke_test.expected_model())
     before = app.current_release()

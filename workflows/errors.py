@@ -54,7 +54,8 @@ def setting(name: str, default: str | None = None) -> str:
     """
     found = os.environ.get(name) or default
     if found is None:
-        raise SettingsError(f"{name} is not set: docs/workflows.md says what it is and where to get it")
+        where = "docs/workflows.md, or the head of the module in workflows/, says what it is"
+        raise SettingsError(f"{name} is not set: {where}")
     return found
 
 

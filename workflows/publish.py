@@ -1,7 +1,8 @@
-"""`python -m workflows.publish`: push data to DVC's remote, then one commit of the files that git keeps to the branch.
+"""`python -m workflows.publish`: push one commit of the files that git keeps to the branch.
 
-The data is pushed first, so that no commit names data that the remote lacks. The push is never forced. If the branch
-has new commits, the results are put on top of them, unless these changed the pipeline: then the results are dropped.
+workflows/reproduce.py has pushed the data, so that no commit names data that the remote lacks. The push is never
+forced. If the branch has new commits, the results are put on top of them, unless these changed the pipeline: then the
+results are dropped.
 
 A push with the workflow's own GITHUB_TOKEN starts no workflow. In addition, the workflows skip a commit with the title
 that `title` returns.
@@ -21,7 +22,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from workflows.commands import dvc, head_commit, output, run, say, succeeds
+from workflows.commands import head_commit, output, run, say, succeeds
 from workflows.errors import CommandError, PublishError, exit_status, setting
 from workflows.pipeline import PIPELINE
 
@@ -39,7 +40,6 @@ BOT = {
 def main() -> None:
     """Publish, and pass the commit with the results to later jobs."""
     branch = setting("GITHUB_REF_NAME")
-    dvc("push")
     run("git", "add", "--all", "--", LOCK_FILE, *kept_by_git(outputs()))
     if succeeds("git", "diff", "--cached", "--quiet"):
         say("the branch already has these results")
@@ -84,8 +84,9 @@ def push(branch: str) -> None:
     except CommandError as error:
         problem = error
     raise PublishError(
-        f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or this token "
-        f"may not write to the branch: {problem}"
+        f"the push to {branch} was refused: either a newer push changed the pipeline and trains again, or an earlier "
+        f"attempt of this run already published its results (then re-run only the failed jobs), or this token may not "
+        f"write to the branch: {problem}"
     )
 
 

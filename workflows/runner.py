@@ -3,15 +3,16 @@
 CML terminates its instance after its job, but not after the role's hour is over, nor if the runner never started. So
 the workflow always runs `terminate`, and the instance powers itself off in the end.
 
-| variable          | default      |                                                                    |
-|-------------------|--------------|--------------------------------------------------------------------|
-| GITHUB_RUN_ID     |              | the instance's tag, with which `terminate` finds it                |
-| AWS_REGION        |              | the region in which the instance runs                              |
-| RUNNER_IMAGE      |              | name of its AMI: docs/workflows.md, "The runner's image"           |
-| RUNNER_MACHINE    | g4dn.xlarge  | EC2 instance type; one NVIDIA T4                                   |
-| RUNNER_DISK_GB    | 64           | its disk; torch and the data take about 20                         |
-| REPO_TOKEN        |              | may register runners in this repository                            |
-| GITHUB_REF_NAME   |              | the branch, for --since-success-of                                 |
+| variable           | default      |                                                                    |
+|--------------------|--------------|--------------------------------------------------------------------|
+| GITHUB_RUN_ID      |              | the tag with which `terminate` finds what `launch` made            |
+| GITHUB_RUN_ATTEMPT | 1            | part of the runner's name, which must be new                       |
+| AWS_REGION         |              | the region in which the instance runs                              |
+| RUNNER_IMAGE       |              | name of its AMI: docs/workflows.md, "The runner's image"           |
+| RUNNER_MACHINE     | g4dn.xlarge  | EC2 instance type; one NVIDIA T4                                   |
+| RUNNER_DISK_GB     | 64           | its disk; torch and the data take about 20                         |
+| REPO_TOKEN         |              | may register runners in this repository; CML reads it              |
+| GITHUB_REF_NAME    |              | the branch, for --since-success-of                                 |
 
 --since-success-of also needs the variables of workflows/github.py.
 """
@@ -19,6 +20,7 @@ the workflow always runs `terminate`, and the instance powers itself off in the 
 import argparse
 import json
 import sys
+from typing import Any
 
 from workflows import cml, github
 from workflows.commands import is_commit, output, run, say, succeeds
@@ -40,7 +42,7 @@ def main() -> None:
         metavar="WORKFLOW",
         help="only if the pipeline's files changed since this workflow last succeeded on the branch",
     )
-    commands.add_parser("terminate", help="end every instance of this run")
+    commands.add_parser("terminate", help="end every instance and spot request of this run")
     options = parser.parse_args()
     if options.command == "terminate":
         terminate()
@@ -66,6 +68,7 @@ def pipeline_changed(workflow: str) -> bool:
 
 def launch() -> None:
     """Launch an instance and pass the label of its runner to later jobs."""
+    setting("REPO_TOKEN")  # CML reads it
     run_id = setting("GITHUB_RUN_ID")
     name = f"tiles-{run_id}-{setting('GITHUB_RUN_ATTEMPT', '1')}"
     cml.launch_runner(
@@ -91,21 +94,38 @@ def gigabytes(text: str) -> int:
 
 
 def terminate() -> None:
-    """Terminate the instances that this run launched; usually none is left."""
-    filters = [f"Name=tag:{TAG},Values={setting('GITHUB_RUN_ID')}", f"Name=instance-state-name,Values={LIVING}"]
-    query = "Reservations[].Instances[].[InstanceId, SpotInstanceRequestId, KeyName]"
-    found = run("aws", "ec2", "describe-instances", "--filters", *filters, "--query", query, "--output", "json")
-    instances = json.loads(found)
-    if not instances:
-        say("no instance of this run is left")
-        return
+    """End what this run launched; usually nothing is left.
+
+    CML tags the spot request when it makes it, but the instance only after the request is fulfilled: so instances are
+    found by either.
+    """
+    tagged = f"Name=tag:{TAG},Values={setting('GITHUB_RUN_ID')}"
+    query = "SpotInstanceRequests[].[SpotInstanceRequestId, State]"
+    requests = dict(described("describe-spot-instance-requests", query, tagged))
     try:
-        if requests := [request for _, request, _ in instances if request]:
-            run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *requests)
+        if pending := [request for request, state in requests.items() if state in ("open", "active")]:
+            run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *pending)
     finally:  # only the instances cost money
-        run("aws", "ec2", "terminate-instances", "--instance-ids", *(instance for instance, _, _ in instances))
-    for key in {key for _, _, key in instances if key}:  # CML makes one for each launch
+        if instances := living_instances(tagged, list(requests)):
+            run("aws", "ec2", "terminate-instances", "--instance-ids", *instances)
+        else:
+            say("no instance of this run is left")
+    for key in described("describe-key-pairs", "KeyPairs[].KeyName", tagged):  # CML makes one for each launch
         run("aws", "ec2", "delete-key-pair", "--key-name", key)
+
+
+def living_instances(tagged: str, requests: list[str]) -> list[str]:
+    """Return the IDs of the instances that have the tag or fulfil one of the spot requests."""
+    filters = [tagged, *([f"Name=spot-instance-request-id,Values={','.join(requests)}"] if requests else [])]
+    query, living = "Reservations[].Instances[].InstanceId", f"Name=instance-state-name,Values={LIVING}"
+    return sorted({found for each in filters for found in described("describe-instances", query, each, living)})
+
+
+def described(command: str, query: str, *filters: str) -> list[Any]:
+    """Return what a command of EC2 finds, in the form that the query asks for."""
+    options = ("--filters", *filters, "--query", query, "--output", "json")
+    found: list[Any] = json.loads(run("aws", "ec2", command, *options))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """HTTP requests to GitHub, to Heroku and to our own service, with JSON bodies; failures become ServiceError."""
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -18,10 +19,14 @@ class NotFoundError(ServiceError):
     """The service answers 404."""
 
 
+class AwayError(ServiceError):
+    """The service does not answer, or with 429 or 5xx: a later try may succeed."""
+
+
 def call(method: str, url: str, headers: dict[str, str], body: bytes | dict[str, Any] | None = None) -> bytes:
     """Send a request and return the answer's body.
 
-    Raises: ServiceError with the service's answer; NotFoundError if it is 404.
+    Raises: ServiceError with the service's answer; NotFoundError or AwayError, if it is one.
     """
     if isinstance(body, dict):
         body, headers = json.dumps(body).encode(), {"Content-Type": "application/json"} | headers
@@ -35,8 +40,14 @@ def call(method: str, url: str, headers: dict[str, str], body: bytes | dict[str,
             return found
     except urllib.error.HTTPError as error:
         with error:
-            kind = NotFoundError if error.code == HTTPStatus.NOT_FOUND else ServiceError
             said = error.read(2000).decode(errors="replace")
-        raise kind(f"{method} {url} answered {error.code}: {said}") from None
-    except OSError as error:
-        raise ServiceError(f"{method} {url} failed: {error}") from None
+        raise _kind(error.code)(f"{method} {url} answered {error.code}: {said}") from None
+    except (OSError, http.client.HTTPException) as error:  # the latter: the answer broke off
+        raise AwayError(f"{method} {url} failed: {error}") from None
+
+
+def _kind(status: int) -> type[ServiceError]:
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFoundError
+    is_away = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return AwayError if is_away else ServiceError
