@@ -33,7 +33,7 @@ def numeric_addresses(host: str) -> list[str]:
 
 
 def is_version_6(address: str) -> bool:
-    """Return whether this is a numeric address of IPv6; it may name a network interface, as in fe80::1%eth0."""
+    """Return whether this is a numeric address of IPv6."""
     return ":" in address
 
 

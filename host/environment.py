@@ -125,10 +125,3 @@ def _shown(default: object) -> str:
 def help_text(settings: type) -> str:
     """Return the variables as lines for a terminal."""
     return "\n".join(f"  {row.name:<21}{row.default:<18}{row.meaning} ({row.allowed})" for row in rows(settings))
-
-
-def markdown_table(settings: type) -> str:
-    """Return the variables as a table for a document."""
-    lines = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
-    lines += [f"| `{row.name}` | `{row.default}` | {row.allowed} | {row.meaning} |" for row in rows(settings)]
-    return "\n".join([*lines, ""])

@@ -44,18 +44,22 @@ class Guard:
 
     def tell_group(self, pid: int) -> None:
         """Have this process group killed when this process has ended; also for a `preexec_fn`."""
-        os.write(self._tell, f"group {pid}\n".encode())
+        self._write(f"group {pid}\n")
 
     def tell_ended(self, pid: int) -> None:
         """Forget a process group."""
-        os.write(self._tell, f"ended {pid}\n".encode())
+        self._write(f"ended {pid}\n")
 
     def tell_leftovers(self, folder: Path, name: str) -> None:
         """Have all files and folders whose names begin with `name` removed from the folder at the end."""
-        line = f"remove {folder}/{name}\n".encode()
-        if len(line) > PIECE:
+        line = f"remove {folder}/{name}\n"
+        if len(line.encode()) > PIECE:
             raise ValueError(f"the path {folder} is too long")
-        os.write(self._tell, line)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        with suppress(BrokenPipeError):  # the guard was killed: nothing is guarded any more, but the service goes on
+            os.write(self._tell, line.encode())
 
     def close(self) -> None:
         """Wake the guard, and wait until it has ended."""
@@ -65,13 +69,21 @@ class Guard:
 
 
 def remove_all(folder: Path, name: str) -> None:
-    """Remove what begins with this name from the folder; the lock, which says that the rest is in use, comes last."""
-    for path in sorted(folder.glob(f"{name}*"), key=lambda path: path.suffix == ".lock"):
+    """Remove what begins with this name from the folder, and then its lock.
+
+    Where something cannot be removed the lock stays, by which the next start finds it and tries again.
+    """
+    lock = folder / f"{name}.lock"
+    others = set(folder.glob(f"{name}*")) - {lock}
+    for path in others:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+    if not any(map(os.path.lexists, others)):
+        with suppress(OSError):
+            lock.unlink(missing_ok=True)
 
 
 def _watch(told: int) -> None:

@@ -3,12 +3,12 @@
 import os
 import sys
 
-from host.environment import help_text, near_misses
+from host.environment import help_text
 from inference_server.child import first_of, stop_signals
 from inference_server.errors import ServingError, SettingError
 from inference_server.keeper import kept
 from inference_server.launcher import running
-from inference_server.limits import warnings
+from inference_server.limits import warn
 from inference_server.log import write_line
 from inference_server.settings import Settings
 
@@ -22,8 +22,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments == ["--help"] else SettingError.exit_status
     try:
         settings = Settings.from_environment(os.environ)
-        for warning in [*near_misses(os.environ, Settings), *warnings(settings)]:
-            _say(warning)
+        warn(os.environ, settings, _say)
         description = settings.description  # before Triton takes some of the shared memory that decides on it
         with (
             stop_signals() as stop,

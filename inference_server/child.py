@@ -42,12 +42,23 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._descriptor = os.pidfd_open(process.pid)
+        try:
+            self._descriptor = os.pidfd_open(process.pid)
+        except OSError:  # there are no more descriptors: a process that nobody can wait for must not run on
+            self.kill()
+            process.wait()
+            self._end_group()
+            raise
 
     @property
     def pid(self) -> int:
         """Return the process id, which is its group's id too."""
         return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Return the exit status, or the negative number of the signal that ended it; None while it runs."""
+        return self._process.poll()
 
     @property
     def output(self) -> IO[str]:

@@ -5,6 +5,7 @@ The first start must succeed; a service that never ran has something wrong that 
 
 import math
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -122,6 +123,8 @@ class Kept(Generic[R]):
                 return service.why_ended()
         except ServingError as error:
             return error
+        except (OSError, subprocess.SubprocessError) as error:  # no process or descriptor is left, which may pass
+            return ServingError(f"{self._name} could not be started or ended: {error}")
 
 
 @contextmanager

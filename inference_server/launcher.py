@@ -1,24 +1,22 @@
 """Start `tritonserver` from the wheel, wait until it is ready, and end it with all its processes."""
 
-import errno
-import http.client
 import os
-import socket
+import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 
-from host.addresses import is_version_6, numeric_addresses, printed
+from host.addresses import is_version_6
 from host.memory import MIB, memory_kills, memory_limit_bytes
+from inference_server.addresses import numeric_address, refuse_port_in_use
 from inference_server.child import Child, Waitable, child, first_of, guard
 from inference_server.errors import (
     OutOfMemoryError,
-    PortInUseError,
     ServingError,
-    SettingError,
     StartError,
     StopAskedError,
 )
@@ -27,7 +25,7 @@ from inference_server.log import Log
 from inference_server.run_folder import ENVIRONMENT, HOW_TO_GET_A_MODEL, models_of, run_folder
 from inference_server.settings import Settings
 from inference_server.stubs import watched
-from inference_server.watch import Watch
+from inference_server.watch import Watch, fetch
 from inference_server.wheel import Wheel, find_wheel
 
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
@@ -37,8 +35,7 @@ NO_HEADER_HAS = "no\nheader"
 # What Triton and its stubs get of this process's environment, beside what _environment sets. Others change what Triton
 # opens (AIP_MODE), what Python imports (PYTHONPATH) or where requests go (HTTP_PROXY).
 INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_")
-POLL_S = 0.1
-RELEASE_S = 2.0  # that a port may take to become free after its owner was killed
+POLL_S, ANSWER_S = 0.1, 5.0  # between two questions whether a server is ready, and for each answer
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,15 @@ class Server:
         """Return the descriptor that becomes readable when the server has ended."""
         return self.ended.fileno()
 
-    def why_ended(self, who: str = "Triton, or one of its instances,") -> ServingError:
-        """Return the error of a server, or of what depends on it, that ended though nobody asked it to.
+    def why_ended(self) -> ServingError:
+        """Return why it ended though nobody asked it to.
 
         Raises: OutOfMemoryError.
         """
-        refuse_memory_kill(self.memory_kills)
         if self.watch.reason:
             return ServingError(f"Triton is stalled: {self.watch.reason}; it was ended")
-        return ServingError(f"{who} ended by itself; the reason is in the output above")
+        refuse_memory_kill(self.memory_kills)
+        return ServingError("Triton, or one of its instances, ended by itself; the reason is in the output above")
 
 
 @contextmanager
@@ -80,10 +77,11 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     refuse_port_in_use(settings.host, settings.http_port, "TRITON_HOST", "TRITON_HTTP_PORT")
     refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_HOST", "TRITON_METRICS_PORT")
     refuse_limits(settings)
+    identifier = secrets.token_hex(8)  # not the run folder's name, which tells the name of the shared memory
     with (
         run_folder(wheel, settings, guard()) as folder,
         child(
-            _command(wheel, folder, settings),
+            _command(wheel, folder, settings, identifier),
             grace_s=settings.stop_timeout_s,
             environment=_environment(wheel, folder),
             folder=folder,
@@ -92,7 +90,7 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     ):
         log = Log(process.output, sys.stderr, live=settings.log_verbose > 0)
         try:
-            _wait_until_ready(process, log, settings, kills, [] if stop is None else [stop])
+            _wait_for_triton(process, log, settings, identifier=identifier, kills=kills, stop=stop)
         except BaseException:
             process.kill()  # a Triton that is still loading takes long to end
             raise
@@ -102,7 +100,7 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
                 process,
                 stubs,
                 settings.http_address,
-                [each.name for each in models_of(settings.model_repository)],
+                [each.name for each in models_of(folder / "models")],
                 settings.stall_s,
             )
             watch.start()
@@ -110,45 +108,6 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
                 yield Server(settings.http_address, settings.metrics_address, ended, kills, watch)
             finally:
                 watch.stop()
-
-
-def numeric_address(host: str, variable: str) -> str:
-    """Return the address that a host name stands for.
-
-    Raises: SettingError, which names the environment variable.
-    """
-    try:
-        return numeric_addresses(host)[0]
-    except OSError as error:
-        raise SettingError(
-            f"{variable} is {host!r}, which no address is known for ({error.strerror}): give an address of this machine"
-        ) from None
-
-
-def refuse_port_in_use(host: str, port: int, host_variable: str, port_variable: str) -> None:
-    """Refuse an address that cannot be listened on; one that has just been left may take a moment to become free.
-
-    Raises: PortInUseError, which names the environment variable to change.
-    """
-    deadline_s = time.monotonic() + RELEASE_S
-    while (error := _listen_error(host, port)) is not None:
-        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline_s:
-            port_is_wrong = error.errno in (errno.EADDRINUSE, errno.EACCES)
-            mend = (
-                f"{port_variable} to a free port" if port_is_wrong else f"{host_variable} to an address of this machine"
-            )
-            raise PortInUseError(f"cannot listen on {printed(host, port)} ({error.strerror}): set {mend}") from None
-        time.sleep(POLL_S)
-
-
-def _listen_error(host: str, port: int) -> OSError | None:
-    with socket.socket(socket.AF_INET6 if is_version_6(host) else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a port in TIME_WAIT counts as free
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error
-    return None
 
 
 def refuse_memory_kill(kills_before: int) -> None:
@@ -163,9 +122,10 @@ def refuse_memory_kill(kills_before: int) -> None:
         )
 
 
-def _command(wheel: Wheel, folder: Path, settings: Settings) -> list[str | Path]:
+def _command(wheel: Wheel, folder: Path, settings: Settings, identifier: str) -> list[str | Path]:
     return [
         wheel.tritonserver,
+        f"--id={identifier}",
         f"--model-repository={folder / 'models'}",
         f"--backend-directory={folder / 'backends'}",
         f"--http-address={_spelled(settings.host)}",
@@ -205,31 +165,48 @@ def _environment(wheel: Wheel, folder: Path) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(process: Child, log: Log, settings: Settings, kills: int, stop: Sequence[Waitable]) -> None:
-    deadline_s = time.monotonic() + settings.start_timeout_s
-    while not is_ready(settings.http_address, "/v2/health/ready"):
-        happened = first_of([process, *stop], timeout_s=POLL_S)
-        if happened is process:
-            refuse_memory_kill(kills)
-            raise StartError(
-                f"Triton did not start: {log.reason()} ({settings.model_repository}: {HOW_TO_GET_A_MODEL})"
-            )
+def _wait_for_triton(
+    process: Child, log: Log, settings: Settings, *, identifier: str, kills: int, stop: Waitable | None
+) -> None:
+    def is_served() -> bool:
+        return is_ready(settings.http_address, "/v2/health/ready") and _is_itself(settings.http_address, identifier)
+
+    if becomes_ready("Triton", process, is_served, timeout_s=settings.start_timeout_s, stop=stop):
+        return
+    if process.status is not None:
+        refuse_memory_kill(kills)
+        raise StartError(f"Triton did not start: {log.reason()} ({settings.model_repository}: {HOW_TO_GET_A_MODEL})")
+    process.kill()  # its log ends with it
+    raise StartError(
+        f"Triton was not ready after {settings.start_timeout_s} s: {log.reason()} "
+        "(raise TRITON_START_S if it only needs more time)"
+    )
+
+
+def becomes_ready(
+    name: str, process: Child, holds: Callable[[], bool], *, timeout_s: float, stop: Waitable | None
+) -> bool:
+    """Wait until it holds that a process is ready; return False when the process has ended or the time is over.
+
+    Raises: StopAskedError.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while not holds():
+        happened = first_of([process, *([] if stop is None else [stop])], timeout_s=POLL_S)
+        if happened is process or (happened is None and time.monotonic() > deadline_s):
+            return False
         if happened is not None:
-            raise StopAskedError("stopped while Triton was starting")
-        if time.monotonic() > deadline_s:
-            raise StartError(
-                f"Triton was not ready after {settings.start_timeout_s} s: {log.reason()} "
-                "(raise TRITON_START_S if it only needs more time)"
-            )
+            raise StopAskedError(f"stopped while {name} was starting")
+    return True
 
 
 def is_ready(address: str, path: str) -> bool:
     """Return whether a server answers 200 at this path."""
-    connection = http.client.HTTPConnection(address, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    answer = fetch(address, path, timeout_s=ANSWER_S)
+    return answer is not None and answer[0] == HTTPStatus.OK
+
+
+def _is_itself(address: str, identifier: str) -> bool:
+    """Return whether the Triton that answers here has this `--id`: another may have taken the port first."""
+    answer = fetch(address, "/v2", timeout_s=ANSWER_S)
+    return answer is not None and identifier.encode() in answer[1]

@@ -5,10 +5,12 @@ A limit below what one instance needs is refused. One that only makes serving sl
 
 import os
 import resource
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from host.control_groups import MOUNT, OF_THIS_PROCESS, control_groups
 from host.descriptors import raise_descriptors
+from host.environment import near_misses
 from host.memory import MIB, SHARED_MEMORY, memory_limit_bytes, shared_memory_bytes
 from inference_server.errors import LimitError
 from inference_server.settings import BESIDES_BYTES, INSTANCE_BYTES, SHARED_BYTES, Settings
@@ -50,6 +52,12 @@ def refuse_limits(settings: Settings) -> None:
         )
 
 
+def warn(environment: Mapping[str, str], settings: Settings, say: Callable[[str], None], *others: type) -> None:
+    """Say which variables are misspelled, in these settings or in other classes of them, and what is too small."""
+    for warning in [*near_misses(environment, *others, Settings), *warnings(settings)]:
+        say(warning)
+
+
 def warnings(settings: Settings) -> list[str]:
     """Return what is so small that serving suffers, each in one line with its remedy."""
     found = []
@@ -63,9 +71,11 @@ def warnings(settings: Settings) -> list[str]:
     shared = shared_memory_bytes()
     wanted = settings.model_instances or settings.instances_in_memory
     if shared < wanted * SHARED_BYTES:
+        fewer = f"so {_instances(instances)} of {wanted} start, and"
         found.append(
-            f"shared memory is short: {SHARED_MEMORY} has {shared // MIB} MiB free, so {_instances(instances)} of "
-            f"{wanted} start, and large images may fail: {_more_shared(wanted)}"
+            f"shared memory is short: {SHARED_MEMORY} has {shared // MIB} MiB free, "
+            f"{fewer if instances < wanted else f'too little for {_instances(wanted)}, so'} large images may fail: "
+            f"{_more_shared(wanted)}"
         )
     return found
 

@@ -11,7 +11,7 @@ END_TIMEOUT_S = 5  # for the last lines of a Triton that has ended
 HARMLESS = (
     "CudaDriverHelper has not been initialized",  # on every machine without a GPU
     "no pinned memory pool",  # likewise
-    "Signal (",  # the launcher sent it
+    "Signal (15)",  # the launcher sent it
 )
 # Where Triton names the reason, the most precise first: a refusal by our backend, a config.pbtxt that cannot be read,
 # a refusal by Triton, the port, anything else.

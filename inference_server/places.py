@@ -38,17 +38,17 @@ def _candidates() -> list[Path]:
 
 def why_not(place: Path, needed_bytes: int) -> str:
     """Return why Triton cannot run in this folder; an empty text where it can."""
-    if not place.is_dir():
-        return "is no folder"
-    if not PLAIN_PATH.fullmatch(str(place.resolve())):
-        return "has a blank or another special letter in its path"
-    status = os.statvfs(place)
-    if status.f_flag & os.ST_NOEXEC:
-        return "is mounted with noexec"
-    if (free := status.f_bavail * status.f_frsize) < needed_bytes:
-        return f"has {free // MIB} MiB free, of the {-(-needed_bytes // MIB)} MiB needed"
     try:
+        if not place.is_dir():
+            return "is no folder"
+        if not PLAIN_PATH.fullmatch(str(place.resolve())):
+            return "has a blank or another special letter in its path"
+        status = os.statvfs(place)
+        if status.f_flag & os.ST_NOEXEC:
+            return "is mounted with noexec"
+        if (free := status.f_bavail * status.f_frsize) < needed_bytes:
+            return f"has {free // MIB} MiB free, of the {-(-needed_bytes // MIB)} MiB needed"
         with tempfile.TemporaryFile(dir=place):
             return ""
     except OSError as error:
-        return f"cannot be written to ({error.strerror})"
+        return f"cannot be used ({error.strerror})"

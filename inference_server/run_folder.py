@@ -10,6 +10,7 @@ All files are copies: Triton refuses symbolic links in a backend folder, the stu
 and the model repository stays as it is in git.
 """
 
+import os
 import re
 import shutil
 import stat
@@ -83,11 +84,18 @@ def _bytes_of(paths: list[Path]) -> int:
 
 def models_of(repository: Path) -> list[Path]:
     """Return the model folders: those with a config.pbtxt and at least one numbered version that is not empty."""
-    if not repository.is_dir():
+    try:
+        exists = repository.is_dir()
+    except PermissionError:  # one of the folders above it
+        raise _unreadable(repository, repository) from None
+    if not exists:
         raise ModelRepositoryError(
             f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {HOW_TO_GET_A_MODEL}"
         )
     models = sorted(config.parent for config in repository.glob("*/config.pbtxt"))
+    for path in (path for folder in models or [repository] for path in (folder, *folder.rglob("*"))):
+        if not os.access(path, os.R_OK) or (path.is_dir() and not os.access(path, os.X_OK)):
+            raise _unreadable(path, repository)
     if not models:
         raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) has no <model>/config.pbtxt: {HOW_TO_GET_A_MODEL}")
     for model in models:
@@ -96,6 +104,13 @@ def models_of(repository: Path) -> list[Path]:
                 f"{model} has no version of the model, such as 1/model.onnx: {HOW_TO_GET_A_MODEL}"
             )
     return models
+
+
+def _unreadable(path: Path, repository: Path) -> ModelRepositoryError:
+    return ModelRepositoryError(
+        f"{path} (MODEL_REPOSITORY) cannot be read by user {os.geteuid()}: `chmod -R a+rX {repository}` lets everybody "
+        "read it, and `chmod a+x` on each folder above lets them reach it; with SELinux mount it with :z"
+    )
 
 
 def _copy_backends(wheel: Wheel, backends: Path) -> None:

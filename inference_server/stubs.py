@@ -8,12 +8,10 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from inference_server.child import Child, Waitable, first_of
 from inference_server.errors import ServingError
-
-PROCESSES = Path("/proc")
+from inference_server.watch import PROCESSES
 
 
 @contextmanager

@@ -107,9 +107,9 @@ class Watch:
     def _answer(self, path: str, body: bytes | None = None) -> bytes | None:
         """Ask, and let `_look` know meanwhile; None where there is no answer."""
         self._asking = True
-        answer = _fetch(self._address, path, body, timeout_s=self._stall_s + 1)
+        answered = fetch(self._address, path, body, timeout_s=self._stall_s + 1)
         self._asking = False
-        return answer
+        return None if answered is None else answered[1]
 
     def _config(self, model: str) -> dict[str, Any] | None:
         """Return a model's configuration; None while the server does not tell it."""
@@ -180,12 +180,13 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _fetch(address: str, path: str, body: bytes | None = None, *, timeout_s: float) -> bytes | None:
-    """Return the body of the answer, whatever its status; None where there is no answer."""
+def fetch(address: str, path: str, body: bytes | None = None, *, timeout_s: float) -> tuple[int, bytes] | None:
+    """Return status and body of the answer; None where there is no answer."""
     connection = http.client.HTTPConnection(address, timeout=timeout_s)
     try:
         connection.request("GET" if body is None else "POST", path, body)
-        return connection.getresponse().read()
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -18,7 +18,7 @@ USAGE = """python -m launch: starts Triton and the proxy. Environment variables 
 
 
 def main(arguments: list[str]) -> int:
-    """Serve, and return the exit status: 0 after a stop signal, 1 when one of the two ended by itself."""
+    """Serve, and return the exit status: 0 after a stop signal, otherwise one of inference_server/errors.py."""
     if arguments:
         sys.stdout.write(USAGE.format(variables="\n".join(map(help_text, (Settings, TritonSettings)))))
         return 0 if arguments == ["--help"] else SettingError.exit_status

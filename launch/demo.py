@@ -6,8 +6,9 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from host.files import replacing
-from inference_server.child import stop_signals
-from inference_server.errors import ServingError
+from inference_server.child import Waitable, first_of, stop_signals
+from inference_server.errors import ServingError, StopAskedError
 from launch.samples import ABOVE, MAX_PIXELS, SAMPLES, SampleError, find_samples
 from launch.together import refused, say, serving
 from tiles import DecodeError, decode_image, decode_mask
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stop_signals() as stop,
             serving(os.environ | {"LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING"}, stop) as service,
         ):
-            show(samples, service.url, options.pictures)
+            show(samples, service.url, options.pictures, stop)
             if options.once:
                 return 0
             say(f"open {service.url} in a browser; Ctrl-C ends it")
@@ -78,18 +79,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return refused(error)
 
 
-def show(samples: Sequence[Path], url: str, pictures: Path) -> None:
-    """Analyse the samples, a few at a time, save the pictures and print a table."""
-    pictures.mkdir(parents=True, exist_ok=True)
+def show(samples: Sequence[Path], url: str, pictures: Path, stop: Waitable) -> None:
+    """Analyse the samples, a few at a time, save the pictures and print a table.
+
+    Raises: SampleError, or StopAskedError when `stop` happens before the last sample is sent.
+    """
+
+    def analyse_unless_stopped(sample: Path) -> Analysis:
+        if first_of([stop], timeout_s=0) is not None:
+            raise StopAskedError("stopped while the samples were analysed")
+        return analyse(sample, url)
+
+    with _writing_to(pictures):
+        pictures.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        analyses = list(pool.map(lambda sample: analyse(sample, url), samples))
+        analyses = list(pool.map(analyse_unless_stopped, samples))
     drawn = [analysis.draw() for analysis in analyses]
-    for analysis, picture in zip(analyses, drawn, strict=True):
-        save(picture, pictures / f"{analysis.name}.png")
-    save(overview(drawn), pictures / "overview.png")
+    with _writing_to(pictures):
+        for analysis, picture in zip(analyses, drawn, strict=True):
+            save(picture, pictures / f"{analysis.name}.png")
+        save(overview(drawn), pictures / "overview.png")
     sys.stdout.write(table(analyses))
     sys.stdout.flush()
     say(f"{len(drawn)} pictures are in {pictures}; {pictures / 'overview.png'} shows all of them")
+
+
+@contextmanager
+def _writing_to(pictures: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SampleError(
+            f"{pictures} cannot be written to ({error.strerror or error}): free some space, or name another folder "
+            "with --pictures"
+        ) from None
 
 
 def analyse(path: Path, url: str) -> Analysis:

@@ -21,6 +21,7 @@ def find_samples(folder: Path) -> list[Path]:
     samples = sorted(folder.glob("MT_*/Imgs/*.jpg"))
     if not samples:
         raise SampleError(f"{folder} has no MT_<Type>/Imgs/<stem>.jpg: `git checkout samples` restores the samples")
-    if alone := [sample for sample in samples if not sample.with_suffix(".png").is_file()]:
+    masks = set(folder.glob("MT_*/Imgs/*.png"))
+    if alone := [sample for sample in samples if sample.with_suffix(".png") not in masks]:
         raise SampleError(f"{alone[0]} has no mask {alone[0].stem}.png beside it: add it, as the picture shows it too")
     return samples

@@ -1,5 +1,6 @@
 """Start Triton, then the proxy; end the proxy first, so that its requests are answered, then Triton."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -8,23 +9,14 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 
 from host.addresses import printed, reachable
-from host.environment import near_misses
 from host.memory import memory_kills
+from inference_server.addresses import numeric_address, refuse_port_in_use
 from inference_server.child import Child, Waitable, child, first_of
-from inference_server.errors import ServingError, StartError, StopAskedError
+from inference_server.errors import ServingError, StartError
 from inference_server.keeper import Kept, kept
-from inference_server.launcher import (
-    POLL_S,
-    Server,
-    is_ready,
-    numeric_address,
-    refuse_memory_kill,
-    refuse_port_in_use,
-    running,
-)
-from inference_server.limits import warnings
+from inference_server.launcher import Server, becomes_ready, is_ready, refuse_memory_kill, running
+from inference_server.limits import warn
 from inference_server.log import write_line
-from inference_server.settings import Settings as TritonSettings
 from launch.settings import Settings, triton_beside
 
 
@@ -40,9 +32,20 @@ class Proxy:
         return self.process.fileno()
 
     def why_ended(self) -> ServingError:
-        """Return why it ended though nobody asked it to."""
-        refuse_memory_kill(self.memory_kills)
+        """Return why it ended though nobody asked it to.
+
+        Raises: OutOfMemoryError.
+        """
+        self.refuse_memory_kill()
         return ServingError("the proxy ended by itself; the reason is in the output above")
+
+    def refuse_memory_kill(self) -> None:
+        """Raise an error where the kernel killed the proxy because memory ran out.
+
+        Raises: OutOfMemoryError.
+        """
+        if self.process.status == -signal.SIGKILL:  # otherwise it killed one of Triton's
+            refuse_memory_kill(self.memory_kills)
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,7 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
     triton_settings = triton_beside(settings.port, environment)
     host = numeric_address(settings.host, "HOST")
     refuse_port_in_use(host, settings.port, "HOST", "PORT")
-    for warning in [*near_misses(environment, Settings, TritonSettings), *warnings(triton_settings)]:
-        say(warning)
+    warn(environment, triton_settings, say, Settings)
     started_s = time.monotonic()
     restarts = triton_settings.restarts
     say(f"starting Triton with {triton_settings.description}")
@@ -100,6 +102,7 @@ def serving(environment: Mapping[str, str], stop: Waitable) -> Iterator[Service]
 
 @contextmanager
 def _running_proxy(settings: Settings, environment: Mapping[str, str], path: str, stop: Waitable) -> Iterator[Proxy]:
+    refuse_port_in_use(environment["HOST"], settings.port, "HOST", "PORT")  # another would be taken for the proxy
     kills = memory_kills()
     address = printed(reachable(environment["HOST"]), settings.port)
     with child([sys.executable, "-m", "proxy"], grace_s=settings.stop_s, environment=environment) as process:
@@ -109,19 +112,15 @@ def _running_proxy(settings: Settings, environment: Mapping[str, str], path: str
 
 
 def _wait_until_answered(proxy: Proxy, address: str, path: str, start_s: float, stop: Waitable) -> None:
-    deadline_s = time.monotonic() + start_s
-    while not is_ready(address, path):
-        happened = first_of([proxy, stop], timeout_s=POLL_S)
-        if happened is proxy:
-            refuse_memory_kill(proxy.memory_kills)
-            raise StartError("the proxy ended while it started; the reason is in the output above")
-        if happened is not None:
-            raise StopAskedError("stopped while the proxy was starting")
-        if time.monotonic() > deadline_s:
-            raise StartError(
-                f"the proxy was not ready after {start_s:g} s; its output above says why (raise PROXY_START_S if it "
-                "only needs more time)"
-            )
+    if becomes_ready("the proxy", proxy.process, lambda: is_ready(address, path), timeout_s=start_s, stop=stop):
+        return
+    if proxy.process.status is not None:
+        proxy.refuse_memory_kill()
+        raise StartError("the proxy ended while it started; the reason is in the output above")
+    raise StartError(
+        f"the proxy was not ready after {start_s:g} s; its output above says why (raise PROXY_START_S if it only needs "
+        "more time)"
+    )
 
 
 def refused(error: ServingError) -> int:

@@ -6,7 +6,6 @@ import pytest
 
 from host.environment import (
     help_text,
-    markdown_table,
     matching,
     one_of,
     read_environment,
@@ -49,11 +48,7 @@ def test_a_wrong_value_is_refused_with_the_variable_the_value_and_what_is_allowe
     assert (f"{name} is {text!r}: give {allowed}",) == refusal.value.args
 
 
-def test_the_help_and_the_table_have_a_line_for_each_variable():
+def test_the_help_has_a_line_for_each_variable():
     assert ("OVEN_DEGREES", "180", "a whole number from 50 to 250", "temperature") == rows(Oven)[0]
     assert [row.name for row in rows(Oven)] == [line.split()[0] for line in help_text(Oven).splitlines()]
     assert "60" == rows(Oven)[1].default
-    head, _, *lines = markdown_table(Oven).splitlines()
-    assert "| variable | default | allowed | meaning |" == head
-    assert "| `SHAPE` | `round` | one of round, flat | of the loaf |" == lines[2]
-    assert len(rows(Oven)) == len(lines)

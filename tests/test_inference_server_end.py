@@ -150,6 +150,19 @@ def test_what_dies_is_started_again(start_triton: StartTriton, models: Path, tem
     assert 2 == len(left_in(temporary)), "one run folder and its lock"
 
 
+def test_where_the_guard_was_killed_what_dies_is_started_again_all_the_same(
+    start_triton: StartTriton, models: Path, temporary: Path
+) -> None:
+    triton = start_triton(models, MODEL_INSTANCES="1", TMPDIR=str(temporary))
+    (guard,) = guards_of(temporary)
+
+    os.kill(guard, signal.SIGKILL)
+    os.kill(family(triton).server, signal.SIGKILL)
+
+    wait_until(lambda: is_served_again(triton), triton, timeout_s=20)
+    assert 0 == triton.stop(), triton.said
+
+
 def test_as_the_first_process_of_a_container_the_launcher_leaves_no_dead_process_unreaped(
     serving_python: Path, models: Path, temporary: Path
 ) -> None:
@@ -228,19 +241,22 @@ def test_what_is_stalled_is_not_ready_within_3_s_and_replaced(
 def test_a_launcher_that_stood_still_takes_nothing_for_stalled(
     start_triton: StartTriton, models: Path, temporary: Path
 ) -> None:
-    triton = start_triton(models, TMPDIR=str(temporary))
-    time.sleep(1)
-    processes = [triton.pid, *family(triton).all]
+    """Pass figure: after 3 s only the instance's own watchdog ends Triton; ready again within 20 s."""
+    triton = start_triton(models, MODEL_INSTANCES="1", TMPDIR=str(temporary))
+    time.sleep(1)  # so that the watch is at work
+    others = family(triton).all
 
-    for pid in processes:
+    for pid in (triton.pid, *others):
         os.kill(pid, signal.SIGSTOP)
     time.sleep(3)
-    for pid in processes:
+    triton.process.send_signal(signal.SIGCONT)
+    time.sleep(0.6)  # so that it looks at the others before they run
+    for pid in others:
         os.kill(pid, signal.SIGCONT)
-    time.sleep(3)
 
-    assert "stalled" not in triton.said
-    assert is_ready(triton)
+    wait_until(lambda: is_served_again(triton), triton, timeout_s=20)
+    assert "an answer could be another request's: this process was stopped for" in triton.said
+    assert "Triton is stalled" not in triton.said
 
 
 def test_a_server_that_computes_for_long_is_not_stalled(start_triton: StartTriton, temporary: Path) -> None:

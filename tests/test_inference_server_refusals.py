@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from doubler import CONFIG, write_model
+from other_users import NOBODY, closed, not_root, open_folder
 
 from host.ports import free_port
+from inference_server.errors import ModelRepositoryError
+from inference_server.run_folder import models_of
 
 
 def refusal(python: Path | str, repository: Path, **env: str) -> tuple[int, str]:
@@ -66,6 +69,45 @@ def test_a_repository_without_a_model_names_the_command_that_makes_one(
     status, said = refusal(serving_python, tmp_path)
 
     assert (5, True) == (status, "`dvc repro` makes one" in said), said
+
+
+@pytest.mark.parametrize(
+    ("shut", "mode", "told"),
+    [
+        ("..", 0, "."),
+        (".", 0, "."),
+        (".", 0o444, "."),
+        ("doubler", 0, "doubler"),
+        ("doubler", 0o444, "doubler"),
+        ("doubler/config.pbtxt", 0, "doubler/config.pbtxt"),
+        ("doubler/1", 0, "doubler/1"),
+        ("doubler/1/model.onnx", 0, "doubler/1/model.onnx"),
+    ],
+)
+def test_a_repository_that_this_user_cannot_read_is_told_with_what_is_closed_and_the_mend(
+    shut: str, mode: int, told: str
+) -> None:
+    with open_folder() as folder:
+        repository = write_model(folder / "above/models")
+        for path in folder.rglob("*"):
+            path.chmod(0o755)
+        with closed(repository / shut, mode), not_root(), pytest.raises(ModelRepositoryError) as refusal:
+            models_of(repository)
+
+    user = os.geteuid() or NOBODY
+    expected = f"{repository / told} (MODEL_REPOSITORY) cannot be read by user {user}: `chmod -R a+rX {repository}` "
+    assert str(refusal.value).startswith(expected)
+
+
+def test_a_closed_folder_beside_the_models_is_passed_over() -> None:
+    """A disk of its own has such a folder: lost+found."""
+    with open_folder() as folder:
+        write_model(folder)
+        (folder / "lost+found").mkdir()
+        for path in folder.rglob("*"):
+            path.chmod(0o755)
+        with closed(folder / "lost+found"), not_root():
+            assert [folder / "doubler"] == models_of(folder)
 
 
 @pytest.mark.parametrize("variable", ["TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])

@@ -1,6 +1,7 @@
 """Settings, the machine's share of cores, and the reason in Triton's log: what needs no server."""
 
 import contextlib
+import io
 import shutil
 import stat
 import subprocess
@@ -159,6 +160,14 @@ def test_without_a_limit_there_is_the_machines_memory(tmp_path: Path) -> None:
 
     assert memory_limit_bytes(tmp_path / "none", mount) == memory_limit_bytes(tmp_path / "self", mount) > 2**20
     assert 0 == memory_kills(tmp_path / "self", mount)
+
+
+def test_of_the_signals_in_tritons_log_only_the_launchers_own_is_left_out() -> None:
+    written = io.StringIO()
+
+    Log(io.StringIO("Signal (15) received.\nSignal (11) received.\n"), written, live=True).reason()
+
+    assert "Signal (11) received.\n" == written.getvalue()
 
 
 @pytest.fixture

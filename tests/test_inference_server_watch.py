@@ -11,7 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from inference_server import watch
+from inference_server import launcher, watch
+from inference_server.errors import OutOfMemoryError
+from inference_server.launcher import Server
 from inference_server.watch import NOT_HEALTHY, Watch
 
 CONFIG = {
@@ -108,3 +110,14 @@ def test_a_server_whose_model_wants_something_else_than_numbers_is_asked_for_not
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         assert ("", []) == (looking.reason, server.asked)
+
+
+def test_a_stalled_server_ended_because_of_that_whatever_the_kernel_has_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "memory_kills", lambda: 1)
+    with watched(None) as (looking, _, process):
+        server = Server("127.0.0.1:1", "127.0.0.1:2", process, 0, looking)
+        with pytest.raises(OutOfMemoryError):
+            server.why_ended()
+        assert process.wait(PATIENCE_S)
+
+        assert f"Triton is stalled: {looking.reason}; it was ended" == str(server.why_ended())

@@ -1,6 +1,9 @@
 """What ends is started again after a growing pause, up to a number; what never ran is not."""
 
+import errno
+import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +70,32 @@ def test_a_service_that_lasted_starts_the_count_anew(monkeypatch: pytest.MonkeyP
     with kept("the mayfly", mayfly, restarts=1, stop=None, say=say) as (service, _):
         assert enough.wait(10)
         assert keeper.first_of([service], timeout_s=0) is None
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_cannot_be_started_for_a_moment_is_started_later() -> None:
+    failures = [
+        None,
+        BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)),
+        subprocess.SubprocessError("Exception occurred in preexec_fn."),
+        None,
+    ]
+    said: list[str] = []
+
+    @contextmanager
+    def short_of_processes(stop: object) -> Iterator[Mayfly]:
+        if (failure := failures.pop(0)) is not None:
+            raise failure
+        with mayfly(stop) as service:
+            yield service
+
+    with kept("the mayfly", short_of_processes, restarts=3, stop=None, say=said.append) as (service, _):
+        assert keeper.first_of([service], timeout_s=10) is service
+
+    assert [] == failures
+    for reason in ("[Errno 11] Resource temporarily unavailable", "Exception occurred in preexec_fn."):
+        assert any(line.startswith(f"the mayfly could not be started or ended: {reason}; starting") for line in said)
+    assert 1 == sum("is ready again after" in line for line in said)
 
 
 def test_a_first_start_that_fails_is_not_repeated() -> None:

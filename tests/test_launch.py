@@ -12,24 +12,30 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, Service, answers, command_name, descendants, runs, wait_until
+from other_users import closed, not_root, open_folder
 from PIL import Image
 
 from host.environment import help_text, rows
 from host.ports import free_port
-from inference_server.errors import SettingError, StartError
+from inference_server import launcher
+from inference_server.child import child, first_of
+from inference_server.errors import OutOfMemoryError, PortInUseError, SettingError, StartError, StopAskedError
 from inference_server.settings import Settings as TritonSettings
-from launch.demo import Analysis, analyse, table
+from launch import demo
+from launch.demo import Analysis, analyse, show, table
 from launch.samples import SampleError, find_samples
 from launch.settings import Settings, _Grace, triton_beside
-from launch.together import _wait_until_answered
+from launch.together import Proxy, _running_proxy, _wait_until_answered
 from proxy.settings import Settings as ProxySettings
 from tiles.pictures import FOUND, SHEET_CELL, SHEET_COLUMNS, TRUTH, overlay, overview, side_by_side
 
@@ -295,9 +301,60 @@ def test_a_proxy_that_refuses_to_start_takes_triton_along(start_service: Callabl
 
 
 def test_a_proxy_that_is_not_ready_in_time_is_told_with_the_variable_to_raise() -> None:
-    proxy, stop = socket.socketpair()  # neither becomes readable: the proxy runs on, and nobody asks to stop
-    with proxy, stop, pytest.raises(StartError, match=r"the proxy was not ready after 0\.1 s.*PROXY_START_S"):
-        _wait_until_answered(proxy, f"127.0.0.1:{free_port()}", "/health/ready", 0.1, stop)
+    with (
+        nobody_asks_to_stop() as stop,
+        child(["sleep", "600"], grace_s=5) as process,
+        pytest.raises(StartError, match=r"the proxy was not ready after 0\.1 s.*PROXY_START_S"),
+    ):
+        _wait_until_answered(Proxy(process, 0), f"127.0.0.1:{free_port()}", "/health/ready", 0.1, stop)
+
+
+@contextmanager
+def nobody_asks_to_stop() -> Iterator[socket.socket]:
+    stop, other_end = socket.socketpair()
+    with stop, other_end:
+        yield stop
+
+
+class Ready(BaseHTTPRequestHandler):
+    """Answers 200 to everything, as another proxy at the port would."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+def test_another_server_that_took_the_port_meanwhile_is_not_taken_for_the_proxy() -> None:
+    with nobody_asks_to_stop() as stop, ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        settings = Settings(port=server.server_port)
+        environment = os.environ | {"HOST": settings.host, "PORT": str(settings.port)}
+        try:
+            with (
+                pytest.raises(PortInUseError, match="set PORT to a free port"),
+                _running_proxy(settings, environment, "/health/live", stop),
+            ):
+                pass
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_proxy_ended_for_want_of_memory_only_if_it_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "memory_kills", lambda: 1)  # the kernel has killed one of Triton's
+
+    with child(["false"], grace_s=5) as process:
+        assert first_of([process], timeout_s=10) is process
+        assert "the proxy ended by itself" in str(Proxy(process, 0).why_ended())
+    with child(["sleep", "600"], grace_s=5) as process:
+        process.kill()
+        assert first_of([process], timeout_s=10) is process
+        with pytest.raises(OutOfMemoryError):
+            Proxy(process, 0).why_ended()
 
 
 @pytest.mark.parametrize("module", ["inference_server", "launch"])
@@ -361,6 +418,45 @@ def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are no image"):
         analyse(sample, "http://127.0.0.1:9")
+
+
+def test_samples_that_this_user_cannot_open_are_named() -> None:
+    with open_folder() as folder:
+        images = write_samples(folder / "samples") / "MT_Free/Imgs"
+        with closed(images, 0o444), not_root():  # it may be listed, but nothing in it opened
+            samples = find_samples(folder / "samples")
+            with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: .*Permission"):
+                analyse(samples[-1], "http://127.0.0.1:9")
+
+
+def test_a_folder_that_pictures_cannot_be_written_to_is_told_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    expected = r"file/pictures cannot be written to \(Not a directory\): free some space, or name another .* --pictures"
+
+    with nobody_asks_to_stop() as stop, pytest.raises(SampleError, match=expected):
+        show(find_samples(write_samples(tmp_path)), "http://127.0.0.1:9", tmp_path / "file/pictures", stop)
+
+
+def test_a_picture_that_cannot_be_written_is_told_with_the_mend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures/MT_Crack_a.png").mkdir(parents=True)
+    tile, empty = np.full((4, 4), 100, np.uint8), np.zeros((4, 4), bool)
+    monkeypatch.setattr(demo, "analyse", lambda *_: Analysis("MT_Crack_a", "Crack", None, 0.5, tile, empty, empty))
+
+    with nobody_asks_to_stop() as stop, pytest.raises(SampleError, match=r"pictures cannot be written to \(Is a"):
+        show(find_samples(write_samples(tmp_path)), "http://127.0.0.1:9", tmp_path / "pictures", stop)
+
+
+def test_once_a_stop_is_asked_for_no_further_sample_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sent: list[Path] = []
+    monkeypatch.setattr(demo, "analyse", lambda sample, _: sent.append(sample))
+    asked, ask = socket.socketpair()
+    ask.close()
+
+    with asked, pytest.raises(StopAskedError):
+        show(find_samples(write_samples(tmp_path)), "http://127.0.0.1:9", tmp_path / "pictures", asked)
+    assert [] == sent
 
 
 def analysis(truth: np.ndarray, found: np.ndarray) -> Analysis:

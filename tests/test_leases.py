@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from conftest import ROOT, runs, wait_until
 
+from host import guard as guard_module
 from host.guard import Guard
 from host.leases import lease, remove_abandoned
 
@@ -87,6 +89,22 @@ def test_a_lock_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
     remove_abandoned(tmp_path, "owner")
 
     assert (tmp_path / "precious").exists()
+    assert (tmp_path / "owner-1.lock").is_symlink()
+
+
+def test_what_could_not_be_removed_keeps_its_lock_and_is_removed_by_the_next_owner(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr(guard_module.shutil, "rmtree", lambda *_, **__: None)
+        with lease([tmp_path], "owner") as name:
+            (tmp_path / name).mkdir()
+            (tmp_path / f"{name}-region").write_text("x")
+    assert {name, f"{name}.lock"} == {path.name for path in tmp_path.iterdir()}
+
+    remove_abandoned(tmp_path, "owner")
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_guard_ends_what_a_killed_process_started_also_its_grandchildren() -> None:

@@ -1,6 +1,8 @@
 """Each limit of the machine that serving needs is checked before the start, and named with its remedy."""
 
+import errno
 import io
+import os
 import resource
 import subprocess
 import urllib.error
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, wait_until
 from doubler import write_model
+from other_users import closed, not_root, open_folder
 from PIL import Image
 
 from host.memory import MIB, SHARED_MEMORY
@@ -128,7 +131,16 @@ def test_there_are_no_more_instances_than_shared_memory_bears(
 
     assert instances == settings.instances
     assert (mebibytes < 256) == bool(told)
+    assert all(f"so {instances} instance" in line and "of 8 start, and large images may fail" in line for line in told)
     assert SHARED_BYTES == 32 * MIB
+
+
+def test_a_number_of_instances_that_is_asked_for_is_not_told_as_a_lower_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "shared_memory_bytes", lambda: 64 * MIB)
+
+    (told,) = (line for line in warnings(Settings(model_instances=8)) if "--shm-size=256m" in line)
+
+    assert "has 64 MiB free, too little for 8 instances, so large images may fail: " in told
 
 
 def test_short_memory_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +193,24 @@ def test_where_no_folder_does_each_is_told_with_its_reason(monkeypatch: pytest.M
     assert f"{tmp_path / 'missing'} is no folder" in told
     assert f"{tmp_path} has " in told
     assert told.endswith("set TMPDIR to one that can")
+
+
+def test_a_folder_that_this_user_cannot_reach_does_not_do_and_the_reason_is_told() -> None:
+    with open_folder() as folder:
+        (folder / "above/place").mkdir(parents=True)
+        with closed(folder / "above"), not_root():
+            assert "cannot be used (Permission denied)" == why_not(folder / "above/place", MIB)
+
+
+def test_a_folder_whose_server_is_away_does_not_do_and_the_reason_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def statvfs(_: Path) -> os.statvfs_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+
+    assert "cannot be used (Stale file handle)" == why_not(tmp_path, MIB)
 
 
 def test_a_folder_with_room_does(tmp_path: Path) -> None:
