@@ -16,7 +16,8 @@ from benchmarks.record import write_record
 from benchmarks.samples import JSON, PNG, jpeg_bodies
 from benchmarks.servers import service
 
-CLIENTS = (1, 2, 4, 8, 16, 32)
+ALONE = 1
+CLIENTS = (ALONE, 2, 4, 8, 16, 32)
 SHARES = (0.3, 0.6, 0.9, 1.2, 2.0, 3.0)  # of the capacity
 DEFAULT_ANSWER = JSON
 
@@ -40,6 +41,8 @@ def main() -> None:
         help="shares of the capacity in open loops; default: %(default)s",
     )
     options = parser.parse_args()
+    if ALONE not in options.clients:
+        parser.error(f"--clients lacks {ALONE}: add it, the page tells the request path of one client alone")
     with service() as started:
         url = started.analyze_url
         found_masks(url)

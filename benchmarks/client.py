@@ -10,7 +10,6 @@ import csv
 import itertools
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 from benchmarks.answers import found_masks
 from benchmarks.errors import AnswerError, exit_status, say
 from benchmarks.load import fixed_work
-from benchmarks.record import write_record
+from benchmarks.record import spread, write_record
 from benchmarks.samples import JSON, jpeg_bodies, photographs, which_photographs
 from benchmarks.servers import Server, service
 from benchmarks.tools import Command, serving_python
@@ -45,8 +44,7 @@ def main() -> None:
         found_masks(started.analyze_url)
         folder = write_photographs(Path(name) / "photographs", chosen)
         rounds = [one_round(started, chosen, folder, Path(name) / f"out-{turn}") for turn in range(options.rounds)]
-    shares = [turn["client_s"] / turn["closed_loop_s"] for turn in rounds]
-    share = {"median": statistics.median(shares), "min": min(shares), "max": max(shares)}
+    share = spread([turn["client_s"] for turn in rounds], [turn["closed_loop_s"] for turn in rounds])
     settings = {**vars(options), "at_once": AT_ONCE, "corrupt": CORRUPT, "answer": JSON}
     figures = {"files": len(chosen), "photographs": which_photographs(), "rounds": rounds, "share": share}
     write_record("client", figures=figures, settings=settings)

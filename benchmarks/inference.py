@@ -1,11 +1,10 @@
 """`make bench-triton`: Triton alone, measured with perf_analyzer.
 
 It measures the time of an image at three sizes and with more and more requests at once. It also compares ways to divide
-a machine's cores: instances of the model, threads of each instance, and the largest batch.
+a machine's cores: instances of the model, and threads of each instance.
 """
 
 import argparse
-import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,16 +21,14 @@ from benchmarks.servers import GRAPH, repository, triton
 from host.cores import usable_cores
 
 CONCURRENCIES = (1, 2, 4, 8, 16)
-BATCH_SIZES = (1, 4, 8)
 ANALYSED_SIZE = "median"
 
 
 class Configuration(NamedTuple):
-    """How a machine's cores are divided: instances of the model, threads of each, and the most images in a batch."""
+    """How a machine's cores are divided: instances of the model, and threads of each."""
 
     instances: int
     threads: int
-    max_batch_size: int
 
 
 def main() -> None:
@@ -39,15 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description="Triton, with perf_analyzer.")
     parser.add_argument("--seconds", type=float, default=12, help="seconds of each point; default: %(default)s")
     parser.add_argument("--concurrencies", type=int, nargs="+", default=CONCURRENCIES, help="default: %(default)s")
-    parser.add_argument("--batch-sizes", type=int, nargs="*", default=BATCH_SIZES, help="default: %(default)s")
     parser.add_argument("--graph", type=Path, default=GRAPH, help="graph that Triton serves; default: %(default)s")
     options = parser.parse_args()
+    if ALONE not in options.concurrencies:
+        parser.error(f"--concurrencies lacks {ALONE}: add it, the page tells the latency of one request alone")
     perf_analyzer()  # if it is not installed, say so now rather than later
     inputs, cores = canvases_by_size(), usable_cores()
     sizes = by_size(inputs, options.graph, options.concurrencies, options.seconds)
     analysis = [
         point
-        for configuration in configurations(cores, options.batch_sizes)
+        for configuration in configurations(cores)
         for point in analyse(configuration, inputs[ANALYSED_SIZE], options.graph, options.seconds)
     ]
     settings = {**vars(options), "cores": cores, "analysed_size": ANALYSED_SIZE}
@@ -70,10 +68,9 @@ def by_size(
     return found
 
 
-def configurations(cores: int, batch_sizes: Sequence[int]) -> list[Configuration]:
+def configurations(cores: int) -> list[Configuration]:
     """Return what to compare: all cores in one instance, one core each, and more threads than there are cores."""
-    shares = sorted({(1, cores), (cores, 1), (cores, cores)})
-    return [Configuration(*share, batch_size) for share, batch_size in itertools.product(shares, batch_sizes)]
+    return [Configuration(*share) for share in sorted({(1, cores), (cores, 1), (cores, cores)})]
 
 
 def analyse(
@@ -82,10 +79,7 @@ def analyse(
     """Measure one configuration alone and saturated; canvases: (1, H32, W32) uint8, all of one shape."""
     settings = {"MODEL_INSTANCES": str(configuration.instances), "MODEL_THREADS": str(configuration.threads)}
     points = []
-    with (
-        repository(graph=graph, max_batch_size=configuration.max_batch_size) as models,
-        triton(MODEL_REPOSITORY=str(models), **settings) as started,
-    ):
+    with repository(graph=graph) as models, triton(MODEL_REPOSITORY=str(models), **settings) as started:
         for concurrency in (ALONE, SATURATED):
             point = measure(started.address, canvases, concurrency=concurrency, seconds=seconds)
             point.tell(", ".join(f"{name} {value}" for name, value in configuration._asdict().items()))

@@ -19,7 +19,7 @@ from benchmarks.tools import Command, find_tool, run_tool
 
 SCRIPT = Path(__file__).parent / "k6/post.js"
 WARM_UP_S = 2.0
-FIXED_WORK_S = 600  # as post.js has it
+FIXED_WORK_S = 600  # at most
 WARM_UP_REQUESTS = 60  # of fixed work, at most
 STRAGGLERS_S = 120  # after the load, for requests that are not answered yet and for k6 itself
 MEAN_DELAYS_TO_WARM_UP = 5  # of an open loop's arrivals, see post.js: their rate is then within 1 % of its own
@@ -68,10 +68,11 @@ def open_loop(url: str, bodies: Sequence[Body], *, rate: float, seconds: float) 
 
     Raises: LoadError, ToolMissingError.
     """
-    delay_s = max(10 / rate, 1)  # as post.js has it
+    delay_s = max(10 / rate, 1)  # post.js says what for
     delayed = rate * delay_s
     clients = math.ceil(delayed + SPARE_DEVIATIONS * math.sqrt(delayed)) + WAITING_CLIENTS
-    return _timed(url, bodies, seconds, MEAN_DELAYS_TO_WARM_UP * delay_s, VUS=str(clients), RATE=f"{rate:.3f}")
+    shape = {"VUS": str(clients), "RATE": f"{rate:.3f}", "DELAY_S": f"{delay_s:g}"}
+    return _timed(url, bodies, seconds, MEAN_DELAYS_TO_WARM_UP * delay_s, **shape)
 
 
 def _timed(url: str, bodies: Sequence[Body], seconds: float, warm_up_s: float, **shape: str) -> Load:
@@ -86,7 +87,7 @@ def fixed_work(url: str, bodies: Sequence[Body], *, clients: int, cycles: int) -
     """
     warm_up = min(len(bodies), WARM_UP_REQUESTS)
     shape = {"VUS": str(clients), "REQUESTS": str(warm_up + cycles * len(bodies)), "WARM_UP": str(warm_up)}
-    metrics = _run_k6(url, bodies, shape, FIXED_WORK_S)
+    metrics = _run_k6(url, bodies, {**shape, "LONGEST_S": str(FIXED_WORK_S)}, FIXED_WORK_S)
     load = read_summary(metrics, metrics["spent_ms"] / 1000, count="answered_ms")
     if load.refused or load.failed:
         raise LoadError(f"{url} refused {load.refused} requests and failed {load.failed}: use fewer --clients")

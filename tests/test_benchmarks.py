@@ -6,15 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
-from benchmarks import record, report
+from benchmarks import analyze, inference, load, record, report
 from benchmarks.answers import differing_pixels
 from benchmarks.errors import LoadError, ToolMissingError
-from benchmarks.load import read_summary
+from benchmarks.load import SCRIPT, closed_loop, fixed_work, open_loop, read_summary
 from benchmarks.peers.__main__ import summary
 from benchmarks.peers.contenders import Contender, Result
 from benchmarks.peers.rounds import Choice
@@ -24,6 +25,7 @@ from benchmarks.replicas import FEWEST, TARGET_UTILISATION, core_seconds, replic
 from benchmarks.samples import canvases_by_size, files_of_one_canvas_size, image_files, kserve_bodies, photographs
 from benchmarks.servers import repository
 from benchmarks.tools import run_tool
+from proxy.app import CPU_BATCH_PIXELS
 
 # Captured from k6 1.1.0, an open loop of 3 s that was partly refused; shortened to what is read.
 SUMMARY = {
@@ -103,6 +105,17 @@ def test_a_record_names_command_commit_and_machine(results, monkeypatch) -> None
     assert found == record.read_record("speed")
 
 
+def test_a_record_tells_the_versions_of_the_serving_environment_that_was_chosen(tmp_path, monkeypatch) -> None:
+    installed = tmp_path / "chosen/lib/python3.12/site-packages/aiohttp-1.2.3.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: aiohttp\nVersion: 1.2.3\n")
+    monkeypatch.setenv("SERVING_PYTHON", str(tmp_path / "chosen/bin/python"))
+    packages = record.make_record("speed", "make bench-speed", {})["packages"]
+
+    assert {"aiohttp": "1.2.3"} == packages["chosen"]
+    assert ".venv-serving" not in packages
+
+
 @pytest.mark.usefixtures("results")
 def test_a_benchmark_that_was_not_run_has_no_record() -> None:
     assert record.read_record("speed") is None
@@ -149,6 +162,42 @@ def test_a_missing_perf_analyzer_says_where_to_get_it(monkeypatch) -> None:
 
     with pytest.raises(ToolMissingError, match="pip install perf-analyzer"):
         perf_analyzer()
+
+
+@pytest.mark.parametrize(("cores", "shares"), [(1, [(1, 1)]), (2, [(1, 2), (2, 1), (2, 2)])])
+def test_no_way_to_divide_the_cores_is_measured_twice(cores, shares) -> None:
+    assert shares == inference.configurations(cores)
+
+
+@pytest.mark.parametrize(("benchmark", "option"), [(inference, "--concurrencies"), (analyze, "--clients")])
+def test_what_the_page_tells_of_one_alone_must_be_measured(benchmark, option, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", option, "2", "4"])
+
+    with pytest.raises(SystemExit):
+        benchmark.main()
+    assert f"{option} lacks 1: add it" in capsys.readouterr().err
+
+
+def test_the_load_tools_script_reads_what_it_is_given_and_nothing_else(monkeypatch) -> None:
+    runs: list[dict[str, str]] = []
+
+    def k6(*_, variables: dict[str, str], **__) -> str:
+        runs.append(variables)
+        Path(variables["SUMMARY"]).write_text(json.dumps({"spent_ms": 1000}))
+        return ""
+
+    monkeypatch.setattr(load, "find_tool", lambda *_: "k6")
+    monkeypatch.setattr(load, "run_tool", k6)
+    closed_loop("url", [], clients=3, seconds=5)
+    open_loop("url", [], rate=2, seconds=5)
+    fixed_work("url", [], clients=3, cycles=1)
+    closed, opened, fixed = runs
+    script = SCRIPT.read_text()
+
+    assert {*closed, *opened, *fixed} == {*re.findall(r"__ENV\.(\w+)", script)}
+    assert {*closed, *opened, *fixed} == {*re.findall(r"^//   ([A-Z_]+) ", script, flags=re.MULTILINE)}
+    assert ("2.000", "5", "25") == (opened["RATE"], opened["DELAY_S"], opened["WARM_UP_S"])
+    assert str(load.FIXED_WORK_S) == fixed["LONGEST_S"]
 
 
 def test_the_three_sizes_ascend_and_each_is_of_one_shape() -> None:
@@ -273,9 +322,9 @@ def test_a_peers_latency_is_the_median_of_its_rounds_as_its_images_a_second_are(
 
 LATENCY = {"p50": 4.25, "p95": 50.0, "p99": 60.0, "mean": 12.0, "max": 61.0}
 POINT = {"answered": 90, "refused": 9, "failed": 1, "answered_s": 30.0, "latency_ms": LATENCY, "refusal_ms": {}}
-CLOSED = [{"clients": 1, **POINT, "stages_ms": {"infer": LATENCY}}, {"clients": 4, **POINT, "stages_ms": {}}]
+CLOSED = [{"clients": 4, **POINT, "stages_ms": {}}, {"clients": 1, **POINT, "stages_ms": {"infer": LATENCY}}]
 MEASURED = {"concurrency": 1, "images_s": 25.0, "latency_ms": LATENCY}
-SHARED_OUT = {"instances": 2, "threads": 1, "max_batch_size": 4}
+SHARED_OUT = {"instances": 2, "threads": 1}
 CONTENDER = {"variant": {"workers": 2}, "clients": 8, "differing_pixels": 0.0, "latency_ms": LATENCY}
 BATCHED = {"traffic": "mixture", "clients": 16, "latency_ms": LATENCY}
 OPENED = {"traffic": "one size", "rate_s": 29.2, "latency_ms": LATENCY}
@@ -289,7 +338,12 @@ FIGURES = {
         "left_out": {},
     },
     "triton": {
-        "sizes": {"small": {"canvas": [320, 128], "points": [MEASURED]}},
+        "sizes": {
+            "small": {
+                "canvas": [320, 128],
+                "points": [{**MEASURED, "concurrency": 4, "latency_ms": {**LATENCY, "p50": 9.5}}, MEASURED],
+            }
+        },
         "analysis": [{**SHARED_OUT, **MEASURED}, {**SHARED_OUT, **MEASURED, "concurrency": 16}],
     },
     "peers": {
@@ -352,9 +406,12 @@ def record_of(name: str) -> dict:
         "date": "2025-11-25T12:00:00+00:00",
         "machine": {"cpu": "A CPU", "usable_cores": 2, "memory_mib": 24105, "kernel": "Linux 6", "python": "3.11.7"},
         "packages": {},
-        "settings": {"flat_ms": {"a": 23.0, "b": 4.4}, "gpu": "H100", "versions": {"torch": "2.11.0", "timm": "1.0"}},
+        "settings": {
+            "flat_ms": {"a": 23.0, "b": 4.4}, "gpu": "H100", "steps": 20,
+            "versions": {"torch": "2.11.0", "timm": "1.0"},
+        },
         "figures": FIGURES[name],
-    }
+    }  # fmt: skip
 
 
 def test_a_page_without_records_says_what_to_run() -> None:
@@ -384,14 +441,17 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
         "| JSON, 4 | 30.0 | 4.2 | 50 | 60 | 10 |",
         "| 3 | 90.0 | 30.0 | 9.0 % | 1.0 % | 4.2 | 50 | 60 | – |",
         "| small | 128 × 320 | 4.2 | 40 | 1.02 |",
-        "| 2 × 1 | 4 | 4.2 | 25.0 | 4.2 | 60 |",
+        "| instances × threads | alone, p50, ms | 16 at once, images/s | 16 at once, p50, ms | 16 at once, p99, ms |",
+        "| 2 × 1 | 4.2 | 25.0 | 4.2 | 60 |",
         "| this project | 24.0 | **0.96** (0.94–0.97) | 4.2 | workers 2 | 8 | 0.0 % |",
         "PNG out, serves **1.12** (1.10–1.20) times the images/s of FastAPI + ONNX Runtime, the fastest peer.",
         "gets it after 18.0 ms. That is\n**1.12** (1.12–1.17) times the 16.0 ms of one ONNX Runtime session",
         "Left out: bentoml, because it exited before it was ready.",
+        "There a batch also has at most 327,680 pixels, which is 5 images of *one size*:",
         "| mixture, clients: 16 | 17.0 | 16.0 | 4.2 | 4.2 | 2.5 |",
         "| one size, arrivals/s: 29.2 | 29.0 | 29.0 | 4.2 | 4.2 | 1.5 |",
         "| 10,000 | 880 | 800 | 890 |",
+        "Measured with 20 steps and 100 images.",
         "| their share of all time | 4.0 % |",
         "| seconds of a core per image | 0.0808 | 0.0025 |",
         "| 1,000 | 68 | 5 | 141 |",
@@ -405,6 +465,10 @@ def test_the_page_gives_figures_with_where_they_come_from() -> None:
         "*`make bench-peers` at 0123456789, 2025-11-25; A CPU, 2 cores, 24 GiB, Linux 6, Python 3.11.7. "
         "[All figures](../benchmarks/results/peers.json).*"
     ) in page
+
+
+def test_the_page_tells_the_proxys_limit_for_a_batch_on_cpus() -> None:
+    assert CPU_BATCH_PIXELS == report.CPU_BATCH_PIXELS
 
 
 def test_the_page_tells_of_an_older_record_that_its_latency_is_the_last_rounds() -> None:

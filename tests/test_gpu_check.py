@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,9 @@ from conftest import ROOT
 from pages import code, table_after, under
 from training_data import write_project
 
-from benchmarks.errors import ToolMissingError
+from benchmarks import record
+from benchmarks.errors import BenchmarkError, ToolMissingError
+from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import packages, parts
 from benchmarks.gpu.__main__ import parser
 from benchmarks.gpu.parts import PARTS, run_parts
@@ -173,6 +176,35 @@ def test_figures_of_another_machine_with_the_same_gpu_are_continued(tmp_path, me
     assert ["sound", "new"] == measured
 
 
+NOTHING = pytest.raises(BenchmarkError, match=re.escape(f"with {sys.executable}: PYTHON names the one that has torch"))
+
+
+@pytest.mark.parametrize(
+    ("figures", "ends"), [({}, NOTHING), ({"speed": {}}, NOTHING), ({"losses": {}}, nullcontext())]
+)
+def test_a_check_that_measured_none_of_its_parts_fails_and_names_its_python(tmp_path, monkeypatch, figures, ends):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["gpu", "--small", "--parts", "losses", "batches"])
+    monkeypatch.setattr(command, "run_parts", lambda *_: {"left_out": {"batches": "no torch"}} | figures)
+    with ends:
+        command.main()
+
+
+def test_the_wheels_that_the_guide_has_downloaded_do_not_make_the_sources_dirty(tmp_path, monkeypatch):
+    (folder,) = re.findall(r"--dest=(\S+)", GUIDE)
+    monkeypatch.chdir(tmp_path)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "--quiet"], [*identity, "commit", "--quiet", "--allow-empty", "--message=first"]):
+        subprocess.run(["git", *words], check=True)
+
+    def dirty_with(path):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        return record.make_record("gpu", "make gpu-check", {})["dirty"]
+
+    assert [False, True] == [dirty_with(tmp_path / folder / "torch.whl"), dirty_with(tmp_path / "changed.py")]
+
+
 def write_wheel(folder, name="magnet", version="1.0"):
     """A wheel with one module."""
     path = folder / f"{name}-{version}-py3-none-any.whl"
@@ -219,7 +251,7 @@ def test_a_folder_without_a_wheel_and_a_damaged_wheel_are_refused(tmp_path):
     with pytest.raises(ToolMissingError, match="has no wheel: put there what `pip download` brought"):
         packages.install(tmp_path, tmp_path / "packages")
     (tmp_path / "torn-1.0-py3-none-any.whl").write_bytes(b"no zip")
-    with pytest.raises(ToolMissingError, match="pip could not install"):
+    with pytest.raises(ToolMissingError, match=rf"pip could not install .*{re.escape(sys.executable)}: PYTHON names"):
         packages.install(tmp_path, tmp_path / "packages")
 
 

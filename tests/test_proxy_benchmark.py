@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import io
-import time
 
 import numpy as np
 import pytest
@@ -52,12 +51,24 @@ async def test_its_configuration_keeps_the_proxys_contract():
     assert (5, 3) == (contract.max_batch_size, contract.instances)
 
 
-@pytest.mark.parametrize(("instances", "least_s"), [(1, 2 * 0.06), (2, 0.06)])
-async def test_an_instance_runs_one_batch_at_a_time(instances, least_s):
+@pytest.mark.parametrize("instances", [1, 2])
+async def test_an_instance_runs_one_batch_at_a_time_and_takes_the_time_that_it_was_given(instances, monkeypatch):
     triton = FakeTriton({}, batch_ms=20, image_ms=5, instances=instances)
-    started_s = time.monotonic()
-    await asyncio.gather(triton.compute(8), triton.compute(8))
-    assert least_s <= time.monotonic() - started_s
+    busy, most, times_s, sleep = 0, 0, [], asyncio.sleep
+
+    async def busy_for(seconds):
+        nonlocal busy, most
+        times_s.append(seconds)
+        busy += 1
+        most = max(most, busy)
+        for _ in range(10):
+            await sleep(0)  # the others could begin
+        busy -= 1
+
+    monkeypatch.setattr(asyncio, "sleep", busy_for)
+    await asyncio.gather(*(triton.compute(8) for _ in range(4)))
+    assert instances == most
+    assert 4 * [0.06] == pytest.approx(times_s)
 
 
 async def test_without_costs_it_answers_at_once_however_many_ask():

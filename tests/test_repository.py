@@ -16,6 +16,7 @@ from training.graphs.repository import label, model_parameters, publish, render_
 from training.graphs.signature import parse_config
 
 PARAMETERS = {"model.threshold": "88", "model.types": "Blowhole,Break,Crack,Fray,Uneven"}
+LABELLED = {**PARAMETERS, "model.digest": "d1ge57"}
 QUALITY = {
     "operating_point": {"threshold": 88, "alarm_score": 0.52},
     "review_score": 0.25,
@@ -57,7 +58,7 @@ def graph(path, **options):
 
 
 def gpu_configs():
-    return {name: parse_config(text) for name, text in render_gpu_configs(PARAMETERS, 8, entries()).items()}
+    return {name: parse_config(text) for name, text in render_gpu_configs(LABELLED, 8, entries()).items()}
 
 
 def test_the_parameters_tell_precision_operating_point_origin_and_figures():
@@ -106,18 +107,26 @@ def test_tensorrt_is_optional_and_fixes_neither_sizes_nor_precision():
     assert [] == [name for name in accelerator.parameters if name.startswith(("trt_profile", "precision"))]
 
 
-def test_tensorrts_engine_is_built_for_the_datasets_canvases_before_a_request_comes():
-    """Those of the entries: 384 x 128, 352 x 320 and 224 x 512, in batches of 1 to 8."""
+def test_tensorrts_engines_are_named_after_the_model_so_that_none_finds_those_of_another():
+    published = parse_config((ROOT / "model_repository/segmenter/configs/tensorrt.pbtxt").read_text())
+    for config in (gpu_configs()["tensorrt"], published):
+        (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+        digest = config.parameters["model.digest"].string_value
+        assert digest == accelerator.parameters["trt_engine_cache_prefix"] != ""
+
+
+def test_tensorrts_engine_is_built_for_the_datasets_canvases_and_the_golden_image_before_a_request_comes():
+    """Those of the entries: 384 x 128, 352 x 320 and 224 x 512, in batches of 1 to 8; the golden one: 128 x 128."""
     one, *ends = gpu_configs()["tensorrt"].model_warmup
     assert [*gpu_configs()["gpu"].model_warmup] == [one]
-    assert [(1, [1, 224, 128]), (8, [1, 384, 512])] == [
+    assert [(1, [1, 128, 128]), (8, [1, 384, 512])] == [
         (each.batch_size, [*each.inputs["image"].dims]) for each in ends
     ]
 
 
 def test_publishing_writes_graphs_and_configurations(folder):
     cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx", layers=2)
-    configs = render_gpu_configs(PARAMETERS, 8, entries())
+    configs = render_gpu_configs(LABELLED, 8, entries())
     publish(cpu, render_config(PARAMETERS, 8), gpu, configs)
     assert cpu.read_bytes() == CPU_GRAPH_FILE.read_bytes()
     assert gpu.read_bytes() == GPU_GRAPH_FILE.read_bytes()
@@ -128,7 +137,7 @@ def test_publishing_writes_graphs_and_configurations(folder):
 
 def test_nothing_is_replaced_where_one_of_them_has_another_signature(folder):
     cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx")
-    configs = render_gpu_configs(PARAMETERS, 8, entries())
+    configs = render_gpu_configs(LABELLED, 8, entries())
     broken = configs | {"tensorrt": configs["tensorrt"].replace('"probability"', '"chance"')}
     with pytest.raises(ExportError, match="output chance"):
         publish(cpu, render_config(PARAMETERS, 8), gpu, broken)

@@ -132,6 +132,7 @@ async def stalled(python, folder, *, clients, stalls, seconds):
                 longest_s = max(longest_s, time.monotonic() - ended_s)
                 await asyncio.sleep(rng.uniform(0, 0.5))
             mismatches = await proxy.metric("proxy_answer_mismatches_total")
+            assert [] == [task.exception() for task in posting if task.done()]
             for task in posting:
                 task.cancel()
             await asyncio.gather(*posting, return_exceptions=True)

@@ -21,7 +21,10 @@ VERSIONS = (
 
 
 def main() -> None:
-    """Measure, and write the record `gpu`."""
+    """Measure, and write the record `gpu`.
+
+    Raises: BenchmarkError, when no part could be measured.
+    """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before a part imports ONNX Runtime
     options = parser().parse_args()
     packages = FOLDER / "packages"
@@ -39,6 +42,8 @@ def main() -> None:
     path = (options.into or (FOLDER if options.small else RESULTS)) / "gpu.json"
     figures = run_parts(options.parts, Scope(options.small, FOLDER), record, path)
     say(f"written: {path}; left out: {', '.join(figures[LEFT_OUT]) or 'nothing'}")
+    if not any(part in figures for part in options.parts):
+        raise BenchmarkError(f"no part could be measured with {sys.executable}: PYTHON names the one that has torch")
 
 
 def parser() -> argparse.ArgumentParser:

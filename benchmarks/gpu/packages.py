@@ -42,7 +42,10 @@ def install(wheels: Path, target: Path) -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(target)]
         done = subprocess.run([*pip, *map(str, found)], capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
-        raise ToolMissingError(f"pip could not install the wheels of {wheels}: {done.stderr.strip()[-500:]}")
+        raise ToolMissingError(
+            f"pip could not install the wheels of {wheels}: {done.stderr.strip()[-500:]} "
+            f"(Python is {sys.executable}: PYTHON names another)"
+        )
     stamp.write_text(content, encoding="utf-8")
     say(f"installed in {target}: {', '.join(path.name.split('-')[0] for path in found)}")
 

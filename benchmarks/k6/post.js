@@ -4,10 +4,12 @@
 //   MANIFEST   a file, JSON: [{path, headers}, …], the bodies in turn
 //   VUS        closed loop: the number of clients; each posts again as soon as it was answered
 //   RATE       open loop: arrivals a second, whatever the answers do
+//   DELAY_S    mean seconds by which each of them is delayed
 //   WARM_UP_S  seconds at the beginning that are not counted
 //   SECONDS    seconds after these, which are counted
 //   REQUESTS   fixed work instead of seconds: the number of requests that VUS clients share
 //   WARM_UP    the number of requests at the beginning that are not counted
+//   LONGEST_S  seconds after which they are given up
 //   SUMMARY    the file that the figures are written to
 //
 // A closed loop counts the requests that were answered within these seconds. An open loop counts the requests that
@@ -36,9 +38,14 @@ const stages = Object.fromEntries(STAGES.map((name) => [name, new Trend(`stage_$
 
 // Arrivals at equal distances are each delayed by an exponential time that is long beside that distance. The result is a
 // Poisson process (random displacement). It reaches its rate after several such delays.
-const delay = rate ? Math.max(10 / rate, 1) : 0;
+const delay = Number(__ENV.DELAY_S || 0);
 
-const fixed = { executor: 'shared-iterations', vus: Number(__ENV.VUS || 1), iterations: requests, maxDuration: '10m' };
+const fixed = {
+  executor: 'shared-iterations',
+  vus: Number(__ENV.VUS || 1),
+  iterations: requests,
+  maxDuration: `${__ENV.LONGEST_S}s`,
+};
 const closed = { executor: 'constant-vus', vus: Number(__ENV.VUS || 1), duration: `${warmUp + seconds}s` };
 const opened = {
   executor: 'constant-arrival-rate',

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.errors import AnswerError, exit_status, say
 from benchmarks.peers.contenders import Contender, Result, contenders
-from benchmarks.peers.rounds import Choice, choose_all, latency_alone, run_rounds, spread
-from benchmarks.record import write_record
+from benchmarks.peers.rounds import Choice, choose_all, latency_alone, run_rounds
+from benchmarks.record import spread, write_record
 from benchmarks.samples import photographs, which_photographs
 from benchmarks.servers import GRAPH
 from host.cores import usable_cores

@@ -4,7 +4,6 @@ The order rotates, so that no contender has a disadvantage if the machine become
 out of the rest, with the reason.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from benchmarks.answers import differing_pixels, found_masks
 from benchmarks.errors import BenchmarkError, say
 from benchmarks.peers.contenders import Contender, Result, Variant
 from benchmarks.peers.local import LocalSegmenter
+from benchmarks.record import spread
 from benchmarks.samples import image_files
 from host.cores import usable_cores
 
@@ -92,7 +92,7 @@ def latency_alone(limit: Contender, ours: Contender, *, rounds: int, cycles: int
 
     Return the milliseconds per image of both, for each round, and the spread of their ratios.
     """
-    one_session = {"workers": 1, "threads": 1}  # one client's image is in one instance, which has one thread
+    one_session = {"workers": 1, "threads": 1}  # an instance's own; alone it uses the cores of all: decision 24
     network, served = [], []
     for number in range(rounds):
         with limit.start(one_session) as running:
@@ -101,10 +101,3 @@ def latency_alone(limit: Contender, ours: Contender, *, rounds: int, cycles: int
             served.append(running.measure(1, cycles).latency_ms["mean"])
         say(f"round {number + 1} of {rounds}, one client: {network[-1]:.1f} ms alone, {served[-1]:.1f} ms served")
     return {"network_ms": network, "service_ms": served, "ratio": spread(served, network)}
-
-
-def spread(values: Sequence[float], limits: Sequence[float]) -> dict[str, float]:
-    """Return median, least and greatest ratio of two lists, with one ratio for each round."""
-    ratios = [value / limit for value, limit in zip(values, limits, strict=True)]
-    figures = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
-    return {name: round(value, 4) for name, value in figures.items()}

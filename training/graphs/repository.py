@@ -16,7 +16,7 @@ import onnx
 from host.files import replacing, write_whole
 from tiles.canvas import canvas_size
 from tiles.fingerprint import SUMS
-from tiles.golden import golden_answer, golden_canvas
+from tiles.golden import SIDE, golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES
 from training.dataset.index import Entry
 from training.files import (
@@ -83,9 +83,13 @@ def render_config(parameters: Mapping[str, str], max_batch_size: int, graph_file
 
 
 def render_gpu_configs(parameters: Mapping[str, str], max_batch_size: int, entries: Sequence[Entry]) -> dict[str, str]:
-    """Render configs/gpu.pbtxt, and configs/tensorrt.pbtxt, whose warm-up spans the dataset's canvases."""
+    """Render configs/gpu.pbtxt, and configs/tensorrt.pbtxt, whose warm-up spans the dataset's canvases.
+
+    parameters: with `model.digest`, after which TensorRT's engines are named.
+    """
     gpu = render_config(parameters, max_batch_size, GPU_GRAPH_FILE) + _template("gpu").substitute()
-    return {"gpu": gpu, "tensorrt": gpu + _template("tensorrt").substitute(_warm_up(entries, max_batch_size))}
+    tensorrt = _template("tensorrt").substitute(_warm_up(entries, max_batch_size), digest=parameters["model.digest"])
+    return {"gpu": gpu, "tensorrt": gpu + tensorrt}
 
 
 def _template(name: str) -> Template:
@@ -93,8 +97,8 @@ def _template(name: str) -> Template:
 
 
 def _warm_up(entries: Sequence[Entry], max_batch_size: int) -> dict[str, str | int]:
-    """Return the sides of the two canvases between which every canvas of the dataset is, as `height, width`."""
-    sides = [canvas_size(entry.height, entry.width) for entry in entries]
+    """Return the sides of two canvases, as `height, width`: all the dataset's and the golden one are between them."""
+    sides = [(SIDE, SIDE), *(canvas_size(entry.height, entry.width) for entry in entries)]
     smallest, largest = ([edge(side) for side in zip(*sides, strict=True)] for edge in (min, max))
     return {
         "smallest": "{}, {}".format(*smallest),
