@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from client.service import Client
 NO_SUCH_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)  # while another one may be written
 NOT_SENT: Final = "not sent"
 INTERRUPTED = "the run was interrupted before"
+SHARED_LINE = "; --at-once 1 leaves the whole line to each image"
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Run:
     again: bool = False
     stopped: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _at_once: int = 1
     _interrupted: str = ""
     _ending: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,6 +63,7 @@ class Run:
         Raises: InputError, if a result cannot be written.
         """
         waiting = iter(photographs)
+        self._at_once = at_once
         threads = ThreadPoolExecutor(at_once, thread_name_prefix="photographs")
         try:
             for work in as_completed([threads.submit(self._work, waiting) for _ in range(at_once)]):
@@ -97,7 +101,8 @@ class Run:
             return self._analyse(photograph, content)
         except RefusedError as error:
             self.stopped = str(error) if error.is_about_the_caller else self.stopped
-            return unanswered(photograph, str(error), sent=True)
+            hint = SHARED_LINE if error.status == HTTPStatus.REQUEST_TIMEOUT and self._at_once > 1 else ""
+            return unanswered(photograph, f"{error}{hint}", sent=True)
         except (ServiceAwayError, WrongAnswerError) as error:
             if isinstance(error, WrongAnswerError) or not self._service_is_there():
                 self.stopped = str(error)

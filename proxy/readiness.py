@@ -1,10 +1,11 @@
 """Whether the model can be asked: has Triton answer a small image every second, and at once after a request failed.
 
 Several Tritons may stand behind the one address. When one of them is away the others still answer. So a failed request
-refuses nothing by itself: only a check decides, and not while batches are being answered.
+refuses nothing by itself: only a check decides, and while batches are being answered only one that finds another model.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -16,14 +17,13 @@ from proxy.errors import (
     NotReadyError,
     ProxyError,
     SegmenterAwayError,
-    SegmenterSlowError,
     WrongModelError,
 )
 from proxy.segmenter import Segmentation, Segmenter
 from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
 
-FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval
+FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval; no check follows another one sooner
 ANSWER_COUNTS_S = 1.0  # so long after an answered batch, a failed check does not count: another Triton is there
 # The interval and this are less than 3 s, within which a stopped Triton must be known.
 CHECK_S = 1.5
@@ -115,10 +115,10 @@ class Readiness:
                 found = False
             retry_s = FIRST_RETRY_S if found else min(2 * retry_s, self._interval_s)
             wait_s = self._interval_s if found else retry_s
-            try:
-                await asyncio.wait_for(self._check_now.wait(), wait_s)
-            except TimeoutError:
-                continue
+            pause_s = min(FIRST_RETRY_S, wait_s)  # while two models answer, each answer asks for a check
+            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._check_now.wait(), wait_s - pause_s)
 
     async def check(self) -> bool:
         """Ask Triton for the model once; return whether it serves one that fits and that answers rightly."""
@@ -127,7 +127,7 @@ class Readiness:
         except ProxyError as error:
             if isinstance(error, MismatchedAnswerError):
                 self._report(error)
-            maybe_one_of_several = isinstance(error, SegmenterAwayError | SegmenterSlowError | MismatchedAnswerError)
+            maybe_one_of_several = not isinstance(error, WrongModelError)
             if not (maybe_one_of_several and self._clock() - self._answered < ANSWER_COUNTS_S):
                 self._lose(error)
             return False

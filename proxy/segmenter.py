@@ -173,7 +173,12 @@ class Segmenter:
 
     async def _ask(self, client: _Client, canvases: np.ndarray, timeout_s: float) -> Segmentation:
         async with self._asking(timeout_s, refusal=SegmenterAnswerError):
-            body, header_length = await client.segment(self._model_name, canvases)
+            try:
+                body, header_length = await client.segment(self._model_name, canvases)
+            except InferenceServerException as error:
+                if UNHEALTHY.search(error.message() or ""):
+                    raise Mismatch(error.message()) from None
+                raise
         # no JSON, too few bytes, a field that is missing or of another type, JSON that is no object
         with self._decoding(ValueError, KeyError, TypeError, AttributeError):
             tensors, version = Tensors.read(body, header_length)
@@ -182,7 +187,7 @@ class Segmenter:
 
     async def _end_server(self, client: _Client, reason: str) -> None:
         """Have our backend end the Triton behind this client; another backend takes it for an ordinary request."""
-        with contextlib.suppress(ProxyError, Mismatch):
+        with contextlib.suppress(ProxyError):
             async with self._asking(END_S, refusal=SegmenterAnswerError):
                 await client.segment(self._model_name, SMALLEST, {END_SERVER: reason})
 
@@ -204,8 +209,6 @@ class Segmenter:
                 f"Triton at {self._url} cannot be reached ({error}): try again in a moment"
             ) from None
         except InferenceServerException as error:
-            if UNHEALTHY.search(error.message() or ""):
-                raise Mismatch(error.message()) from None
             meaning = SegmenterAwayError if error.status() in AWAY_STATUSES else refusal
             raise meaning(
                 f"Triton at {self._url} answered {error.status()}: {error.message()}; try again in a moment, or read "

@@ -71,9 +71,9 @@ async def _answer_one(
     request: web.Request, turns: asyncio.Semaphore, file: TileFile, look: Look, parameters: Parameters
 ) -> ImageAnswer:
     """Answer one image; only what the client can mend is its problem, everything else is the request's."""
+    if isinstance(file.data, ImageAnswer):
+        return file.data
     try:
-        if isinstance(file.data, ProxyError):
-            raise file.data
         async with turns:
             if not look.pixels:
                 look(file.data)
@@ -95,12 +95,7 @@ async def _answer_one(
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error in a group: one of ours if there is one, as it says what to do."""
-    leaves = list(_leaves(group))
-    return next((each for each in leaves if isinstance(each, ProxyError)), leaves[0])
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for each in group.exceptions:
-        leaves += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
-    return leaves
+    error: BaseException = group.subgroup(ProxyError) or group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from proxy.errors import MalformedUploadError, ProxyError, RequestTooLargeError, WrongFieldError
 from proxy.forms import FORM_TYPE, IMAGE, PART, Field, fields, read_part
+from proxy.tile_answers import ImageAnswer, of_problem
 from proxy.upload import File, Pace, Progress, at_pace, form_bytes, invite, refuse_by_headers
 from proxy.upload_memory import Held, UploadMemory
 
@@ -19,10 +20,10 @@ L = TypeVar("L", bound=Callable[[bytes], bool])
 
 
 class TileFile(NamedTuple):
-    """One file of a tile: its bytes, or what is wrong with it."""
+    """One file of a tile: its bytes, or the answer to it if it is refused already."""
 
     name: str | None
-    data: bytes | ProxyError
+    data: bytes | ImageAnswer
 
 
 class TileReader:
@@ -78,9 +79,10 @@ class TileReader:
         except ProxyError as error:
             if error.status >= SERVER_ERROR:
                 raise
-            held.release()
-            await self._drop(field, progress)
-            return TileFile(name, error)
+            refused = of_problem(name, error)  # the error itself would hold the bytes, by its traceback
+        held.release()
+        await self._drop(field, progress)
+        return TileFile(name, refused)
 
     async def _drop(self, field: Field, progress: Progress) -> None:
         """Read the rest of a file that is refused: the next one comes after it."""

@@ -108,7 +108,6 @@ class File:
         async for chunk in chunks:
             self._size += len(chunk)
             if self._size > self._max_bytes:
-                self._chunks.clear()  # they are counted no longer, and the error's traceback would hold them
                 raise too_large(self._max_bytes)
             self._held.grow(len(chunk))
             self._chunks.append(chunk)

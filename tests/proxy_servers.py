@@ -100,6 +100,7 @@ class FakeTriton:
         self.away = False  # neither describes its model nor infers
         self.hangs = False  # answers nothing at all
         self.asked = asyncio.Semaphore(0)  # released once for each image that has come
+        self.described = 0  # how often it was asked for its model: once a check
         self.answer = self.echo
         self.novelty = 1.0
         self.told_to_end = []  # the reasons
@@ -118,6 +119,7 @@ class FakeTriton:
         await self.server.close()
 
     async def describe(self, _request):
+        self.described += 1
         if self.hangs:
             await asyncio.Event().wait()
         return leaving() if self.away else web.json_response(self.metadata)

@@ -354,6 +354,17 @@ def test_a_busy_service_is_waited_for(analyze, service):
     assert (0, 6, 10) == (status, len(rows), len(service.posts))
 
 
+@pytest.mark.parametrize(("at_once", "hint"), [("2", "; --at-once 1 leaves the whole line to each image"), ("1", "")])
+def test_an_upload_that_was_too_slow_beside_others_names_the_option_that_mends_it(analyze, service, at_once, hint):
+    service.refusals = [(408, "Upload too slow")]
+
+    _, rows, said = analyze("--at-once", at_once)
+
+    expected = f"Upload too slow (408): because of upload too slow{hint}"
+    assert [expected] == [row["error"] for row in rows.values() if row["status"] == "failed"]
+    assert f": {expected}\n" in said
+
+
 def test_a_service_that_goes_away_during_the_run_and_comes_back_loses_nothing(analyze, service, photos):
     for seed in range(60):
         (photos / f"{seed}.png").write_bytes(png(sound(seed)))

@@ -135,6 +135,7 @@ DAMAGED = {
     "a png without its palette": PALETTE_PNG.replace(PALETTE, b""),
     "a png with more colours than 8 bits can name": PALETTE_PNG.replace(PALETTE, chunk(b"PLTE", bytes(3 * 257))),
     "a png with fewer colours than its pixels name": PALETTE_PNG.replace(PALETTE, chunk(b"PLTE", bytes(3 * 15))),
+    "a png of another checksum": PNG[:-13] + bytes((PNG[-13] ^ 1,)) + PNG[-12:],
     "a jpeg of two bytes": b"\xff\xd8",
     "a jpeg without a marker": b"\xff\xd8" + bytes(99),
     "a tiff that breaks off": encoded(Image.fromarray(GREY), "TIFF")[:-40],
@@ -148,6 +149,32 @@ DAMAGED = {
 def test_a_damaged_file_is_called_damaged(data):
     with pytest.raises(TruncatedImageError, match="damaged"):
         read(data)
+
+
+PHOTOGRAPH = texture(200, 180)
+WHOLE = {
+    "a jpeg of quality 98": encoded(Image.fromarray(PHOTOGRAPH), "JPEG", quality=98),
+    "a jpeg of quality 100": encoded(Image.fromarray(PHOTOGRAPH), "JPEG", quality=100),
+    "a png": encoded(Image.fromarray(PHOTOGRAPH), "PNG"),
+    "a tiff": tiff(200, 180, [zlib.compress(PHOTOGRAPH.tobytes())], compression=8),
+    "a tiff of several strips": tiff(
+        200, 180, [zlib.compress(rows.tobytes()) for rows in np.split(PHOTOGRAPH, 4)], compression=8, rows=50
+    ),
+}
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9, 0.97])
+def test_a_file_of_the_right_size_whose_end_was_never_copied_is_called_damaged(data, part):
+    there = int(part * len(data))
+    with pytest.raises(TruncatedImageError, match="damaged"):
+        read(data[:there] + bytes(len(data) - there))
+    assert PHOTOGRAPH.shape == read(data).image.shape
+
+
+def test_a_deflated_strip_may_have_more_rows_than_the_image():
+    strip = zlib.compress(np.pad(GREY, ((0, 9), (0, 0))).tobytes())
+    np.testing.assert_array_equal(GREY, read(tiff(60, 50, [strip], compression=8)).image)
 
 
 @given(

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import struct
 
 import pytest
 from browsers import REVIEW, analysed, choose, page_over, page_over_fake, photograph, pixels, texts
@@ -150,6 +151,23 @@ async def test_several_files_are_sent_a_few_at_a_time_and_all_counted(browser, t
         await analysed(page, 9)
         assert "9 analysed: 4 with a defect, 5 OK" == await page.inner_text("#status")
         assert [f"{number}.png" for number in range(9)] == await texts(page, "tbody th button")
+
+
+async def test_many_images_that_come_together_are_counted_once(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, fake):
+        await page.evaluate(
+            """() => {
+              window.written = 0;
+              const count = (changes) => (window.written += changes.length);
+              new MutationObserver(count).observe(document.getElementById("status"), { childList: true });
+            }"""
+        )
+        fake.open.clear()
+        await choose(page, *[photograph(tmp_path / f"{number}.png") for number in range(20)])
+        await page.locator("#status", has_text="Analysing… 0 of 20").wait_for()
+        assert 1 == await page.evaluate("written")
+        fake.open.set()
+        await analysed(page, 20)
 
 
 async def reaches(front, count):
@@ -333,6 +351,24 @@ async def test_an_unfamiliar_image_for_review_has_both_marks_in_different_colour
             "#verdict .badge", "(all) => all.map((it) => getComputedStyle(it).color)"
         )
         assert 2 == len(set(colours))
+
+
+@pytest.mark.parametrize("order", "<>")
+async def test_the_orientation_of_a_tiff_file_is_undone_where_a_browser_shows_it(browser, order):
+    turned, stored = (
+        struct.pack(f"{order}2sHIHHHIHHI", b"II" if order == "<" else b"MM", 42, 8, 1, 274, 3, 1, each, 0, 0)
+        for each in (6, 1)
+    )
+    async with page_over_fake(browser) as (page, _, _):
+        read = await page.evaluate(
+            """async (bytes) => {
+              const { unturned } = await import("/page/upright.js");
+              const file = await unturned(new File([new Uint8Array(bytes)], "t.tif"));
+              return Array.from(new Uint8Array(await file.arrayBuffer()));
+            }""",
+            list(turned),
+        )
+        assert stored == bytes(read)
 
 
 @pytest.mark.parametrize("name", ["turned.jpg", "turned.png"])

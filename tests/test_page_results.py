@@ -268,6 +268,21 @@ async def test_an_image_that_cannot_be_drawn_is_named_and_the_zip_holds_the_othe
         await page.locator("#shown", has_text="1 overlay saved. Not drawn: C-1.tiff.").wait_for()
 
 
+async def test_a_zip_of_more_than_4_gib_is_refused_with_what_to_do(browser):
+    async with page_over_fake(browser) as (page, _, _):
+        said = await page.evaluate(
+            """async () => {
+              const { zipOf } = await import("/page/zip.js");
+              const arrayBuffer = async () => new ArrayBuffer(0);
+              const zip = (size) => zipOf([{ name: "t.png", blob: { size, arrayBuffer } }]);
+              const most = 2 ** 32 - 1 - 86; // 86: the two headers
+              await zip(most);
+              return zip(most + 1).then(() => "written", ({ message }) => message);
+            }"""
+        )
+        assert "a zip holds at most 4 GiB: show fewer images" == said
+
+
 async def test_a_tiles_score_is_rounded_as_the_services(browser, tmp_path):
     async with results(browser, tmp_path) as (page, _):
         judged = await page.evaluate(
@@ -301,6 +316,15 @@ async def test_the_results_are_walked_through_in_the_order_shown(browser, tmp_pa
         await page.click("#previous")
         assert "A-1.png" == await page.inner_text("#view-name")
         assert "A-1.png" == await page.inner_text("tr[aria-current] th button")
+
+
+async def test_a_row_that_was_left_while_it_was_filtered_out_is_no_longer_the_current_one(browser, tmp_path):
+    async with results(browser, tmp_path) as (page, _):
+        await page.click("text=A-1.png")
+        await page.select_option("#show", "ok")
+        await page.click("text=A-2.png")
+        await page.select_option("#show", "")
+        assert ["A-2.png"] == await texts(page, "tr[aria-current] th button")
 
 
 async def test_clear_empties_the_page(browser, tmp_path):

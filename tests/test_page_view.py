@@ -251,6 +251,59 @@ async def test_grey_levels_that_come_late_leave_the_services_defects(browser, tm
         assert "stale" not in (await page.get_attribute("#defects", "class") or "")
 
 
+@contextlib.asynccontextmanager
+async def read_anew_with_other_limits(browser, tmp_path):
+    """The page while its picture is still being read, with a threshold at which two spots more are defective."""
+    async with opened(browser, tmp_path, STRONG, FAINT) as (page, _, _):
+        await page.evaluate(
+            """() => {
+              const [read, let_go] = [createImageBitmap, new Promise((resolve) => (window.letGo = resolve))];
+              window.createImageBitmap = async (file, ...options) => {
+                if (!options.length) await let_go; // a picture, not the probabilities
+                return read(file, ...options);
+              };
+            }"""
+        )
+        await page.click("tbody th button")
+        await page.locator("#stage-note", has_text="Reading the image").wait_for()
+        await set_range(page, "#threshold", 90)
+        await page.wait_for_function("() => document.querySelectorAll('#defects button').length === 2")
+        yield page
+
+
+async def test_marks_that_come_before_the_picture_are_shown_with_it(browser, tmp_path):
+    async with opened(browser, tmp_path, STRONG, FAINT) as (page, _, _):
+        shipped = await pixels(page, RED)
+    async with read_anew_with_other_limits(browser, tmp_path) as page:
+        await page.evaluate("letGo()")
+        await page.locator("#stage-note").wait_for(state="hidden")
+        assert 1.5 * shipped < await pixels(page, RED)
+
+
+async def test_an_overlay_that_is_saved_before_the_picture_is_there_has_the_marks_of_the_sliders_place(
+    browser, tmp_path
+):
+    async with opened(browser, tmp_path, STRONG, FAINT) as (page, _, _):
+        shipped = await red_of_saved_overlay(page)
+    async with read_anew_with_other_limits(browser, tmp_path) as page:
+        assert 1.5 * shipped < await red_of_saved_overlay(page, "letGo()")
+
+
+async def red_of_saved_overlay(page, then="null"):
+    """How many of the overlay's pixels are red; then: a script that runs after the click."""
+    async with page.expect_download() as download:
+        await page.click("#save-overlay")
+        await page.evaluate(then)
+    overlay = np.asarray(Image.open(await (await download.value).path()).convert("RGB")).astype(int)
+    return ((overlay[..., 0] > 200) & (overlay[..., 1] < 90)).sum()
+
+
+async def test_a_defective_image_without_a_defective_pixel_has_no_type(browser, tmp_path):
+    async with opened(browser, tmp_path, STRONG) as (page, _, _):
+        await set_range(page, "#threshold", 255)
+        await page.get_by_role("img", name="tile.png. Defect, 0 pixels marked.").wait_for()
+
+
 async def test_a_mask_of_another_model_than_the_one_that_is_shown_is_not_saved(browser, tmp_path):
     async with opened(browser, tmp_path, STRONG, model={"sha256": 64 * "a"}) as (page, front, _):
         front.model = 64 * "f"

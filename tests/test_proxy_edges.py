@@ -5,7 +5,7 @@ import contextlib
 import json
 
 import pytest
-from proxy_servers import FakeTriton, png, problem, running_proxy, texture, until
+from proxy_servers import png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
 from proxy import connections
@@ -14,21 +14,10 @@ from proxy.image_steps import ADMISSION
 from proxy.problems import without_addresses
 
 BODY = png(texture(32, 40))
+SETTINGS = {"max_pixels": 10_240}
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /analyze HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/png\r\n"
 EXPECT = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-
-
-@pytest.fixture
-async def fake():
-    async with FakeTriton() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def proxy(fake):
-    async with running_proxy(fake.url, max_pixels=10_240) as proxy:
-        yield proxy
 
 
 async def raw(proxy, sent):

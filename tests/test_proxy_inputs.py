@@ -5,17 +5,12 @@ import base64
 import numpy as np
 import pytest
 from PIL import Image
-from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, texture
+from proxy_servers import encoded, png, problem, texture
 
 IMAGE = texture(40, 50)
 BODY = png(IMAGE)
 MULTIPART = "multipart/form-data; boundary=B"
-
-
-@pytest.fixture
-async def proxy():
-    async with FakeTriton() as fake, running_proxy(fake.url, max_upload_bytes=200_000) as proxy:
-        yield proxy
+SETTINGS = {"max_upload_bytes": 200_000}
 
 
 async def answer_of(request):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from aiohttp import FormData
 from PIL import Image
-from proxy_servers import FakeTriton, png, problem, running_proxy, texture
+from proxy_servers import png, problem, running_proxy, texture
 from structlog.testing import capture_logs
 
 from proxy.parameters import number
@@ -15,18 +15,6 @@ from proxy.parameters import number
 IMAGE = texture(40, 50)
 BODY = png(IMAGE)
 PNG_TYPE = {"Content-Type": "image/png"}
-
-
-@pytest.fixture
-async def fake():
-    async with FakeTriton() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def proxy(fake):
-    async with running_proxy(fake.url) as proxy:
-        yield proxy
 
 
 def ask(proxy, query="", *, path="/analyze", body=BODY, **headers):

@@ -23,12 +23,6 @@ BODY = png(texture(32, 40))
 OTHER = 255 - np.zeros((1, 1, 32, 64), np.uint8)
 
 
-@pytest.fixture
-async def fake():
-    async with FakeTriton() as fake:
-        yield fake
-
-
 def parts(canvases):
     """The tensors of a right answer, to be changed."""
     probability, defect_type = 255 - canvases, np.full_like(canvases, 3)
@@ -47,6 +41,10 @@ def changed(array):
     return other
 
 
+def late_stub(*_):
+    return web.json_response({"error": "Stub process 'segmenter_0_1' is not healthy."}, status=500)
+
+
 MISMATCHES = {
     "another image's answer": lambda fake, _: fake.echo(OTHER),
     "another image's, of another shape": lambda fake, c: fake.echo(c[..., :32]),
@@ -56,7 +54,7 @@ MISMATCHES = {
     "no label": lambda _, c: tensors(**parts(c)),
     "another type of number": lambda _, c: tensors(**parts(c) | {"probability": c.astype(np.float32)}),
     "an output too few": lambda _, c: tensors(probability=255 - c),
-    "a late stub": lambda *_: web.json_response({"error": "Stub process 'segmenter_0_1' is not healthy."}, status=500),
+    "a late stub": late_stub,
 }
 
 
@@ -73,6 +71,16 @@ async def test_an_answer_that_is_not_the_images_own_gets_502_and_that_triton_is_
         assert 1 == len(fake.told_to_end)
         fake.answer = fake.echo
         assert await proxy.analysis(BODY)
+
+
+async def test_a_triton_that_calls_its_stub_unhealthy_before_any_inference_is_not_ready(fake, monkeypatch):
+    async with running_proxy(fake.url) as proxy:
+        monkeypatch.setattr("proxy_servers.leaving", late_stub)
+        fake.away = True
+        assert not await proxy.check()
+        async with proxy.request("GET", "/health/ready") as response:
+            assert "is not healthy" in (await problem(response, 503, "Not ready"))["detail"]
+        assert 0 == await proxy.metric("proxy_answer_mismatches_total")
 
 
 async def test_what_is_in_flight_beside_a_mismatch_is_given_up_even_if_its_own_proof_is_right(fake):

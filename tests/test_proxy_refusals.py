@@ -11,7 +11,7 @@ import pytest
 from aiohttp import client_exceptions, web
 from crafted import chunk
 from PIL import Image
-from proxy_servers import FakeTriton, encoded, png, problem, running_proxy, texture, until
+from proxy_servers import encoded, png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
 from proxy import readiness
@@ -20,20 +20,8 @@ BODY = png(texture(32, 40))
 JPEG = encoded(Image.fromarray(texture(96, 96)), "JPEG")
 SCANS = encoded(Image.fromarray(texture(32, 40)), "JPEG", progressive=True)
 CHUNKS = BODY[:33] + 17 * chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(b"x")) + BODY[33:]
-LIMITS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
+SETTINGS = {"max_upload_bytes": 20_000, "max_pixels": 10_240}
 MULTIPART = "multipart/form-data; boundary=B"
-
-
-@pytest.fixture
-async def fake():
-    async with FakeTriton() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def proxy(fake):
-    async with running_proxy(fake.url, **LIMITS) as proxy:
-        yield proxy
 
 
 @contextlib.asynccontextmanager
@@ -242,7 +230,7 @@ async def test_a_bug_in_a_check_is_logged_and_the_next_check_comes(fake, monkeyp
 
 
 async def test_every_refusal_of_an_upload_leaves_the_way_to_the_real_triton_open(triton):
-    async with running_proxy(triton.url, **LIMITS) as proxy:
+    async with running_proxy(triton.url, **SETTINGS) as proxy:
         for body, options, status, title in BODY_REFUSALS.values():
             async with refused(proxy, proxy.post(body, **options), status, title):
                 pass

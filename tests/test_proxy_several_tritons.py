@@ -5,6 +5,7 @@ import contextlib
 from collections import Counter
 
 import pytest
+from aiohttp import web
 from proxy_servers import FakeTriton, png, running_proxy, texture, until
 
 from proxy import readiness
@@ -107,8 +108,36 @@ async def test_one_triton_of_two_that_hangs_takes_no_answer_of_the_other_one_awa
         second.hangs = True
         said = Counter([await said_of(proxy) for _ in range(8)])
         assert {"a mask", "Triton is slow"} == said.keys()
-        await proxy.check()  # of two questions, so one of them meets the second
-        assert proxy.is_ready()
+        assert [True, True] == [await proxy.check() for _ in range(2)]  # one of them meets the second
+
+
+async def test_one_triton_of_two_that_answers_with_errors_takes_no_answer_of_the_other_one_away(monkeypatch):
+    monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections="fresh") as proxy,
+    ):
+        await proxy.analysis(BODY)
+        second.answer = lambda _: web.json_response({"error": "out of memory"}, status=500)
+        said = Counter([await said_of(proxy) for _ in range(8)])
+        assert {"a mask", "Wrong answer from Triton"} == said.keys()
+        assert [True, True] == [await proxy.check() for _ in range(2)]  # one of them meets the second
+
+
+async def test_while_two_models_answer_not_each_answer_makes_a_check(monkeypatch):
+    monkeypatch.setattr(readiness, "FIRST_RETRY_S", 60)
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections="fresh") as proxy,
+    ):
+        second.config["parameters"]["model.digest"]["string_value"] = "e2" * 32
+        for _ in range(10):
+            await proxy.analysis(BODY)
+        assert first.described + second.described <= 2  # its own first one, and the test's
 
 
 async def test_the_proxy_refuses_once_no_triton_is_there(monkeypatch):

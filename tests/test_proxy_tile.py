@@ -1,23 +1,27 @@
 """POST /analyze/tile: several photographs of one tile, one verdict."""
 
 import itertools
+import weakref
 
 import numpy as np
 import pytest
 from aiohttp import FormData
 from hypothesis import given
 from hypothesis import strategies as st
-from proxy_servers import FakeTriton, png, problem, running_proxy
+from proxy_servers import png, problem, running_proxy, until
 from structlog.testing import capture_logs
 
+from proxy import tile_upload
 from proxy.served_model import ServedModel
 from proxy.tile_answers import ImageFacts, judge
+from proxy.upload import File
 from tiles.operating_point import OperatingPoint
 
 MODEL = ServedModel(
     name="segmenter", version="1", digest="d1" * 32, operating_point=OperatingPoint(128, 0.9), tile_alarm_score=0.5,
     tile_review_score=0.3, novelty_limit=10.0, defect_types=("Crack", "Fray"),
 )  # fmt: skip
+SETTINGS = {"max_upload_bytes": 20_000}
 
 
 def flat(level):
@@ -26,18 +30,6 @@ def flat(level):
 
 
 SOUND, DEFECTIVE = flat(255), flat(0)
-
-
-@pytest.fixture
-async def fake():
-    async with FakeTriton() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def proxy(fake):
-    async with running_proxy(fake.url, max_upload_bytes=20_000) as proxy:
-        yield proxy
 
 
 def post(proxy, files, query="", part=None, **headers):
@@ -175,6 +167,29 @@ async def test_files_that_are_too_large_leave_room_for_others(fake):
     async with running_proxy(fake.url, **settings) as proxy:
         answer = await answer_of(post(proxy, [large, large, large, SOUND], "?mask=none&alarm_score=0.5"))
     assert (3, "ok") == (answer["failed"], answer["images"][3]["verdict"])
+
+
+async def test_the_bytes_of_a_refused_file_are_let_go_while_its_rest_still_comes(proxy, monkeypatch):
+    files = []
+
+    class Watched(File):
+        def __init__(self, *parts):
+            super().__init__(*parts)
+            files.append(weakref.ref(self))
+
+    async def are_gone():
+        return [None] == [each() for each in files]
+
+    monkeypatch.setattr(tile_upload, "File", Watched)
+    start = b'--B\r\nContent-Disposition: form-data; name="image"; filename="t.png"\r\n\r\n' + 100 * b"no image"
+    rest = b"\r\n--B--\r\n"
+    head = "POST /analyze/tile HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+    reader, writer = await proxy.connect()
+    writer.write(f"{head}Content-Length: {len(start + rest)}\r\n\r\n".encode() + start)
+    await until(are_gone)
+    writer.write(rest)
+    assert b"HTTP/1.1 422 Unprocessable Entity\r\n" == await reader.readline()
+    writer.close()
 
 
 async def test_a_form_that_is_too_large_by_its_header_is_told_as_a_form(fake):

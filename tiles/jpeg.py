@@ -17,6 +17,7 @@ from tiles.tiff_tags import orientation_of
 
 SIGNATURE = b"\xff\xd8\xff"
 END, SCAN, PROGRESSIVE = 0xD9, 0xDA, 0xC2
+END_MARKER = bytes((0xFF, END))
 FRAMES = frozenset({0xC0, 0xC1, PROGRESSIVE})  # baseline, extended, progressive; all with Huffman codes
 TABLES = frozenset({0xC4, 0xDB, 0xDD})  # Huffman and quantization tables, and how often a scan restarts
 COLOURS = {0xE0: b"JFIF", 0xEE: b"Adobe"}  # the metadata that say which colours the components are
@@ -102,6 +103,8 @@ def essence(data: bytes, budget: Budget) -> Essence:
             pixels.keep(segment.start, segment.end, TABLE_BYTE_S)
         elif segment.code == SCAN:
             if pixels.keep_scan(segment) == len(data):
+                if data.rfind(END_MARKER, segment.end) < 0:  # a decoder makes pixels of zeros, too
+                    raise _damaged("its end is missing")
                 break
         elif segment.code == END:
             pixels.keep(segment.start, segment.end, 0)

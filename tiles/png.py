@@ -4,6 +4,7 @@ Source: the PNG specification (W3C), sections 5 and 11.
 """
 
 import struct
+import zlib
 from collections.abc import Iterator
 
 from tiles.budget import Budget
@@ -62,14 +63,20 @@ def essence(data: bytes, budget: Budget) -> Essence:
 
 
 def _pixels(data: bytes, at: int, budget: Budget) -> bytes:
-    """Return the chunks of pixels that begin at `at`, and the end's; only the former if the file breaks off in them."""
+    """Return the chunks of pixels that begin at `at`, and the end's; only the former if the file ends with them.
+
+    Their checksums are compared here: Pillow does not compare them, and makes pixels of zeros, too.
+
+    Raises: TruncatedImageError, TooMuchWorkError.
+    """
+    view = memoryview(data)
     for number, (name, start, end) in enumerate(_chunks(data, at), 1):
         if number % CHUNKS_A_CHECK == 0:
             budget.check()
         if name != b"IDAT":
             return data[at:start] + END_CHUNK
-        if end > len(data):
-            break
+        if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            raise _damaged("the checksum of its pixels is wrong")
     return data[at:]
 
 

@@ -130,16 +130,18 @@ def _codec(compression: int) -> Callable[[bytes, int, Budget], bytes]:
 
 
 def _inflate(strip: bytes, wanted: int, budget: Budget) -> bytes:
-    """Inflate so many bytes, some at a time."""
+    """Inflate so many bytes, some at a time, and go on to the checksum at the end: zeros would become pixels, too."""
     inflater, found, at = zlib.decompressobj(), bytearray(), 0
     try:
-        while len(found) < wanted and not inflater.eof and (at < len(strip) or inflater.unconsumed_tail):
+        while not inflater.eof and (at < len(strip) or inflater.unconsumed_tail):
             budget.check()
             piece = inflater.unconsumed_tail or strip[at : at + INFLATED_AT_ONCE]
             at += 0 if inflater.unconsumed_tail else len(piece)
-            found += inflater.decompress(piece, min(wanted - len(found), 2**16))
+            found += inflater.decompress(piece, 2**16)[: wanted - len(found)]
     except zlib.error as error:
         raise damaged(str(error)) from None
+    if not inflater.eof:
+        raise damaged("the end of a strip is missing")
     return bytes(found)
 
 

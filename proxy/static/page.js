@@ -71,7 +71,18 @@ function step(by) {
   if (other) select(other);
 }
 
+// Many images change at once, when they are chosen: all of them are counted once.
+let reporting = false;
 function report() {
+  if (reporting) return;
+  reporting = true;
+  queueMicrotask(() => {
+    reporting = false;
+    writeReport();
+  });
+}
+
+function writeReport() {
   const count = (...states) => items.filter((item) => states.includes(item.state)).length;
   const [left, done, failed] = [count("waiting", "running"), count("done"), count("failed")];
   const found = tally(items.map(verdictOf));
@@ -135,6 +146,7 @@ async function saveZip() {
       lost.push(item.name);
     }
   }
+  $("shown").textContent = ""; // what refuses the zip is told above
   if (files.length) save(await zipOf(files), "overlays.zip");
   const rest = lost.length ? ` Not drawn: ${listed(lost)}. Choose these files again.` : "";
   $("shown").textContent = `${plural(files.length, "overlay")} saved.${rest}`;
@@ -146,7 +158,9 @@ async function saveMask() {
 }
 
 async function saveOverlay() {
-  save(await overlayOf(view.item, view.layers), `${stem(view.item.name)}_overlay.png`);
+  await view.shown; // its marks may be those of other limits than the answer's
+  const { item, layers } = view;
+  save(await overlayOf(item, layers), `${stem(item.name)}_overlay.png`);
 }
 
 // What a button does may fail: tell it where the reader looks.

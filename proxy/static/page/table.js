@@ -19,6 +19,7 @@ const KEYS = {
 export class Table {
   #items = [];
   #shown = []; // in the order of the table
+  #selected = null; // the item in the large view, in the table or not
   #timer = null;
   #cost_ms = 0; // of the last arrangement
   #sort = { key: null, down: false }; // no key: as they came
@@ -64,7 +65,8 @@ export class Table {
   }
 
   select(item) {
-    $("table").querySelector("tr[aria-current]")?.removeAttribute("aria-current");
+    this.#selected?.row.removeAttribute("aria-current");
+    this.#selected = item;
     item?.row.setAttribute("aria-current", "true");
   }
 

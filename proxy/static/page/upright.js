@@ -1,7 +1,7 @@
 // Browsers turn a picture as its EXIF orientation says, and have no way to leave it. The service does not turn it.
 // Source: CIPA DC-008 (Exif 2.32), 4.6.2 and the tag Orientation in 4.6.4.
 
-const EXIF = /(?:Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)/s; // in JPEG, PNG and WebP, then the TIFF header
+const EXIF = /(?:^|Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)/s; // before the TIFF header: in TIFF, JPEG, PNG and WebP
 const ORIENTATION = 0x0112;
 const ENTRY_BYTES = 12;
 

@@ -13,13 +13,18 @@ const ZOOM = 1.5;
 
 export class View {
   item = null;
+  shown = null; // a promise: the picture is there, or cannot be
   #layers = null;
+  #early = null; // { mask, defects } that came while the picture was being read
   #turn = 0; // of several images that are being read, the last one is shown
 
   constructor() {
     this.stage = new Stage($("stage"), { paint: (context, at) => this.#paint(context, at), tell: tellZoom });
     this.exploring = new Exploring({
-      onMask: (mask) => this.#remark(mask, []),
+      onMask: (mask) => {
+        this.#remark(mask, []);
+        $("defects").classList.add("stale");
+      },
       onAnswer: (answer) => this.#write(answer),
     });
     const zooms = {
@@ -37,7 +42,11 @@ export class View {
   }
 
   // Show an item in whatever state it is; null closes the view.
-  async show(item) {
+  show(item) {
+    this.shown = this.#show(item);
+  }
+
+  async #show(item) {
     const turn = ++this.#turn;
     this.item = item;
     this.#layers = null;
@@ -48,10 +57,12 @@ export class View {
     note("Reading the image…");
     this.exploring.start(item);
     this.#write(item.answer);
+    this.#early = null; // the item's own marks come with its picture
     try {
       const layers = await layersOf(item);
       if (turn !== this.#turn) return;
       this.#layers = layers;
+      if (this.#early) this.#remark(this.#early.mask, this.#early.defects);
       $("truth-label").hidden = !layers.truth;
       note("");
       this.#setContrast();
@@ -85,17 +96,20 @@ export class View {
   }
 
   #remark(mask, defects) {
-    if (!this.#layers) return;
+    if (!this.#layers) {
+      this.#early = { mask, defects };
+      return;
+    }
     const { width, height } = this.#layers;
     Object.assign(this.#layers, marksOf(mask, width, height), { defects, highlighted: null });
-    $("defects").classList.toggle("stale", !defects.length);
     this.stage.redraw();
   }
 
   // Write an answer's words; the item's own, or one at another operating point.
   #write(answer) {
     writePanel(this.item, answer);
-    const found = { defect: `Defect: ${answer?.type}`, review: "For review", ok: "No defect" }[answer?.verdict];
+    const defect = answer?.type ? `Defect: ${answer.type}` : "Defect";
+    const found = { defect, review: "For review", ok: "No defect" }[answer?.verdict];
     const words = answer ? `${found}, ${answer.defect_pixels} pixels marked` : "";
     $("stage").ariaLabel = `${this.item.name}. ${words}. The keys + and − zoom, the arrows move.`;
     writeDefects(answer?.defects ?? [], {

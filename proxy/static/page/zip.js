@@ -3,6 +3,7 @@
 
 const UTF8 = 1 << 11; // the names' encoding
 const MOST_FILES = 65535; // without zip64
+const MOST_BYTES = 2 ** 32 - 1; // without zip64; a larger offset would be written without its upper bits
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
   return byte;
@@ -20,6 +21,7 @@ export async function zipOf(files) {
     offset += 30 + entry.name.length + blob.size;
   }
   const size = directory.reduce((sum, part) => sum + part.length, 0);
+  if (offset + size > MOST_BYTES) throw new RangeError("a zip holds at most 4 GiB: show fewer images");
   const end = bytes([[0x06054b50], 0, 0, files.length, files.length, [size], [offset], 0]);
   return new Blob([...bodies, ...directory, end], { type: "application/zip" });
 }
