@@ -35,6 +35,20 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     aside.replace(path)
 
 
+@contextlib.contextmanager
+def emptied_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to work in; remove it at the end.
+
+    What an interrupted run left in it is removed first.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; text is UTF-8."""
     with replacing(path) as aside:

@@ -22,15 +22,16 @@ PARAMS = params_with().data_load
 CRACK = "MT_Crack/Imgs/exp1_num_342140"
 FREE = "MT_Free/Imgs/exp1_num_10903"
 BREAK = "MT_Break/Imgs/exp1_num_271361"
+DEFECTIVE_FREE = "MT_Free/Imgs/exp1_num_13526"
 
 
 def files_below(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def png(width, height):
+def png(width, height, grey=0):
     buffer = io.BytesIO()
-    Image.new("L", (width, height)).save(buffer, "PNG")
+    Image.new("L", (width, height), grey).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -106,7 +107,7 @@ def test_the_index_has_a_row_for_each_image_ordered_by_image(tmp_path):
 def test_defect_pixels_follow_the_stated_rule(tmp_path):
     members = sample_members("Crack")
     for above in (127, 0):
-        params = params_with(data_load__mask_above=above).data_load
+        params = params_with(data_load__mask_above=above, data_load__types=["Crack"]).data_load
         write_dataset(members, read_tile_ids(), params, tmp_path / str(above))
     counts = {}
     for above in (127, 0):
@@ -124,6 +125,7 @@ def broken_archive():
     members[f"{FREE}.jpg"] = members[f"{FREE}.jpg"][:9000]
     members[f"{BREAK}.png"] = b"\x89PNG\r\n\x1a\n broken"
     members["MT_Uneven/Imgs/exp1_num_109232.png"] = png(20, 10)
+    members[f"{DEFECTIVE_FREE}.png"] = png(*Image.open(io.BytesIO(members[f"{DEFECTIVE_FREE}.jpg"])).size, grey=128)
     del members["MT_Fray/Imgs/exp1_num_331149.png"]
     del members["MT_Blowhole/Imgs/exp1_num_262480.jpg"]
     members["MT_Scratch/Imgs/exp9_num_2.jpg"] = members[f"{FREE}.png"]
@@ -133,6 +135,7 @@ def broken_archive():
         f"{FREE}.jpg": "truncated",
         f"{BREAK}.png": "truncated or damaged",
         "MT_Uneven/Imgs/exp1_num_109232.png": f"the mask has (20, 10) pixels, but its image has {size}",
+        f"{DEFECTIVE_FREE}.png": "the mask has a defect, but the folder is MT_Free: move image and mask",
         "MT_Fray/Imgs/exp1_num_331149.jpg": "its mask MT_Fray/Imgs/exp1_num_331149.png is missing",
         "MT_Blowhole/Imgs/exp1_num_262480.png": "its image MT_Blowhole/Imgs/exp1_num_262480.jpg is missing",
         "MT_Scratch/Imgs/exp9_num_2.jpg": "the folder's type Scratch is not one of Blowhole, ",
@@ -166,9 +169,10 @@ def test_one_image_name_in_two_types_is_refused(tmp_path):
         write_dataset(members, read_tile_ids(), PARAMS, tmp_path)
 
 
-def test_an_archive_without_images_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="the archive has problems:\n  it holds no image"):
-        write_dataset({}, read_tile_ids(), PARAMS, tmp_path)
+def test_a_type_without_an_image_is_refused(tmp_path):
+    params = params_with(data_load__types=["Crack", "Dent", "Scratch"]).data_load
+    with pytest.raises(DatasetError, match=r"no image has the type Dent, Scratch: remove it from data_load\.types"):
+        write_dataset(sample_members("Crack", "Free"), read_tile_ids(), params, tmp_path)
 
 
 @pytest.fixture
@@ -176,7 +180,7 @@ def project(tmp_path, monkeypatch):
     """A folder to run the stage in, with a good archive, its parameters and what the package check reads."""
     members = sample_members("Crack", "Free")
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(write_zip(tmp_path / "archive.zip", members)))
-    write_knobs(tmp_path / "params.yaml", data_load__digest=content_digest(members))
+    write_knobs(tmp_path / "params.yaml", data_load__digest=content_digest(members), data_load__types=["Crack"])
     (tmp_path / "requirements").mkdir()
     shutil.copyfile(ROOT / "requirements/training.txt", tmp_path / "requirements/training.txt")
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,6 @@
 """The process and the machine under it: files that appear whole or not at all, and which commit the sources are of."""
 
+import contextlib
 import csv
 import json
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from host.commit import describe_commit, git
-from host.files import replacing, replacing_folder, write_table, write_whole
+from host.files import emptied_folder, replacing, replacing_folder, write_table, write_whole
 from host.machine import describe_machine
 
 
@@ -116,6 +117,19 @@ def test_a_block_that_fails_leaves_the_old_folder_and_the_next_one_begins_with_a
         assert [] == list(folder.iterdir())
     assert {} == contents(tmp_path)
     assert [path] == list(tmp_path.iterdir())
+
+
+@FAILURES
+def test_a_folder_to_work_in_is_empty_at_first_and_gone_at_the_end_even_of_a_block_that_fails(
+    tmp_path: Path, failure: BaseException
+) -> None:
+    (tmp_path / "a" / "folder").mkdir(parents=True)
+    (tmp_path / "a" / "folder" / "half").write_text("of a run that was killed")
+    with contextlib.suppress(type(failure)), emptied_folder(tmp_path / "a" / "folder") as folder:
+        assert [] == list(folder.iterdir())
+        (folder / "file").write_text("new")
+        raise failure
+    assert [] == list((tmp_path / "a").iterdir())
 
 
 @pytest.fixture

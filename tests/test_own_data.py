@@ -1,22 +1,14 @@
-"""A user's own images: what does not fit is named, what fits is trained on and served, and no code is touched."""
+"""A user's own images: what does not fit is named, and what fits is loaded. test_pipeline.py trains on such images."""
 
-import json
-import re
 import shutil
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from own_data import TYPES, load, params_of, rows_of, write_castings
-from PIL import Image
-from ruamel.yaml import YAML
+from own_data import TYPES, load, params_of, rows_of, use_castings, write_castings
 from training_data import params_with
 
-from host.ports import free_port
-from tests.clones import clone, commit, run
-from tests.conftest import ROOT, Service, answers, wait_until
+from tests.clones import change_params, clone, run
+from tests.conftest import ROOT
 from training.dataset.index import read_index
 from training.dataset.split import assign_folds
 from training.dataset.table import contents, read_table
@@ -93,99 +85,18 @@ def test_parameters_that_do_not_fit_are_refused(changes: dict, words: str) -> No
         params_with(**changes)
 
 
-def edit(folder: Path, table: Path, group: str | None) -> None:
-    """What docs/your_data.md tells a user to edit, and a small training."""
-    yaml, path = YAML(), folder / "params.yaml"
-    params = yaml.load(path)
-    params["data_load"] |= {"table": str(table), "group": group, "types": list(TYPES), "digest": ""}
-    params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
-    params["train"] |= {"synthetic_share": 0, "consensus": False}
-    params["train"] |= {"epochs": 2, "crops_per_epoch": 16, "batch_size": 8, "crop_size": 64, "validate_every": 1}
-    params["quantize"] |= {
-        "title": "Castings",
-        "min_dice_pooled": 0.0,
-        "min_auroc": 0.0,
-    }  # two epochs make no good model
-    params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
-    yaml.dump(params, path)
-
-
 @pytest.mark.slow
 def test_a_digest_that_is_given_up_again_brings_no_old_photographs_back(tmp_path: Path) -> None:
     """DVC's run cache knows the parameters of a run, and not the files of the table."""
     repository, table = clone(ROOT, tmp_path / "repository"), write_castings(tmp_path / "castings")
-    edit(repository, table, "casting")
+    use_castings(repository, table)
     load_them, digest = ("dvc", "repro", "--single-item", "data_load"), repository / "data/tiles/digest"
     run(repository, *load_them)
     before = digest.read_text()
-    state(repository, before.strip())
+    change_params(repository, data_load__digest=before.strip())
     run(repository, *load_them)
     image = table.parent / "Dent/0-0.jpg"
     image.write_bytes(image.read_bytes() + b"\0")
-    state(repository, "")
+    change_params(repository, data_load__digest="")
     run(repository, *load_them)
     assert before != digest.read_text()
-
-
-def state(folder: Path, digest: str) -> None:
-    """Say in the parameters which photographs are expected."""
-    yaml, path = YAML(), folder / "params.yaml"
-    params = yaml.load(path)
-    params["data_load"]["digest"] = digest
-    yaml.dump(params, path)
-
-
-@pytest.fixture(scope="module")
-def castings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which `dvc repro` ran on the castings."""
-    folder = tmp_path_factory.mktemp("own")
-    repository = clone(ROOT, folder / "repository")
-    edit(repository, write_castings(folder / "castings"), "casting")
-    commit(repository, "castings")
-    run(repository, "dvc", "repro")
-    return repository
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_pipelines_figures_are_of_the_users_types(castings: Path) -> None:
-    figures = json.loads((castings / "evaluation/metrics.json").read_text())["test"]
-    config = (castings / "model_repository/segmenter/config.pbtxt").read_text()
-    card = (castings / "docs/model_card.md").read_text()
-
-    assert {*TYPES} == figures["dice_by_type"].keys()
-    assert 'key: "model.types" value: { string_value: "Dent,Rust spot" }' in config
-    assert "Dice of Rust spot, pooled" in card
-    assert "castings.csv" in card
-    assert card.startswith("# Model card: Castings\n")
-    assert 'key: "model.title" value: { string_value: "Castings" }' in config
-    assert not re.search("Blowhole|Uneven|Huang|doubt|five|six|[Mm]agnetic", card)
-    digest = (castings / "data/tiles/digest").read_text().strip()
-    assert digest == json.loads((castings / "models/segmenter.json").read_text())["data_digest"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_service_answers_with_the_users_types(castings: Path, start_service: Callable[..., Service]) -> None:
-    ports = {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
-    service = start_service("launch", MODEL_REPOSITORY=str(castings / "model_repository"), **ports)
-    here = f"http://127.0.0.1:{ports['PORT']}"
-    wait_until(lambda: answers(f"{here}/health/ready"), service)
-    image = castings.parent / "castings/Rust spot/0-1.png"
-
-    request = urllib.request.Request(f"{here}/analyze", image.read_bytes(), {"Content-Type": "image/png"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer = json.load(response)
-
-    assert {*TYPES} == answer["types"].keys()
-    with Image.open(image) as photograph:
-        assert photograph.size[::-1] == np.asarray(answer["pred"]).shape
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_without_a_group_the_split_warns_that_it_may_leak(castings: Path, tmp_path: Path) -> None:
-    copy = clone(castings, tmp_path / "copy")
-    edit(copy, castings.parent / "castings/castings.csv", None)
-
-    assert "may leak: data_load.group names no column" in run(copy, "dvc", "repro", "data_split")

@@ -80,6 +80,7 @@ def test_each_crop_of_a_pair_has_the_type_of_its_own_photograph():
 def test_a_pair_shares_no_pixel_outside_either_image():
     large = KNOBS | {"train__crop_size": 224, "train__scale": [1.0, 1.0], "train__rotation": 0.0}
     found = crops_of(sampler_of(TILES, **large, **PAIRED), 0)
+    assert numbers_with_a_partner(found)
     for number in numbers_with_a_partner(found):
         rows, columns = (int(found.paired[number].any(dim=axis).sum()) for axis in (1, 0))
         assert rows < HEIGHT  # the two images begin at different rows and columns

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from tests.conftest import ROOT
 from training.progress import counted, progress
 
 
@@ -20,3 +21,8 @@ def test_a_pass_without_a_stage_has_its_own_bar_also_after_a_stage_that_failed(c
         1 / 0  # noqa: B018 - a stage that fails
     assert [0] == list(counted([0], "validation", 1))
     assert "validation: " in capsys.readouterr().err
+
+
+def test_every_bar_of_training_and_studies_is_one_of_these_which_spare_a_log():
+    sources = [path for folder in ("training", "studies") for path in (ROOT / folder).rglob("*.py")]
+    assert [ROOT / "training/progress.py"] == [path for path in sources if "import tqdm" in path.read_text()]

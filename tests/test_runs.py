@@ -12,9 +12,11 @@ FILES = {
     "requirements/training.json": "{}",
     "code/train.py": "train",
     "data/tiles/1.png": "pixels",
+    "data/tiles/index.csv": "image,tile",
     "models/weights": "weights",
     "evaluation/table.csv": "a,b",
     "export/graph": "graph",
+    "docs/card": "card",
     "params.yaml": "train: {rate: 0.1}\nother: 1\n",
 }
 # stage: what it reads, its parameters, what it writes
@@ -24,6 +26,7 @@ STAGES = {
     "train": (["data/tiles", "code"], {"train": {"rate": 0.1}}, ["models/weights"]),
     "evaluate": (["data/tiles", "models/weights"], {}, ["evaluation/table.csv"]),
     "export": (["models/weights", "evaluation/table.csv"], {}, ["export/graph"]),
+    "card": (["data/tiles/index.csv"], {}, ["docs/card"]),
 }
 TABLE, GRAPH = Path("evaluation/table.csv"), Path("export/graph")
 
@@ -125,8 +128,9 @@ def test_a_stage_that_dvc_runs_alone_refuses_the_figures_of_another_model(projec
         refuse_unfit_inputs()
 
 
-def test_a_damaged_object_of_the_cache_is_told_before_a_stage_uses_it(project, monkeypatch):
-    (project[0] / "data/tiles/1.png").write_text("pixel5")
-    monkeypatch.setenv("DVC_STAGE", "train")
+@pytest.mark.parametrize("stage", ["train", "card"])
+def test_a_damaged_object_of_the_cache_is_told_before_a_stage_uses_it_or_a_part_of_it(project, stage, monkeypatch):
+    (project[0] / "data/tiles/index.csv").write_text("image,t1le")
+    monkeypatch.setenv("DVC_STAGE", stage)
     with pytest.raises(DatasetError, match=r"data/tiles differs from what dvc\.lock says"):
         refuse_unfit_inputs()

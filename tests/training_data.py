@@ -1,8 +1,6 @@
 """What the tests of the pipeline are made of: sample tiles as members, small zips, parameters, predictions."""
 
 import zipfile
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 from torch import nn
 
+from tests.clones import set_knobs
 from training.dataset.index import FREE, Entry
 from training.dataset.published import read_tile_ids, write_dataset
 from training.dataset.samples import Sample
@@ -26,6 +25,9 @@ SAMPLE_TILES = ROOT / "samples" / "tiles"
 
 # What stands beside the weights of every run: where, when, from what
 CIRCUMSTANCES = {"commit", "dirty", "lock_digest", "machine", "begun", "seconds"}
+
+# Knobs of a network that takes little time, for tests of what is around it
+SMALL_NETWORK = {"train__encoder": "tu-mobilenetv3_small_050", "train__decoder_channels": [8, 8, 8, 8]}
 
 # A property that holds slowly, on a machine that is busy, still holds.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,9 +41,7 @@ def shipped_knobs() -> dict[str, dict[str, Any]]:
 def knobs_with(**changes: Any) -> dict[str, dict[str, Any]]:
     """The shipped knobs with some changed: knobs_with(train__epochs=2, evaluate__robustness__blur=[1.0])."""
     knobs = shipped_knobs()
-    for name, value in changes.items():
-        *sections, key = name.split("__")
-        reduce(getitem, sections, knobs)[key] = value
+    set_knobs(knobs, changes)
     return knobs
 
 
@@ -121,9 +121,10 @@ def write_project(folder: Path, parts: dict[str, list[str]], **knobs: Any) -> No
     members = sample_members()
     names = {f"MT_{name.replace('/', '/Imgs/')}": part for part, chosen in parts.items() for name in chosen}
     chosen_members = {f"{name}{suffix}": members[f"{name}{suffix}"] for name in names for suffix in (".jpg", ".png")}
-    params = params_with(**knobs)
+    shown = sorted({name.split("/")[0].removeprefix("MT_") for name in names} - {FREE})
+    load = params_with(**knobs).data_load.model_copy(update={"types": shown})  # it refuses a type without an image
     write_knobs(folder / "params.yaml", **knobs)
-    write_dataset(chosen_members, read_tile_ids(), params.data_load, folder / "data" / "tiles")
+    write_dataset(chosen_members, read_tile_ids(), load, folder / "data" / "tiles")
     rows = [f"{name.split('/')[-1]},{part}" for name, part in names.items()]
     (folder / "data" / "split.csv").write_text("\n".join(["image,part", *rows]) + "\n")
 

@@ -43,6 +43,7 @@ ROBUSTNESS_FOLDER = PLOTS_FOLDER / "robustness"
 
 # graphs/
 EXPORT_FOLDER = Path("export")
+WORK_FOLDER = EXPORT_FOLDER / "tmp"  # of a running stage; not kept
 GRAPH_FILE = EXPORT_FOLDER / "fp32.onnx"  # neither git nor DVC keeps it
 GRAPH_DIGEST_FILE = EXPORT_FOLDER / "fp32.sha256"
 PARITY_FILE = EXPORT_FOLDER / "parity.json"

@@ -42,13 +42,18 @@ def refuse_unfit_inputs(root: Path = Path()) -> None:
     written = _written(_entries(root))
     needed = dependencies(stage, root / PIPELINE_FILE)
     for path, (_, recorded) in written.items():
-        needs_it = any(path == each or Path(each) in Path(path).parents for each in needed)
+        needs_it = any(_overlap(path, each) for each in needed)
         if Path(path).parts[0] == DATA and needs_it and _md5(root / path) != recorded:
             raise DatasetError(
                 f"{path} differs from what {PIPELINE_LOCK} says that it is: an object of DVC's cache is damaged, or "
                 "somebody changed it. Delete .dvc/cache and data, and run `dvc repro` again: it makes both anew"
             )
     refuse_mixed_runs([Path(path) for path in needed if path in written], root)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether two paths are the same, or one is a folder that holds the other."""
+    return one == other or Path(one) in Path(other).parents or Path(other) in Path(one).parents
 
 
 def refuse_mixed_runs(paths: Iterable[Path], root: Path = Path()) -> None:

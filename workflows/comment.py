@@ -25,7 +25,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tabulate import tabulate
 
 from host.commit import extract
-from training.reports.figure_words import COUNTS, flat, headline
+from training.evaluation.flat import flat
+from training.reports.figure_words import COUNTS, headline
 from training.runs import stale_stage
 from workflows import cml
 from workflows.commands import dvc, head_commit, is_commit, say, summarise

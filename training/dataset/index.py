@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -55,6 +55,12 @@ def read_index(path: Path = INDEX_FILE) -> list[Entry]:
             Entry(r["image"], r["tile"], r["type"], int(r["width"]), int(r["height"]), int(r["defect_pixels"]))
             for r in csv.DictReader(file)
         ]
+
+
+def unused_types(types: Sequence[str], used: Collection[str]) -> list[str]:
+    """Return a message if no image has some of these types, otherwise nothing: each type is a class of the network."""
+    unused = [name for name in types if name not in used]
+    return [f"no image has the type {', '.join(unused)}: remove it from data_load.types"] if unused else []
 
 
 def content_digest(members: Mapping[str, bytes]) -> str:

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from training.dataset.image_files import make_folders, pixel_digest, write_image_and_mask
-from training.dataset.index import FREE, Entry, write_digest, write_index
+from training.dataset.index import FREE, Entry, unused_types, write_digest, write_index
 from training.dataset.table import OwnImage, contents, refuse
 from training.dataset.truth import Truth, read_truth
 from training.errors import DatasetError
 from training.params import DataLoadParams
+from training.progress import bar
 
 
 class Seen(NamedTuple):
@@ -34,7 +33,7 @@ def write_images(images: Sequence[OwnImage], params: DataLoadParams, folder: Pat
     problems = [f"{own.image.name}: another image is also called {own.name}" for own in images if count[own.name] > 1]
     problems += _types_without_images(images, params)
     entries, warnings, seen = [], [], []
-    for own in tqdm(images, desc="data_load", unit="image"):
+    for own in bar(iterable=images, desc="data_load", unit="image"):
         try:
             truth = read_truth(own, params)
         except DatasetError as error:
@@ -55,9 +54,7 @@ def _types_without_images(images: Sequence[OwnImage], params: DataLoadParams) ->
     problems = (
         [f"no image is {FREE}: add images without a defect, they teach what is normal"] if FREE not in used else []
     )
-    if unused := [name for name in params.types if name not in used]:
-        problems.append(f"no image has the type {', '.join(unused)}: remove it from data_load.types")
-    return problems
+    return problems + unused_types(params.types, used)
 
 
 def _write(own: OwnImage, truth: Truth, folder: Path) -> Entry:

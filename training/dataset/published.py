@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from training.dataset.image_files import File, make_folders, read_image, read_mask, write_image_and_mask
-from training.dataset.index import FREE, Entry, write_digest, write_index
+from training.dataset.index import FREE, Entry, unused_types, write_digest, write_index
 from training.errors import DatasetError
 from training.files import TILE_IDS_FILE
 from training.params import DataLoadParams
+from training.progress import bar
 
 
 def read_tile_ids(path: Path = TILE_IDS_FILE) -> dict[str, str]:
@@ -25,19 +24,20 @@ def write_dataset(
 ) -> None:
     """Check every pair and write images, masks, index and digest.
 
-    Raises: DatasetError, naming every file that is corrupt, has no partner or another size, or whose tile is unknown.
+    Raises: DatasetError, naming every file that is corrupt, has no partner or another size, or whose tile is unknown,
+    every Free image with a defect, and every type without an image.
     """
     make_folders(folder)
     stems = sorted({str(PurePosixPath(name).with_suffix("")) for name in members})
     entries: list[Entry] = []
-    problems = _names_used_twice(stems)
-    for stem in tqdm(stems, desc="data_load", unit="image"):
+    problems = [*_names_used_twice(stems), *unused_types(params.types, {_type_of(stem) for stem in stems})]
+    for stem in bar(iterable=stems, desc="data_load", unit="image"):
         try:
             entries.append(_write_pair(stem, members, tile_ids, params, folder))
         except DatasetError as error:
             problems.append(str(error))
-    if problems or not entries:
-        raise DatasetError("\n  ".join(["the archive has problems:", *(problems or ["it holds no image"])]))
+    if problems:
+        raise DatasetError("\n  ".join(["the archive has problems:", *problems]))
     write_index(entries, folder)
     write_digest(members, folder)
 
@@ -49,10 +49,14 @@ def _names_used_twice(stems: list[str]) -> list[str]:
     return [f"{stem}.jpg: another type has an image of this name" for stem in known if count[stem.name] > 1]
 
 
+def _type_of(stem: str) -> str:
+    return PurePosixPath(stem).parts[0].removeprefix("MT_")
+
+
 def _write_pair(
     stem: str, members: Mapping[str, bytes], tile_ids: Mapping[str, str], params: DataLoadParams, folder: Path
 ) -> Entry:
-    name, defect_type = PurePosixPath(stem).name, PurePosixPath(stem).parts[0].removeprefix("MT_")
+    name, defect_type = PurePosixPath(stem).name, _type_of(stem)
     if f"{stem}.jpg" not in members:
         raise DatasetError(f"{stem}.png: its image {stem}.jpg is missing")
     if defect_type not in (types := [*params.types, FREE]):
@@ -63,5 +67,10 @@ def _write_pair(
         raise DatasetError(f"{stem}.jpg: its mask {stem}.png is missing")
     image = read_image(File(f"{stem}.jpg", members[f"{stem}.jpg"]), params).image
     mask = read_mask(File(f"{stem}.png", members[f"{stem}.png"]), image, params)
+    if defect_type == FREE and mask.any():
+        raise DatasetError(
+            f"{stem}.png: the mask has a defect, but the folder is MT_{FREE}: move image and mask to their type's "
+            "folder, or empty the mask"
+        )
     write_image_and_mask(name, members[f"{stem}.jpg"], mask, folder)
     return Entry(name, tile_ids[name], defect_type, image.shape[1], image.shape[0], int(mask.sum()))

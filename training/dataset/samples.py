@@ -41,11 +41,6 @@ class Sample:
         """The class of the image's defect type, from 1; 0 for Free, whose images have no defect pixel."""
         return 0 if self.entry.defect_type == FREE else 1 + self.types.index(self.entry.defect_type)
 
-    @property
-    def label(self) -> np.ndarray:
-        """(H, W) uint8: 0 on background, the image's type number on its defect."""
-        return self.mask.astype(np.uint8) * self.type_number
-
 
 def load_part(part: str, params: Params, split: Mapping[str, str] | None = None) -> list[Sample]:
     """Load the samples of `train`, `validation` or `test`, ordered by image.

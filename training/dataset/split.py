@@ -92,15 +92,6 @@ def refuse_shared_photographs(
     refuse(SPLIT_FILE, shared)
 
 
-def assign_parts(entries: list[Entry], params: DataSplitParams, seed: int) -> dict[str, str]:
-    """Return {image: part}.
-
-    Raises: DatasetError, as `assign_folds_and_parts` does.
-    """
-    _, parts = assign_folds_and_parts(entries, params, seed)
-    return parts
-
-
 def assign_folds_and_parts(
     entries: list[Entry], params: DataSplitParams, seed: int
 ) -> tuple[dict[str, int], dict[str, str]]:

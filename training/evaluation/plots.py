@@ -88,7 +88,8 @@ def _share(chosen: np.ndarray, among: np.ndarray) -> float:
 def write_dice_by_type(parts: Mapping[str, Outcomes], path: Path) -> None:
     """Write the Dice of each type, of all defective images and the mean of types, with 95 % intervals over tiles.
 
-    A single tile has no interval, nor has a mean with a type of a single tile; the mean's draws show every type.
+    A single tile has no interval, nor has a mean with a type of a single tile; the mean's draws show every type, and
+    with many types none does.
     """
     rows: list[Row] = []
     for part, outcomes in parts.items():
@@ -99,7 +100,8 @@ def write_dice_by_type(parts: Mapping[str, Outcomes], path: Path) -> None:
             tiles = tiles_of[name]
             of = drawn if name != MEAN else [each for each in drawn if each.keys() == measured.keys()]
             fewest = tiles if name != MEAN else min(tiles_of.values())
-            bounds = interval([each[name] for each in of if name in each]) if fewest > 1 else ()
+            values = [each[name] for each in of if name in each]
+            bounds = interval(values) if fewest > 1 and values else ()
             low, high = (round(bound, 5) for bound in bounds) if bounds else ("", "")
             rows.append(
                 {"part": part, "type": name, "dice": round(dice, 5), "low": low, "high": high}

@@ -55,7 +55,7 @@ def run(
     Raises: TrainingError, when a loss is not finite, or the processes found different saved epochs.
     """
     saved = state.load(trainer.modules, trainer.optimizer)
-    record = RunRecord(saved)
+    record = RunRecord(saved, trainer.device)
     meta: dict[str, Any] = saved or {"history": [], **record.so_far()}
     _refuse_different(gather_object([len(meta["history"])]), state)
     for figures in meta["history"]:
@@ -122,20 +122,13 @@ def live_in(folder: str, trainer: Trainer) -> "contextlib.AbstractContextManager
     return Live(folder, dvcyaml=None, save_dvc_exp=False) if trainer.is_main else contextlib.nullcontext()
 
 
-def identity(params: Params) -> dict[str, Any]:
-    """Return the parameters and data that the weights depend on."""
+def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written beside the weights."""
     return {
         "train": params.train.model_dump(),
         "seed": params.base.seed,
         "split": params.data_split.model_dump(),
         "data_digest": read_digest(),
-    }
-
-
-def configuration(params: Params, key: str, meta: dict[str, Any]) -> dict[str, Any]:
-    """Return what is written beside the weights."""
-    return {
-        **identity(params),
         "run": key,
         **circumstances(meta),
     }

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from training.dataset.samples import Sample
 from training.errors import TrainingError
@@ -19,13 +18,14 @@ from training.evaluation.predict import predict
 from training.fitting.crop_workers import Batches
 from training.fitting.crops import Crops
 from training.fitting.mirrors import MIRRORS_START, mirror_loss_with_logits, seen_in_a_mirror
-from training.network.encoders import refuse_unknown_encoder
+from training.network.encoders import TIMM, refuse_unknown_encoder
 from training.network.losses import consistency_loss_with_logits, segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
 from training.network.served import ServedSegmenter, normalise
 from training.network.supervision import SupervisedSegmenter, supervision_loss_with_logits
 from training.params import TrainParams
+from training.progress import bar
 
 WARM_UP_SHARE = 0.1  # of the steps; then the learning rate falls along a cosine
 START_DIVISOR, END_DIVISOR = 25, 10_000  # of the peak learning rate; the usual one-cycle ends (Smith & Topin 2018)
@@ -73,7 +73,11 @@ class Trainer:
     mixed_precision: bool = True
 
     def __post_init__(self) -> None:
-        self.accelerator = Accelerator(mixed_precision="no")  # `autocast` chooses the precision
+        # some of smp's own encoders have layers that the network does not use
+        unused = DistributedDataParallelKwargs(find_unused_parameters=not self.params.encoder.startswith(TIMM))
+        without_gpu = not torch.cuda.is_available()  # as `pick_device` decides; Accelerate knows other devices, too
+        # `autocast` chooses the precision
+        self.accelerator = Accelerator(cpu=without_gpu, mixed_precision="no", kwargs_handlers=[unused])
         self.device = self.accelerator.device
         in_pairs = bool(self.params.consistency_weight)
         if self.params.batch_size % (self.accelerator.num_processes * (2 if in_pairs else 1)):
@@ -137,8 +141,14 @@ class Trainer:
         torch.manual_seed(self.seed * EPOCH_SEED_FACTOR + epoch)  # so that dropout also depends on the epoch alone
         total = 0.0
         share = {"process": self.accelerator.process_index, "processes": self.accelerator.num_processes}
-        bar = {"total": self.steps_per_epoch, "desc": f"epoch {epoch + 1}", "disable": not self.is_main}
-        for index, crops in enumerate(tqdm(sampler.batches(epoch, **share), leave=False, **bar)):
+        batches = bar(
+            iterable=sampler.batches(epoch, **share),
+            total=self.steps_per_epoch,
+            desc=f"epoch {epoch + 1}",
+            leave=False,
+            disable=not self.is_main,
+        )
+        for index, crops in enumerate(batches):
             loss = self._step(epoch * self.steps_per_epoch + index, crops)
             if not math.isfinite(loss):
                 raise TrainingError(

@@ -12,6 +12,7 @@ from training.errors import ExportError
 from training.evaluation.figures import dice_pooled, outcomes_at
 from training.evaluation.image_results import result_of
 from training.evaluation.predict import Prediction, predict
+from training.files import PARITY_FILE
 from training.graphs.session import open_session, predict_onnx
 from training.network.served import ServedModel
 from training.params import ExportParams
@@ -91,4 +92,7 @@ def refuse_too_far(parity: Parity, params: ExportParams) -> None:
         if getattr(parity, name) > most
     ]
     if over:
-        raise ExportError(f"the exported graph is not the evaluated network: {'; '.join(over)}; nothing was replaced")
+        raise ExportError(
+            f"the exported graph is not the evaluated network: {'; '.join(over)}; the graph stays as it was, and "
+            f"{PARITY_FILE} has the figures"
+        )

@@ -1,8 +1,8 @@
 """May a model be published? It reaches the minima of params.yaml on the test images, or it is not worse than the last.
 
-The last model is compared only if its images and masks were the same: otherwise it may know some of the test images.
-Another split of them is not noticed. A model that does neither is published only with a reason,
-quantize.publish_anyway, which then travels with it.
+The last model is compared only if the files of its images and masks were the same: otherwise it may know some of the
+test images. Another split of them, or another data_load.mask_above, is not noticed. A model that does neither is
+published only with a reason, quantize.publish_anyway, which then travels with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from tiles.operating_point import OperatingPoint
 from training.dataset.samples import Sample
 from training.errors import ExportError
-from training.evaluation.figures import Outcomes, bootstrap, interval, of_one_tile, outcomes_at
+from training.evaluation.differences import differences
+from training.evaluation.figures import Outcomes, outcomes_at
 from training.evaluation.image_results import result_of
 from training.files import CPU_GRAPH_FILE, GPU_GRAPH_FILE
 from training.graphs.session import open_session, predict_onnx
@@ -91,7 +92,8 @@ def _problems(
     if isinstance(theirs, str):
         return [*missed.values(), f"{published}: {theirs}"]
     ours = _outcomes(graph, OperatingPoint(**figures["operating_point"]), test)
-    compared = differences(ours, theirs)
+    both = {"published": theirs, "new": ours}
+    compared = differences(both, tuple(minima), samples=SAMPLES, seed=SEED)["new"]
     worse = [
         f"{graph.stem}: {name} differs from the published model's by {low:+.4f} to {high:+.4f} (95 % interval)"
         for name, (low, high) in compared.items()
@@ -108,14 +110,6 @@ def _problems(
 def _reaches(measured: Mapping[str, Any], name: str, least: float) -> bool:
     """Where all images are alike there is no area under the curve, and no minimum of it. NaN reaches nothing."""
     return name not in measured or bool(measured[name] >= least)
-
-
-def differences(ours: Outcomes, theirs: Outcomes) -> dict[str, tuple[float, float]]:
-    """Return the 95 % interval of ours minus theirs over the same draws of tiles, of each figure with a minimum."""
-    pairs = list(zip(*(bootstrap(outcomes, samples=SAMPLES, seed=SEED) for outcomes in (ours, theirs)), strict=True))
-    found = {name: [(a[name], b[name]) for a, b in pairs if name in a] for name in ("dice_pooled", "auroc")}
-    alone = of_one_tile(ours)
-    return {name: interval([a - b for a, b in both]) for name, both in found.items() if both and name not in alone}
 
 
 def _published_outcomes(published: Path, test: Sequence[Sample], data_digest: str) -> Outcomes | str:

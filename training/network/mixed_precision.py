@@ -15,8 +15,12 @@ def pick_device() -> torch.device:
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """Return automatic mixed precision for the device; on one without fast bfloat16 it does nothing."""
-    fast = _gpu_has_bfloat16() if device.type == "cuda" else _cpu_has_bfloat16()
-    return torch.autocast(device.type, torch.bfloat16) if fast else contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if has_bfloat16(device) else contextlib.nullcontext()
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether the device computes fast in bfloat16."""
+    return _gpu_has_bfloat16() if device.type == "cuda" else _cpu_has_bfloat16()
 
 
 @contextlib.contextmanager

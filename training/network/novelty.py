@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from training.errors import TrainingError
 
-STRIDES = (4, 8)  # of the described features: deeper ones are alike for any exposure, and fit the training tiles closer
-PLACES = slice(2, 4)  # of these strides among the encoder's features
+# Of the encoder's features, those at the strides 4 and 8: deeper ones are alike for any exposure, and fit the training
+# tiles closer
+PLACES = slice(2, 4)
 FARTHEST = 100.0  # standard deviations along one axis: keeps squares within the range of float16
 
 

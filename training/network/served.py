@@ -16,7 +16,7 @@ MEAN = STD = 0.5 * 255  # as timm's tf_efficientnet_lite encoders were pretraine
 
 
 def normalise(image: Tensor) -> Tensor:
-    """Scale grey values to what the encoder was pretrained on.
+    """Scale grey values to -1–1, as the shipped encoder was pretrained; another adapts by its first normalisation.
 
     Shapes: (N, 1, H, W) of any number type, 0–255 → (N, 1, H, W) float32, -1–1.
     """

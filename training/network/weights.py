@@ -36,14 +36,6 @@ def save_model(network: nn.Module, configuration: dict[str, Any]) -> None:
     write_whole(CONFIGURATION_FILE, json.dumps(configuration, indent=2) + "\n")
 
 
-def read_configuration() -> dict[str, Any] | None:
-    """Return the configuration that was written with the weights, None if there is none."""
-    if not CONFIGURATION_FILE.is_file():
-        return None
-    configuration: dict[str, Any] = json.loads(CONFIGURATION_FILE.read_text(encoding="utf-8"))
-    return configuration
-
-
 def load_model() -> tuple[Segmenter, dict[str, Any]]:
     """Build the network that the configuration names and load its weights, in evaluation mode on the CPU.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from training.own_data.found import Found, Notes, Photographs, from_labels
-from training.own_data.json_files import json_files
+from training.own_data.json_files import documents
 from training.own_data.outlines import coco_runs, polygon
 
 KEYS = {"images", "annotations", "categories"}
@@ -16,7 +16,7 @@ KEYS = {"images", "annotations", "categories"}
 
 def fits(folder: Path) -> bool:
     """Return whether a JSON file of the folder has COCO's keys."""
-    return bool(_documents(folder))
+    return bool(documents(folder, KEYS))
 
 
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
@@ -24,7 +24,7 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
     photographs = Photographs(folder, notes)
     named: list[tuple[str, Path]] = []
     images: list[tuple[Any, list[Any], dict[Any, str]]] = []
-    for file, document in _documents(folder).items():
+    for file, document in documents(folder, KEYS).items():
         names = {category["id"]: str(category["name"]) for category in document["categories"]}
         annotations: dict[Any, list[Any]] = defaultdict(list)
         for annotation in document["annotations"]:
@@ -35,10 +35,6 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
         if path:
             yield from _read(path, image, annotated, names, notes)
     photographs.note_unused()
-
-
-def _documents(folder: Path) -> dict[Path, Any]:
-    return {path: each for path, each in json_files(folder).items() if isinstance(each, dict) and each.keys() >= KEYS}
 
 
 def _read(path: Path, image: Any, annotations: list[Any], names: dict[Any, str], notes: Notes) -> Iterator[Found]:

@@ -25,6 +25,11 @@ def json_files(folder: Path) -> dict[Path, Any]:
     return contents
 
 
+def documents(folder: Path, keys: set[str]) -> dict[Path, Any]:
+    """Return those of `json_files` that are objects with these keys."""
+    return {path: each for path, each in json_files(folder).items() if isinstance(each, dict) and each.keys() >= keys}
+
+
 def _without_photograph(document: Any) -> Any:
     """Drop the photograph that labelme puts into its files: all of them together may be larger than the memory."""
     if isinstance(document, dict):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from training.dataset.index import FREE
 from training.own_data.found import Found, Notes, Photographs, from_labels, type_name
-from training.own_data.json_files import json_files
+from training.own_data.json_files import documents
 from training.own_data.outlines import ellipse, polygon
 
 KEYS = {"shapes", "imagePath", "imageHeight", "imageWidth"}
@@ -23,15 +23,15 @@ KEYS = {"shapes", "imagePath", "imageHeight", "imageWidth"}
 
 def fits(folder: Path) -> bool:
     """Return whether a JSON file of the folder has labelme's keys."""
-    return bool(_documents(folder))
+    return bool(documents(folder, KEYS))
 
 
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every photograph that has a file, and those of a folder for photographs without a defect."""
     photographs = Photographs(folder, notes)
-    documents = _documents(folder)
-    paths = photographs.match((document["imagePath"], file) for file, document in documents.items())
-    for path, document in zip(paths, documents.values(), strict=True):
+    labelled = documents(folder, KEYS)
+    paths = photographs.match((document["imagePath"], file) for file, document in labelled.items())
+    for path, document in zip(paths, labelled.values(), strict=True):
         if path:
             yield from _read(path, document, notes)
     for path in photographs.unused():
@@ -40,10 +40,6 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
         else:
             name = path.relative_to(folder).as_posix()
             notes.skip(f"no JSON file is about it: label it, or move it to a folder {FREE} if it has no defect", name)
-
-
-def _documents(folder: Path) -> dict[Path, Any]:
-    return {path: each for path, each in json_files(folder).items() if isinstance(each, dict) and each.keys() >= KEYS}
 
 
 def _read(path: Path, document: Any, notes: Notes) -> Iterator[Found]:

@@ -20,12 +20,13 @@ from training.dataset.index import FREE, Entry, read_index
 from training.dataset.split import PARTS, read_split
 from training.errors import EvaluationError
 from training.evaluation.figures import Outcomes, measure, outcomes_at, types_of
+from training.evaluation.flat import flat
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import USUAL_THRESHOLD
 from training.evaluation.outputs import name_of_test_part, read_metrics, read_operating_point
 from training.files import METRICS_FILE, NOVELTY_FIGURES_FILE, PARITY_FILE, PRECISIONS_FILE, TEST_RESULTS_FILE
 from training.params import Params
-from training.reports.figure_words import COUNTS, TILE_WORDS, VERDICT_WORDS, figure_text, flat, headline
+from training.reports.figure_words import COUNTS, TILE_WORDS, VERDICT_WORDS, figure_text, headline
 from training.reports.novelty import novelty_rows
 from training.reports.robustness import read_curves, robustness_rows
 from training.reports.templates import render

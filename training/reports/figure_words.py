@@ -1,7 +1,6 @@
 """What the reported figures are called. Other lists choose figures by name and take their words from here."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 COUNTS = {
     "images": "images",
@@ -64,14 +63,6 @@ def headline(types: Sequence[str]) -> dict[str, str]:
         "free.any_pixel_share": "share of Free images with a false alarm",
         "free.over_20_px_share": "share of Free images with one of more than 20 pixels",
     }
-
-
-def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Return nested figures as {"outer.inner": figure}."""
-    found: dict[str, float] = {}
-    for name, value in figures.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
 
 
 def figure_text(value: float | None) -> str:

@@ -2,17 +2,15 @@
 
 import json
 import sys
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
 import onnx
 
-from host.files import write_whole
+from host.files import emptied_folder, write_whole
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.outputs import read_operating_point
-from training.files import EXPORT_FOLDER, GRAPH_FILE, PARITY_FILE
+from training.files import GRAPH_FILE, PARITY_FILE, WORK_FOLDER
 from training.graphs.checked import keep_graph
 from training.graphs.onnx_export import export_graph
 from training.graphs.parity import measure_parity, refuse_too_far
@@ -30,9 +28,8 @@ def main() -> None:
     params = load_params()
     network, _ = load_model()
     point = read_operating_point()
-    EXPORT_FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
-        path = Path(folder, GRAPH_FILE.name)
+    with emptied_folder(WORK_FOLDER) as folder:
+        path = folder / GRAPH_FILE.name
         graph = export_graph(path, timeout_s=params.export.shape_solver_timeout_s)
         onnx.checker.check_model(graph, full_check=True)
         onnx.save(graph, path)

@@ -7,15 +7,13 @@ into the model repository.
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 
-from host.files import write_whole
+from host.files import emptied_folder, write_whole
 from training.dataset.index import read_index
 from training.dataset.samples import load_part
 from training.errors import exit_status
 from training.evaluation.outputs import name_of_test_part
-from training.files import EXPORT_FOLDER, PRECISIONS_FILE
+from training.files import PRECISIONS_FILE, WORK_FOLDER
 from training.graphs.precisions import PRECISIONS, choose_served, compare_precisions, make_graphs
 from training.graphs.publication import admit
 from training.graphs.repository import label, model_parameters, publish, render_config, render_gpu_configs
@@ -34,10 +32,10 @@ def main() -> None:
     params = load_params()
     _, configuration = load_model()
     parts = {"validation": load_part("validation", params), name_of_test_part(params): load_part("test", params)}
-    with tempfile.TemporaryDirectory(dir=EXPORT_FOLDER) as folder:
+    with emptied_folder(WORK_FOLDER) as folder:
         images = params.quantize.calibration_images + len(PRECISIONS) * sum(map(len, parts.values()))
         with progress("quantize", images):
-            graphs = make_graphs(params, Path(folder))
+            graphs = make_graphs(params, folder)
             found = compare_precisions(graphs, parts, params)
         served = choose_served(found, params)
         test = parts[name_of_test_part(params)]
