@@ -11,18 +11,18 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
 from host.commit import extract, git
 from training.errors import EvaluationError, MixedRunsError, exit_status
-from training.evaluation.figures import Outcomes, bootstrap, interval, measure, of_one_tile, outcomes_at
+from training.evaluation.differences import differences
+from training.evaluation.figures import Outcomes, measure, outcomes_at
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.files import CONFIGURATION_FILE, PIPELINE_LOCK, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
 from training.params import PARAMS_FILE, load_params
-from training.reports.figure_words import SHORT
+from training.reports.figure_words import SHORT, figure_text
 from training.runs import stale_stage
 
 TABLE, EVALUATE = VALIDATION_RESULTS_FILE, "evaluate"  # and the stage that writes it
@@ -30,7 +30,6 @@ FILES = (TABLE, CONFIGURATION_FILE, WEIGHTS_FILE)  # of one run, or there is not
 WORKSPACE = "workspace"
 FIGURES = {name: SHORT[name] for name in ("dice_pooled", "dice_type_mean", "auroc")}
 SAMPLES, SEED = 500, 20
-Draws = list[dict[str, Any]]  # measurements of sets of tiles, as evaluation.figures.bootstrap draws them
 
 
 def _read_outcomes(revision: str, false_alarm_rate: float) -> Outcomes:
@@ -84,29 +83,21 @@ def _refuse_other_images(outcomes: Mapping[str, Outcomes]) -> None:
         )
 
 
-def _differences(ours: Draws, theirs: Draws) -> dict[str, tuple[float, float]]:
-    """Return the 95 % interval of each figure's difference over the same draws of tiles."""
-    found = {name: [(a[name], b[name]) for a, b in zip(ours, theirs, strict=True) if name in a] for name in FIGURES}
-    return {name: interval([b - a for a, b in pairs]) for name, pairs in found.items() if pairs}
-
-
 def rows(outcomes: Mapping[str, Outcomes]) -> list[list[str]]:
     """Return a row for each revision: its figures, and the differences from the first revision's with intervals.
 
-    What one tile alone decides has no interval.
+    What one tile alone decides has no interval. Where all images are defective, or none is, some figures are missing.
     """
     figures = {revision: measure(found) for revision, found in outcomes.items()}
-    draws = {revision: bootstrap(found, samples=SAMPLES, seed=SEED) for revision, found in outcomes.items()}
+    bounds = differences(outcomes, FIGURES, samples=SAMPLES, seed=SEED)
     reference, *others = outcomes
-    alone = of_one_tile(outcomes[reference])
-    lines = [[reference, *(cell for name in FIGURES for cell in (f"{figures[reference][name]:.3f}", ""))]]
+    lines = [[reference, *(cell for name in FIGURES for cell in (figure_text(figures[reference].get(name)), ""))]]
     for revision in others:
-        bounds = _differences(draws[reference], draws[revision])
         line = [revision]
         for name in FIGURES:
-            found = figures[revision][name]
-            within = None if name in alone else bounds.get(name)
-            line += [f"{found:.3f}", _change(found - figures[reference][name], within)]
+            found, first = figures[revision].get(name), figures[reference].get(name)
+            change = "" if found is None or first is None else _change(found - first, bounds[revision].get(name))
+            line += [figure_text(found), change]
         lines.append(line)
     return lines
 
@@ -133,7 +124,8 @@ def main() -> None:
     outcomes = {revision: _read_outcomes(revision, rate) for revision in arguments()}
     _refuse_other_images(outcomes)
     first = next(iter(outcomes.values()))
-    print(f"validation: {len(first)} images, {int(first.defective.sum())} defective, of {len(set(first.tile))} tiles")  # noqa: T201
+    images = f"{len(first)} images, {int(first.defective.sum())} defective, of {len(set(first.tile))} tiles"
+    print(f"validation: {images}; all at evaluate.false_alarm_rate {rate} of {PARAMS_FILE}")  # noqa: T201
     header = ["", *(cell for text in FIGURES.values() for cell in (text, "change (95 %)"))]
     print(tabulate(rows(outcomes), header, tablefmt="plain", disable_numparse=True))  # noqa: T201
 

@@ -18,11 +18,11 @@ from typing import Any
 from host.files import replacing_folder, write_whole
 from studies import own_recipe
 from studies.baseline import run as baseline
-from studies.runs import BASELINE, TABLES_FOLDER, params_of, run_names
+from studies.runs import BASELINE, TABLES_FOLDER, params_of, refuse_own_images, run_names
 from training.dataset.archive import find_archive
 from training.dataset.index import read_index
 from training.dataset.samples import load_part
-from training.dataset.split import PARTS, assign_parts
+from training.dataset.split import PARTS, assign_folds_and_parts
 from training.errors import StudyError, exit_status
 from training.packages import check_packages
 from training.params import Params, load_params
@@ -34,7 +34,7 @@ def perform(name: str, base: Params, packages: dict[str, str]) -> None:
     """Do one run; its folder is written completely or not at all."""
     params = params_of(name, base)
     find_archive(params.data_load.url)  # the masks are read after the training: fail now if there is no archive
-    split = assign_parts(read_index(), params.data_split, params.base.seed)
+    _, split = assign_folds_and_parts(read_index(), params.data_split, params.base.seed)
     samples = {part: load_part(part, params, split) for part in PARTS}
     protocol: Any = baseline if name.startswith(BASELINE) else own_recipe
     network, found = protocol.train_model(params, packages, split, samples)
@@ -61,12 +61,7 @@ def alone(name: str) -> Iterator[None]:
 def main() -> None:
     """Do the runs that the command line names, or all of them, except those that have tables."""
     packages, params = check_packages(), load_params()
-    if params.data_load.table:
-        raise StudyError(
-            "cross-validation works only on the published dataset: set data_load.table to null; for your own images, "
-            "run `dvc exp run evaluate -S data_split.test_fold=0 -S data_split.validation_fold=1`, and so on for each "
-            "fold: it measures, and publishes nothing"
-        )
+    refuse_own_images(params)
     names = sys.argv[1:] or run_names(params)
     for name in names:
         params_of(name, params)  # refuse a wrong name before the others take hours

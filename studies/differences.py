@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tiles import DEFECT_TYPES
-from training.evaluation.figures import Outcomes, bootstrap, interval, measure, of_one_tile
-from training.reports.figure_words import COUNTS, flat, headline
+from training.evaluation.differences import differences
+from training.evaluation.figures import Outcomes, measure
+from training.evaluation.flat import flat
+from training.reports.figure_words import COUNTS, headline
 
 COUNTED = ("found_images", "free.any_pixel")
 FIGURES = (
@@ -22,21 +24,17 @@ SAMPLES, SEED = 1000, 20
 
 
 def paired(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]]:
-    """Return each figure of both, and the 95 % interval of the difference over the same draws of tiles.
+    """Return each figure of both, and the 95 % interval of the second's difference from the first's.
 
     The interval is None where one tile alone decides the figure, or no draw shows it. outcomes: two, by their names,
-    with the same images in the same order.
+    with the same images and masks.
     """
     figures = {name: flat(measure(each)) for name, each in outcomes.items()}
-    draws = [map(flat, bootstrap(each, samples=SAMPLES, seed=SEED)) for each in outcomes.values()]
-    pairs = list(zip(*draws, strict=True))
-    first, alone = next(iter(figures.values())), of_one_tile(next(iter(outcomes.values())))
-    drawn = {name: [b[name] - a[name] for a, b in pairs if name in a and name in b] for name in FIGURES}
+    (bounds,) = differences(outcomes, FIGURES, samples=SAMPLES, seed=SEED).values()
     return {
-        name: {which: found[name] for which, found in figures.items()}
-        | {"interval": interval(drawn[name]) if drawn[name] and name not in alone else None}
+        name: {which: found[name] for which, found in figures.items()} | {"interval": bounds.get(name)}
         for name in FIGURES
-        if name in first
+        if name in next(iter(figures.values()))
     }
 
 

@@ -28,14 +28,16 @@ def write_int8(
 ) -> None:
     """Write validation_int8.csv and test_int8.csv: the columns of test.csv, as the int8 graph answers."""
     with tempfile.TemporaryDirectory() as scratch:
-        session = open_session(_quantized(network, novelty, samples["train"], params, Path(scratch)))
+        session = open_session(quantized_graph(network, novelty, samples["train"], params, Path(scratch)))
         for part, table in (("validation", VALIDATION), ("test", TEST)):
             predictions = predict_onnx(session, samples[part], description=f"int8 {part}")
             write_results([result_of(prediction) for prediction in predictions], folder / table)
 
 
-def _quantized(network: Segmenter, novelty: Novelty, train: Sequence[Sample], params: Params, scratch: Path) -> Path:
-    """Export a network in a project of its own, and return the path of its int8 graph."""
+def quantized_graph(
+    network: Segmenter, novelty: Novelty, train: Sequence[Sample], params: Params, scratch: Path
+) -> Path:
+    """Export a network in a project of its own, as fp32.onnx, and return the path of its int8 graph."""
     with contextlib.chdir(scratch):
         save_model(network, {"train": params.train.model_dump()})
         save_novelty(novelty)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from host.files import replacing, write_whole
-from studies.runs import honest_folders, outcomes_of
+from studies.runs import honest_folders, outcomes_of, refuse_own_images
 from tiles.pictures import GAP, INK, PAPER, TRUTH, overlay
 from training.dataset.index import read_index
 from training.dataset.samples import load_sample
@@ -136,14 +136,14 @@ def place_rows(defects: Sequence[Defect], types: Sequence[str]) -> list[list[str
 
 
 def missed_to_show(defects: Sequence[Defect], types: Sequence[str]) -> list[list[Defect]]:
-    """Return for each type the largest missed defects, one of each tile."""
+    """Return for each type that has missed defects the largest ones, one of each tile."""
     shown = []
     for name in types:
         missed = [defect for defect in defects if defect.defect_type == name and not defect.found]
         largest_first = sorted(missed, key=lambda defect: -defect.area)
         of_each_tile = {defect.tile: defect for defect in reversed(largest_first)}
         shown.append(sorted(of_each_tile.values(), key=lambda defect: -defect.area)[:SHOWN])
-    return shown
+    return [row for row in shown if row]
 
 
 def outline(mask: np.ndarray) -> np.ndarray:
@@ -154,13 +154,12 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 
 def draw_sheet(rows: Sequence[Sequence[Defect]]) -> Image.Image:
-    """Draw a row for each type that has missed defects: each photograph with its published mask outlined in blue."""
+    """Draw each row: each photograph with its published mask outlined in blue."""
     limit, entries = load_params().data_load.max_pixels, {entry.name: entry for entry in read_index()}
-    drawn = [row for row in rows if row]
     font = ImageFont.load_default(14)
     height = PANEL + 2 * 14 + 3 * GAP
-    sheet = Image.new("RGB", (SHOWN * (PANEL + GAP) + GAP, height * len(drawn)), PAPER)
-    for line, row in enumerate(drawn):
+    sheet = Image.new("RGB", (SHOWN * (PANEL + GAP) + GAP, height * len(rows)), PAPER)
+    for line, row in enumerate(rows):
         for column, defect in enumerate(row):
             sample = load_sample(entries[defect.name], max_pixels=limit)
             picture = overlay(sample.image, outline(sample.mask), TRUTH)
@@ -198,11 +197,16 @@ def page_values(defects: Sequence[Defect], types: Sequence[str], networks: int) 
 
 
 def main() -> None:
-    """Read the tables and masks, and write the page and its sheet."""
+    """Read the tables and masks, and write the page and its sheet; no sheet where nothing was missed."""
+    params = load_params()
+    refuse_own_images(params)
     defects = read_defects()
-    types = [name for name in load_params().data_load.types if any(d.defect_type == name for d in defects)]
-    with replacing(SHEET) as aside:
-        draw_sheet(missed_to_show(defects, types)).save(aside, "JPEG", quality=85)
+    types = [name for name in params.data_load.types if any(d.defect_type == name for d in defects)]
+    if missed := missed_to_show(defects, types):
+        with replacing(SHEET) as aside:
+            draw_sheet(missed).save(aside, "JPEG", quality=85)
+    else:
+        SHEET.unlink(missing_ok=True)
     write_whole(PAGE, render(TEMPLATE, **page_values(defects, types, len(honest_folders()))))
 
 

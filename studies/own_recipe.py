@@ -23,15 +23,15 @@ from training.fitting.trainer import Trainer
 from training.network.mixed_precision import pick_device, whole_float32
 from training.network.segmenter import Segmenter
 from training.network.served import ServedSegmenter
-from training.network.weights import load_model, read_configuration
+from training.network.weights import load_model
 from training.params import Params
 from training.runs import stale_stage
 
 
 def shipped_model(key: str) -> tuple[Segmenter, dict[str, Any]] | None:
     """Return the pipeline's own model and configuration if they belong to this run, so that it is not trained twice."""
-    found = read_configuration()
-    if not found or found["run"] != key or stale_stage((CONFIGURATION_FILE, WEIGHTS_FILE)):
+    found = json.loads(CONFIGURATION_FILE.read_text(encoding="utf-8")) if CONFIGURATION_FILE.is_file() else {}
+    if found.get("run") != key or stale_stage((CONFIGURATION_FILE, WEIGHTS_FILE)):
         return None
     return load_model()
 

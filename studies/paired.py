@@ -41,7 +41,7 @@ def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(prog="python -m studies.paired", description=__doc__)
     for name in ("first", "second"):
-        parser.add_argument(name, type=Path, help=f"a folder with {HONEST}<k>/test.csv and validation.csv")
+        parser.add_argument(name, type=Path, help=f"a folder with {HONEST}<k>/run.json, test.csv and validation.csv")
     wanted = parser.parse_args()
     header = ["figure", str(wanted.first), str(wanted.second), "difference (95 %)"]
     print(tabulate(compare(wanted.first, wanted.second), header, tablefmt="pipe", disable_numparse=True))  # noqa: T201

@@ -6,7 +6,7 @@ Every figure is computed here or by `training.evaluation`; the template report.m
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ from studies.runs import (
     outcomes_of,
     point_of,
     read_run,
+    refuse_other_runs,
+    refuse_own_images,
     run_names,
-    shared,
 )
 from tiles.operating_point import OperatingPoint
 from training.dataset.doubtful import doubtful_images
@@ -49,10 +50,10 @@ from training.evaluation.figures import (
     of_one_tile,
     outcomes_at,
 )
+from training.evaluation.flat import flat
 from training.evaluation.image_results import read_results
 from training.files import ROBUSTNESS_FOLDER
 from training.params import load_params
-from training.reports.figure_words import flat
 from training.reports.robustness import read_curves
 from training.reports.templates import render
 from training.runs import refuse_mixed_runs
@@ -97,16 +98,15 @@ def confirmation() -> dict[str, Any] | None:
     if not (folders := fold_folders(CONFIRM)):
         return None
     params = load_params().evaluate
-    _refuse_other_recipe(folders)
     splits = {
         name: {folder: outcomes_of(folder) for folder in each}
         for name, each in (("honest", honest_folders()), ("other", folders))
     }
     joined = {name: join(list(folds.values())) for name, folds in splits.items()}
-    names = np.intersect1d(joined["honest"].name, joined["other"].name)  # sorted: both in one order
+    names, places, other_places = np.intersect1d(joined["honest"].name, joined["other"].name, return_indices=True)
     if not names.size:
         return None
-    both = {name: found.take(_places(found.name, names)) for name, found in joined.items()}
+    both = {"honest": joined["honest"].take(places), "other": joined["other"].take(other_places)}
     tiles = {
         name: by_tile(
             {folder: found.take(np.isin(found.name, names)) for folder, found in folds.items()},
@@ -122,25 +122,6 @@ def confirmation() -> dict[str, Any] | None:
         "tiles": {name: found["all"] for name, found in tiles.items()},
         "runs": {folder.name: read_run(folder) for folder in folders},
     }
-
-
-def _refuse_other_recipe(folders: Sequence[Path]) -> None:
-    """Check that the confirmation was trained as the honest folds were.
-
-    Raises: StudyError.
-    """
-    recipe, honest = (shared(read_run(each[0])) for each in (folders, honest_folders()))
-    if other := [name for name in ("train", "data_digest") if recipe[name] != honest[name]]:
-        raise StudyError(
-            f"the confirmation was trained with another {' and '.join(other)} than the honest folds: delete the "
-            f"outdated tables in {TABLES_FOLDER}"
-        )
-
-
-def _places(names: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return where each wanted name is among the names. Shape: that of `wanted`, int64."""
-    order = names.argsort()
-    return order[np.searchsorted(names, wanted, sorter=order)]
 
 
 def _certain(outcomes: Outcomes) -> Outcomes:
@@ -180,7 +161,6 @@ def leaky() -> dict[str, Any] | None:
     }
     return {
         "run": run,
-        "native": measure(native),
         **{name: _overlap(outcomes) for name, outcomes in scored.items()},
         "without_doubtful": {name: _overlap(_certain(outcomes)) for name, outcomes in scored.items()},
         "mean_iou": mean_iou(confusion, with_background=False),
@@ -240,10 +220,13 @@ def _render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
 
 def main() -> None:
     """Measure all tables and write both files."""
+    params = load_params()
+    refuse_own_images(params)
     refuse_mixed_runs([ROBUSTNESS_FOLDER])
+    refuse_other_runs()
     metrics = {"honest": honest(), "confirmation": confirmation(), "leaky": leaky(), "baseline": baselines()}
     write_whole(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    write_whole(REPORT_FILE, _render_report(metrics, run_names(load_params())))
+    write_whole(REPORT_FILE, _render_report(metrics, run_names(params)))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from studies.differences import difference_rows
 from studies.report_tiles import tile_rows
 from studies.report_verdicts import if_defects_were_rare, rate_rows, verdict_rows
 from tiles import DEFECT_TYPES
+from training.evaluation.flat import flat
 from training.evaluation.perturbations import PERTURBATIONS
-from training.reports.figure_words import headline
+from training.reports.figure_words import figure_text, headline
 from training.reports.novelty import novelty_rows
 from training.reports.robustness import Curves, level_text
 
@@ -30,25 +31,28 @@ NATIVE_FIGURES = ("dice_pooled", *(f"dice_by_type.{name}" for name in DEFECT_TYP
 def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curves) -> dict[str, Any]:
     """Return the template's variables. names: of all runs that belong in the report."""
     *folds, random_name, baseline_name = names
-    found, leaky = metrics["honest"], metrics["leaky"]
+    found, confirmation, leaky = (metrics[name] for name in ("honest", "confirmation", "leaky"))
     return {
         "image_count": found["all"]["images"]["value"],
         "certain_count": found["without_doubtful"]["images"]["value"],
         "honest": _honest_rows(found),
         "consensus": _consensus_rows(found["consensus"]) if found["consensus"] else [],
-        "confirmation": metrics["confirmation"],
-        "confirmation_rows": difference_rows(metrics["confirmation"]["figures"]) if metrics["confirmation"] else [],
-        "confirmation_tiles": _confirmation_tiles(metrics["confirmation"]["tiles"]) if metrics["confirmation"] else [],
+        "confirmation": confirmation,
+        "trained": trained_text(list(confirmation["runs"]), len(folds)) if confirmation else "",
+        "confirmation_rows": difference_rows(confirmation["figures"]) if confirmation else [],
+        "confirmation_tiles": _confirmation_tiles(confirmation["tiles"]) if confirmation else [],
         "folds": _fold_rows(found),
         "tiles": tile_rows(found["tiles"]),
         "tile_folds": found["tiles"]["folds"],
         "int8": difference_rows(found["int8"]) if found["int8"] else [],
         "verdicts": verdict_rows(found["verdicts"]),
-        "rare": if_defects_were_rare(found["verdicts"]),
+        "rare": if_defects_were_rare(found["tiles"]["all"]),
         "rates": rate_rows(found["verdicts"]),
         "novelty": found["novelty"]["all"],
         "novelty_rows": novelty_rows(found["novelty"]["all"]),
         "novelty_folds": list(found["novelty"]["folds"]),
+        "fold_count": len(folds),
+        "commit_text": commit_text,
         "missing_folds": [name for name in folds if name not in found["runs"]],
         "leaky": leaky,
         "protocols": _protocol_rows(leaky) if leaky else [],
@@ -84,6 +88,19 @@ def _with_interval(found: Mapping[str, Any] | None) -> str:
     return f"**{found['value']:.3f}**{within}"
 
 
+def commit_text(run: Mapping[str, Any]) -> str:
+    """Return the commit that a run began at, and whether the sources differed from it."""
+    return f"{run['commit'][:12]}{', changed' if run['dirty'] else ''}"
+
+
+def trained_text(names: Sequence[str], folds: int) -> str:
+    """Return which of another split's folds were trained."""
+    if len(names) == folds:
+        return "All were"
+    *others, last = names
+    return f"Of these, {', '.join(others)} and {last} were" if others else f"Of these, {last} was"
+
+
 def _fold_rows(found: Mapping[str, Any]) -> list[list[Any]]:
     return [
         [
@@ -93,7 +110,7 @@ def _fold_rows(found: Mapping[str, Any]) -> list[list[Any]]:
             *(f"{found['folds'][name][key]:.3f}" for key in ("dice_pooled", "dice_type_mean", "auroc")),
             f"{found['folds'][name]['free']['any_pixel_share']:.1%}",
             run["seed"],
-            run["commit"][:12],
+            commit_text(run),
         ]
         for name, run in found["runs"].items()
     ]
@@ -119,11 +136,7 @@ def _baseline_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _native(scorings: Mapping[str, Any] | None, key: str) -> str:
-    """Return a figure by its nested name; a dash if it does not exist."""
-    found: Any = scorings and scorings["native"]
-    for name in key.split("."):
-        found = found.get(name) if found else None
-    return "–" if found is None else f"{found:.3f}"
+    return figure_text(flat(scorings["native"]).get(key) if scorings else None)
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:

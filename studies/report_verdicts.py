@@ -31,7 +31,8 @@ class Judged:
     """Images or tiles with their scores: arrays of shape (N,).
 
     Attributes:
-        tile: str, the tile that it shows or is.
+        tile: str, the tile that it shows or is. A tile's begins with its fold: sorted, tiles stand as `join_tiles` puts
+            them, so that the intervals are over the same draws as those of `tile_intervals`.
         score: float, 0–1.
         defective, sound: bool; an image with a defect type and an empty mask is neither.
     """
@@ -53,13 +54,13 @@ def _photographs(results: Sequence[Result]) -> Judged:
     return _judged(rows)
 
 
-def _tiles(images: Judged) -> Judged:
+def _tiles(images: Judged, fold: int) -> Judged:
     """Return each tile: defective if one of its images is, sound if all are."""
     groups = [(tile, images.tile == tile) for tile in np.unique(images.tile)]
     return _judged(
         [
             (
-                tile,
+                f"{fold:02} {tile}",
                 tile_score(images.score[of].tolist()),
                 bool(images.defective[of].any()),
                 bool(images.sound[of].all()),
@@ -75,7 +76,7 @@ def _join(parts: Sequence[Judged]) -> Judged:
 
 
 def _shares(chosen: np.ndarray, among: np.ndarray, tile: np.ndarray) -> dict[str, Any]:
-    """Return how many of some are chosen, and the share's 95 % interval by bootstrap over tiles.
+    """Return how many of some are chosen, and the share's 95 % interval by bootstrap over tiles; no share of none.
 
     Shapes: (N,) bool, (N,) bool and (N,) str.
     """
@@ -83,8 +84,10 @@ def _shares(chosen: np.ndarray, among: np.ndarray, tile: np.ndarray) -> dict[str
     found = np.bincount(index, weights=chosen & among, minlength=len(names))  # (tiles,)
     total = np.bincount(index, weights=among, minlength=len(names))
     draws = np.random.default_rng(SEED).integers(len(names), size=(SAMPLES, len(names)))
-    shares = found[draws].sum(axis=1) / np.maximum(1, total[draws].sum(axis=1))
-    return {"number": int(found.sum()), "of": int(total.sum()), "interval": interval(shares.tolist())}
+    of = total[draws].sum(axis=1)
+    shares = found[draws].sum(axis=1)[of > 0] / of[of > 0]
+    within = interval(shares.tolist()) if len(shares) else None
+    return {"number": int(found.sum()), "of": int(total.sum()), "interval": within}
 
 
 def verdict_figures(folders: Sequence[Path], params: EvaluateParams) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def verdict_figures(folders: Sequence[Path], params: EvaluateParams) -> dict[str
     parts = {part: [_photographs(read_results(f / f"{part}.csv")) for f in folders] for part in ("validation", "test")}
     by_kind = {
         "photographs": parts,
-        "tiles": {part: [_tiles(images) for images in each] for part, each in parts.items()},
+        "tiles": {part: [_tiles(images, fold) for fold, images in enumerate(each)] for part, each in parts.items()},
     }
     return {
         kind: {
@@ -137,27 +140,38 @@ def _alarms(test: Sequence[Judged], source: Sequence[Judged], rate: float) -> di
     }
 
 
-def if_defects_were_rare(found: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return what the verdict `defect` on a tile is worth where few tiles have a defect; None if it was given to none.
+def if_defects_were_rare(tiles: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return what the verdict `defect` on a tile is worth where few tiles have a defect; None if none with one gets it.
 
-    found: what `verdict_figures` returned. Shares, 0–1: tested, of the tested tiles with a defect; share, RARE;
-    right, of the verdicts `defect` that would be right.
+    tiles: the figures of all folds, as `report_tiles.by_tile` gives them. Shares, 0–1: tested, of the tested tiles with
+    a defect; share, RARE; right, of the verdicts `defect` that would be right; lowest, highest: the same at the ends of
+    the false alarms' interval.
     """
-    verdicts = {name: each["defective"] for name, each in found["tiles"]["verdicts"].items()}
-    defective, tiles = (sum(each[key] for each in verdicts.values()) for key in ("number", "of"))
-    flagged, alarms = verdicts["defect"]["number"], verdicts["defect"]["of"]
-    if not alarms:
+    found, false = (tiles.get(name) for name in ("found_share", "false_alarm_share"))
+    if not (found and false and found["value"]):
         return None
-    right = RARE * flagged / max(1, defective)
-    false = (1 - RARE) * (alarms - flagged) / max(1, tiles - defective)
-    return {"tested": defective / tiles, "share": RARE, "right": right / (right + false)}
+
+    def right(false_alarms: float) -> float:
+        rare = RARE * found["value"]
+        return float(rare / (rare + (1 - RARE) * false_alarms))
+
+    low, high = false["interval"]
+    defective, sound = (tiles[name]["value"] for name in ("defective_tiles", "sound_tiles"))
+    return {
+        "tested": defective / (defective + sound),
+        "share": RARE,
+        "right": right(false["value"]),
+        "lowest": right(high),
+        "highest": right(low),
+    }
 
 
 def share_text(found: Mapping[str, Any]) -> str:
     """Return a share with its numbers and interval."""
+    if not found["of"]:
+        return "none"
     low, high = found["interval"]
-    share = found["number"] / max(1, found["of"])
-    return f"{found['number']} of {found['of']}, **{share:.1%}** ({low:.1%}–{high:.1%})"
+    return f"{found['number']} of {found['of']}, **{found['number'] / found['of']:.1%}** ({low:.1%}–{high:.1%})"
 
 
 def verdict_rows(found: Mapping[str, Any]) -> list[list[str]]:

@@ -20,6 +20,11 @@ from training.params import Params, load_params
 
 TABLES_FOLDER = Path("studies/tables")
 HONEST, CONFIRM, RANDOM, BASELINE = "honest-", "confirm-", "random", "baseline-"
+SHARED_WITH_HONEST = {  # by kind of run: what of `shared` it does not change
+    CONFIRM: ("train", "epochs", "split", "data_digest"),
+    RANDOM: ("train", "seed", "data_digest"),
+    BASELINE: ("seed", "split", "data_digest"),
+}
 RANDOM_EPOCHS = 1.5  # times params.yaml's: remembering tiles improves the figures if their siblings are tested
 
 
@@ -100,7 +105,45 @@ def fold_folders(kind: str) -> list[Path]:
 
 
 def shared(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all folds of one cross-validation share. A parameter that a fold does not know was off then."""
-    train = {name: value for name, value in run["train"].items() if value}
+    """Return what all folds of one cross-validation share. A parameter that a fold does not know was off then.
+
+    The epochs stand apart, because the random run has others. The first public project's recipe has no parameters.
+    """
+    train = {name: value for name, value in run.get("train", {}).items() if value}
     split = {name: value for name, value in run["split"].items() if name not in ("test_fold", "validation_fold")}
-    return {"train": train, "seed": run["seed"], "data_digest": run["data_digest"], "split": split}
+    epochs = train.pop("epochs", None)
+    return {
+        "train": train,
+        "epochs": epochs,
+        "seed": run["seed"],
+        "data_digest": run["data_digest"],
+        "split": split,
+    }
+
+
+def refuse_other_runs() -> None:
+    """Check that all runs share with the honest folds what their kind does not change.
+
+    Raises: StudyError, naming the folders and what differs.
+    """
+    honest = shared(read_run(honest_folders()[0]))
+    for kind, names in SHARED_WITH_HONEST.items():
+        runs = {path.parent: shared(read_run(path.parent)) for path in sorted(TABLES_FOLDER.glob(f"{kind}*/run.json"))}
+        if other := [name for name in names if any(run[name] != honest[name] for run in runs.values())]:
+            raise StudyError(
+                f"{', '.join(map(str, runs))} and the honest folds differ in {', '.join(other)} of run.json: delete "
+                "these folders, or train the honest folds with the same parameters and data"
+            )
+
+
+def refuse_own_images(params: Params) -> None:
+    """Check that params.yaml is of the published dataset, as the tables are.
+
+    Raises: StudyError, when params.yaml names a table of other images.
+    """
+    if params.data_load.table:
+        raise StudyError(
+            "crossval, report and misses work only on the published dataset: set data_load.table to null; for your "
+            "own images, run `dvc exp run evaluate -S data_split.test_fold=0 -S data_split.validation_fold=1`, and so "
+            "on for each fold: it measures, and publishes nothing"
+        )

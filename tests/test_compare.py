@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 from training_data import ROOT
 
-from studies.compare import FIGURES, _change, main
+from studies.compare import FIGURES, _change, main, rows
 from tests.clones import git
 from training.errors import EvaluationError, MixedRunsError
 from training.evaluation.figures import measure, outcomes_at
@@ -36,7 +36,9 @@ def test_a_commits_figures_are_those_of_its_validation_table_and_equals_do_not_d
     point = choose_operating_point(results, load_params().evaluate.false_alarm_rate)
     figures = measure(outcomes_at(results, point))
     compare(monkeypatch, "HEAD", "HEAD~0")
-    *_, first, same = (line.split() for line in capsys.readouterr().out.splitlines())
+    told, _, first, same = capsys.readouterr().out.splitlines()
+    first, same = first.split(), same.split()
+    assert told.endswith(" tiles; all at evaluate.false_alarm_rate 0.035 of params.yaml")
     expected = [f"{figures[name]:.3f}" for name in FIGURES]
     assert ["HEAD", *expected] == first
     within = ["(+0.000", "to", "+0.000)"]  # but of the mean of types: of each, one tile validates
@@ -45,6 +47,16 @@ def test_a_commits_figures_are_those_of_its_validation_table_and_equals_do_not_d
         "HEAD~0",
         *(cell for figure, change in zip(expected, changes, strict=True) for cell in (figure, *change)),
     ] == same
+
+
+@pytest.mark.parametrize("defective", [True, False])
+def test_where_images_are_all_alike_a_dash_stands_for_the_auroc(defective):
+    results = [each for each in read_results(ROOT / TABLE) if each.defective == defective]
+    found = outcomes_at(results, choose_operating_point(read_results(ROOT / TABLE), 0.05))
+    first, second = rows({"one": found, "two": found})
+    at = 1 + 2 * list(FIGURES).index("auroc")
+    assert ["–", ""] == first[at : at + 2] == second[at : at + 2]
+    assert 1 == first.count("–") == second.count("–")
 
 
 def test_an_unknown_revision_is_told_where_names_stand(monkeypatch):

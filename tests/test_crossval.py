@@ -10,11 +10,13 @@ import sys
 from dataclasses import replace
 from subprocess import PIPE
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from training_data import (
     CIRCUMSTANCES,
     SAMPLE_TILES,
+    SMALL_NETWORK,
     params_with,
     sample_members,
     without_model_hub,
@@ -28,20 +30,23 @@ from studies.baseline.recipe import Recipe
 from studies.crossval import perform
 from studies.own_recipe import shipped_model
 from studies.runs import honest_folders, params_of, point_of, run_names
+from tests.pages import table_after
 from tiles import DEFECT_TYPES
 from training.dataset import doubtful
 from training.dataset.doubtful import doubtful_images
 from training.dataset.published import write_dataset
 from training.errors import ArchiveError, DatasetError, EvaluationError, StudyError
 from training.evaluation import other_images
+from training.evaluation.counts import Counts
 from training.evaluation.figures import join, measure, outcomes_at
-from training.evaluation.image_results import read_results
+from training.evaluation.image_results import read_results, write_results
 from training.evaluation.perturbations import PERTURBATIONS
 from training.network.segmenter import build_network
 from training.network.weights import save_model
 from training.params import load_params
 
 KNOBS = {
+    **SMALL_NETWORK,
     "data_load__digest": "",
     "data_split__folds": 3,
     "data_split__test_fold": 1,
@@ -289,13 +294,17 @@ def copy_runs(project, folder, *names):
 
 def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_path, monkeypatch):
     copy_runs(project, tmp_path, "honest-0", "honest-2")
+    path = tmp_path / "studies/tables/honest-2/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"commit": "0123456789abcdef", "dirty": True}))
     monkeypatch.chdir(tmp_path)
     report.main()
     counted = sum(len(images(project / f"studies/tables/honest-{fold}/test.csv")) for fold in (0, 2))
     text = (tmp_path / "studies/report.md").read_text()
     assert f"2 of 3 folds so far, {counted} images" in text
+    assert "average precision compare the scores of all 2 networks with one another." in text
     tables = 2  # of images and of tiles
     assert ["honest-0", "honest-2"] * tables == re.findall(r"^\| (honest-\d)", text, re.MULTILINE)
+    assert re.search(r"^\| honest-2 .*\| 0123456789ab, changed \|$", text, re.MULTILINE)
     for name in ("honest-1", "random", "baseline-1"):
         assert f"`python -m studies.crossval {name}`" in text
 
@@ -323,6 +332,54 @@ def test_a_report_compares_the_confirmation_with_the_honest_folds_on_the_same_im
     section = text.split("On another split")[1]
     (row,) = re.findall(r"^\| tiles with a defect +\| (\d+) +\| (\d+) +\|$", section, re.MULTILINE)
     assert row[0] == row[1] == str(found["tiles"]["honest"]["defective_tiles"]["value"])
+
+
+def perfect(result):
+    """The same image, with the right pixels and a score that is sure."""
+    defect, sound = (np.zeros_like(plane) for plane in (result.counts.defect, result.counts.sound))
+    defect[-1], sound[0] = result.counts.defect.sum(), result.counts.sound.sum()
+    types = np.full_like(result.types, 1 + DEFECT_TYPES.index(result.defect_type) if result.defective else 0)
+    return replace(result, counts=Counts(defect, sound), types=types, score=float(result.defective))
+
+
+def test_a_better_confirmation_differs_upwards(project, tmp_path, monkeypatch):
+    copy_runs(project, tmp_path, "honest-1")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree("studies/tables/honest-1", "studies/tables/confirm-1")
+    for table in ("validation.csv", "test.csv"):
+        path = tmp_path / "studies/tables/confirm-1" / table
+        write_results([perfect(result) for result in read_results(path)], path)
+    report.main()
+    found = json.loads(report.METRICS_FILE.read_text())["confirmation"]["figures"]["dice_pooled"]
+    assert found["honest"] < 1 == found["other"]
+    words, first, second, difference = table_after(report.REPORT_FILE.read_text(), "### On another split")[0]
+    assert ("Dice, pooled over the defective images", f"{found['honest']:.4f}", "1.0000") == (words, first, second)
+    assert difference.startswith(f"**+{1 - found['honest']:.4f}**")
+
+
+@pytest.mark.parametrize(
+    ("run", "change"),
+    [
+        ("confirm-1", {"train": {"noise": 7}}),
+        ("confirm-1", {"split": {"folds": 4}}),
+        ("confirm-1", {"data_digest": "of others"}),
+        ("random", {"train": {"noise": 7}}),
+        ("random", {"data_digest": "of others"}),
+        ("baseline-1", {"split": {"folds": 4}}),
+        ("baseline-1", {"seed": 7}),
+    ],
+)
+def test_a_run_of_another_recipe_split_or_data_than_the_honest_folds_makes_no_report(
+    project, tmp_path, monkeypatch, run, change
+):
+    copy_runs(project, tmp_path, "honest-0", "honest-1")
+    shutil.copytree(project / "studies/tables" / run.replace("confirm", "honest"), tmp_path / "studies/tables" / run)
+    path = tmp_path / "studies/tables" / run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    monkeypatch.chdir(tmp_path)
+    told = f"^studies/tables/{run} and the honest folds differ in {next(iter(change))}.* of run.json: delete these"
+    with pytest.raises(StudyError, match=told):
+        report.main()
 
 
 def test_a_confirmation_of_images_that_no_honest_fold_tested_is_not_shown(project, tmp_path, monkeypatch):
@@ -423,5 +480,8 @@ def test_own_images_are_told_how_to_measure_each_fold_without_publishing(tmp_pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(crossval, "check_packages", dict)
     write_knobs(tmp_path / "params.yaml", data_load__table="castings.csv")
-    with pytest.raises(StudyError, match=r"`dvc exp run evaluate -S data_split\.test_fold=0 .*: it measures, and publ"):
-        crossval.main()
+    for main in (crossval.main, report.main):
+        with pytest.raises(
+            StudyError, match=r"`dvc exp run evaluate -S data_split\.test_fold=0 .*: it measures, and publ"
+        ):
+            main()

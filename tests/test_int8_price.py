@@ -1,11 +1,13 @@
-"""Paired comparisons, and what int8 costs: the tables of a network that is exported and quantized."""
+"""Paired comparisons, and what int8 costs: the tables of a quantized graph's answers."""
 
+import re
 import shutil
 
 import numpy as np
+import onnx
 import pytest
-import torch
-from training_data import DESCRIBED, ROOT, params_with, real_sample, sample_names, write_knobs
+from tiny_graph import tiny_graph
+from training_data import ROOT, real_sample, sample_names
 
 from studies import differences, report
 from studies.differences import difference_rows, paired
@@ -15,8 +17,6 @@ from training.errors import StudyError
 from training.evaluation.figures import join, measure, outcomes_at
 from training.evaluation.image_results import read_results, write_results
 from training.evaluation.operating_point import choose_operating_point
-from training.network.novelty import Novelty
-from training.network.segmenter import build_network
 
 RATE = 0.035
 FOLDS = [ROOT / f"studies/tables/honest-{fold}" for fold in (3, 4)]
@@ -67,9 +67,12 @@ def test_worse_answers_are_told_with_the_interval_of_the_difference(folders):
     found = full_outcomes(folders)
     lost = found.take(np.arange(len(found)))
     lost.false_positive[:] = found.false_positive + found.true_positive  # as many wrong pixels again as right ones
-    price = paired({"fp32": found, "int8": lost})["dice_pooled"]
-    low, high = price["interval"]
-    assert low < price["int8"] - price["fp32"] < high < 0
+    price = paired({"fp32": found, "int8": lost})
+    first, second, (low, high) = price["dice_pooled"].values()
+    assert low < second - first < high < 0
+    rows = {row[0]: row[1:] for row in difference_rows(price)}
+    difference = f"**-{first - second:.4f}** (-{-low:.4f} to -{-high:.4f})"
+    assert [f"{first:.4f}", f"{second:.4f}", difference] == rows["Dice, pooled over the defective images"]
 
 
 def test_the_folds_that_two_recipes_have_in_common_are_compared(folders, tmp_path, monkeypatch, capsys):
@@ -85,6 +88,20 @@ def test_the_folds_that_two_recipes_have_in_common_are_compared(folders, tmp_pat
     count, auroc = str(expected["found_images"]), f"{expected['auroc']:.4f}"
     assert [count, count, "**+0** (+0 to +0)"] == rows["defective images found"]
     assert [auroc, auroc, "**+0.0000** (+0.0000 to +0.0000)"] == rows["defective or not, AUROC"]
+
+
+def test_two_recipes_need_no_other_files_than_the_command_names(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", ["paired", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    named = re.findall(r"[\w.]+\.(?:json|csv)", capsys.readouterr().out)
+    for recipe in ("first", "second"):
+        for path in folders[0].iterdir():
+            if path.name in named:
+                (tmp_path / recipe / "honest-3").mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, tmp_path / recipe / "honest-3")
+    assert compare(tmp_path / "first", tmp_path / "second")
 
 
 def test_recipes_without_a_common_fold_or_of_other_splits_are_not_compared(folders, tmp_path, monkeypatch):
@@ -116,24 +133,23 @@ def test_nothing_is_told_unless_every_fold_has_the_tables(folders):
     assert int8_outcomes(folders, RATE) is None
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # the export may take 900 s
-def test_a_folds_network_is_exported_quantized_and_answers_each_image(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    knobs = {"train__encoder_weights": None, "quantize__calibration_images": 2}
-    write_knobs(tmp_path / "params.yaml", **knobs)
-    params = params_with(**knobs)
-    torch.manual_seed(0)
-    network = build_network(params.train).eval()
+def test_a_folds_quantized_graph_answers_each_image(tmp_path, monkeypatch):
+    """test_context_graph.py exports and quantizes a network as a fold's."""
+    given = []
+
+    def quantized_graph(*arguments):
+        given.extend(arguments)
+        path = arguments[-1] / "int8.onnx"
+        onnx.save(tiny_graph(), path)
+        return path
+
+    monkeypatch.setattr("studies.int8.quantized_graph", quantized_graph)
     samples = [real_sample(sample_names(name)[0]) for name in ("Blowhole", "Uneven", "Free")]
-    write_int8(
-        network,
-        Novelty(DESCRIBED, 64),
-        {"train": samples, "validation": samples[:2], "test": samples},
-        params,
-        tmp_path,
-    )
+    parts = {"train": samples[1:], "validation": samples[:2], "test": samples}
+    write_int8("network", "novelty", parts, "params", tmp_path)
+    *asked, scratch = given
+    assert ["network", "novelty", parts["train"], "params"] == asked
+    assert not scratch.exists()
     for table, expected in ((VALIDATION, samples[:2]), (TEST, samples)):
         assert [sample.entry.name for sample in expected] == [result.name for result in read_results(tmp_path / table)]
-    assert {VALIDATION, TEST, "params.yaml"} == {path.name for path in tmp_path.iterdir()}  # no models/ is left
+    assert {VALIDATION, TEST} == {path.name for path in tmp_path.iterdir()}

@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from training_data import ROOT, write_project
+from training_data import ROOT, write_knobs, write_project
 
 from studies import misses
 from studies.misses import Defect, distance_to_frame, missed_to_show, outline, place_rows, size_rows, smallest_sure_area
+from training.errors import StudyError
 
 
 def defect(area, *, found, tile="1", defect_type="Crack", distance=50):
@@ -61,7 +62,7 @@ def test_the_sure_area_counts_missed_defects_of_its_own_size_and_is_one_of_a_fou
 def test_the_largest_missed_defects_are_shown_one_of_each_tile():
     defects = [defect(n, found=False, tile=tile) for n, tile in ((5, "a"), (9, "a"), (7, "b"), (3, "c"), (1, "d"))]
     shown = missed_to_show([*defects, defect(99, found=True)], ["Crack", "Fray"])
-    assert [[9, 7, 3], []] == [[each.area for each in row] for row in shown]
+    assert [[9, 7, 3]] == [[each.area for each in row] for row in shown]
 
 
 def test_an_outline_leaves_the_defect_visible():
@@ -72,17 +73,21 @@ def test_an_outline_leaves_the_defect_visible():
     assert 24 == line.sum()
 
 
-def test_the_page_counts_each_photograph_of_the_tables_with_its_mask_and_shows_the_missed_ones(tmp_path, monkeypatch):
-    """Of fold 4, as it is in git: the sample images are of its test part."""
-    names = ["Blowhole/exp1_num_262480", "Break/exp1_num_271361", "Uneven/exp1_num_109232", "Free/exp1_num_10903"]
-    write_project(tmp_path, {"test": names})
-    fold = tmp_path / "studies/tables/honest-4"
+def write_fold(folder, *names):
+    """Fold 4 as it is in git, of these sample images alone: they are of its test part."""
+    write_project(folder, {"test": names})
+    fold = folder / "studies/tables/honest-4"
     shutil.copytree(ROOT / "studies/tables/honest-4", fold)
     with (fold / "test.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     kept = [row for row in rows if row[0] in {name.split("/")[1] for name in names}]
     with (fold / "test.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *kept])
+
+
+def test_the_page_counts_each_photograph_of_the_tables_with_its_mask_and_shows_the_missed_ones(tmp_path, monkeypatch):
+    names = ["Blowhole/exp1_num_262480", "Break/exp1_num_271361", "Uneven/exp1_num_109232", "Free/exp1_num_10903"]
+    write_fold(tmp_path, *names)
     monkeypatch.chdir(tmp_path)
     misses.main()
     page = (tmp_path / "studies/misses.md").read_text()
@@ -91,3 +96,22 @@ def test_the_page_counts_each_photograph_of_the_tables_with_its_mask_and_shows_t
     assert "One network was measured, each only on photographs" in " ".join(page.split())
     with Image.open(tmp_path / "studies/misses.jpg") as sheet:
         assert 812 == sheet.width
+
+
+def test_a_page_without_misses_has_no_sheet(tmp_path, monkeypatch):
+    write_fold(tmp_path, "Break/exp1_num_271361", "Free/exp1_num_10903")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies/misses.jpg").write_bytes(b"of an earlier run")
+    misses.main()
+    page = (tmp_path / "studies/misses.md").read_text()
+    assert "**On 0 of 1 photographs with a defect nothing is found." in page
+    assert "The largest ones" not in page
+    assert not (tmp_path / "studies/misses.jpg").exists()
+
+
+def test_own_images_have_no_such_page(tmp_path, monkeypatch):
+    write_fold(tmp_path, "Break/exp1_num_271361")
+    write_knobs(tmp_path / "params.yaml", data_load__table="castings.csv")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"misses work only on the published dataset: set data_load\.table to null"):
+        misses.main()

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from training_data import params_with
+from training_data import ROOT, params_with
 
-from studies.report_verdicts import if_defects_were_rare, rate_rows, share_text, verdict_figures, verdict_rows
+from studies.report_tiles import by_tile
+from studies.report_verdicts import SEED, if_defects_were_rare, rate_rows, share_text, verdict_figures, verdict_rows
+from studies.runs import outcomes_of
 from training.evaluation.counts import LEVELS, Counts
 from training.evaluation.image_results import Result, write_results
+from training.params import load_params
 
 RATES = {"evaluate__false_alarm_rate": 0.0, "evaluate__review_rate": 0.5}
 SOUND, DEFECTIVE = ("Free", 0), ("Crack", 9)  # type, pixels of the true mask
@@ -69,14 +72,44 @@ def test_an_only_fold_has_no_other_to_choose_its_limit(folders):
 
 def test_alarms_are_worth_less_where_few_tiles_have_a_defect():
     """4 of 5 defective tiles are flagged and 1 of 10 sound ones: of 1000 tiles with 10 defective, 8 and 99."""
-    defective = {"ok": (1, 10), "review": (0, 0), "defect": (4, 5)}
-    found = {name: {"defective": {"number": number, "of": of}} for name, (number, of) in defective.items()}
-    assert {"tested": 1 / 3, "share": 0.01, "right": pytest.approx(8 / 107)} == if_defects_were_rare(
-        {"tiles": {"verdicts": found}}
-    )
-    found["defect"]["defective"] = {"number": 0, "of": 0}
-    assert if_defects_were_rare({"tiles": {"verdicts": found}}) is None
+    tiles = {
+        "defective_tiles": {"value": 5},
+        "found_share": {"value": 0.8, "interval": (0.4, 1.0)},
+        "sound_tiles": {"value": 10},
+        "false_alarm_share": {"value": 0.1, "interval": (0.0, 0.3)},
+    }
+    assert {
+        "tested": 1 / 3,
+        "share": 0.01,
+        "right": pytest.approx(8 / 107),
+        "lowest": pytest.approx(8 / 305),
+        "highest": 1.0,
+    } == if_defects_were_rare(tiles)
+    assert if_defects_were_rare({name: tiles[name] for name in ("defective_tiles", "found_share")}) is None
+    tiles["found_share"]["value"] = 0.0
+    assert if_defects_were_rare(tiles) is None
 
 
 def test_a_share_is_told_with_its_numbers_and_its_interval():
     assert "1 of 4, **25.0%** (0.0%–50.0%)" == share_text({"number": 1, "of": 4, "interval": (0.0, 0.5)})
+
+
+def test_there_is_no_share_of_nothing_and_no_draw_of_nothing_counts(folders):
+    """One photograph is called defect; three draws of ten lack its tile. None is called review without a limit."""
+    verdicts = verdict_figures(folders[:1], params_with(**RATES | {"evaluate__review_rate": None}).evaluate)
+    found = verdicts["photographs"]["verdicts"]
+    assert {"number": 1, "of": 1, "interval": (1.0, 1.0)} == found["defect"]["defective"]
+    assert {"number": 0, "of": 0, "interval": None} == found["review"]["defective"]
+    assert "none" == share_text(found["review"]["defective"])
+
+
+def test_the_tiles_have_the_intervals_of_the_figures_by_tile(monkeypatch):
+    monkeypatch.setattr("studies.report_verdicts.SAMPLES", 50)
+    params, tables = load_params(ROOT / "params.yaml").evaluate, ROOT / "studies/tables"
+    monkeypatch.setattr("studies.report_verdicts.RATES", (params.false_alarm_rate,))
+    monkeypatch.chdir(ROOT)
+    folds = [tables / "honest-3", tables / "honest-0"]  # in no order of their names
+    figures = by_tile({fold: outcomes_of(fold) for fold in folds}, params, samples=50, seed=SEED)["all"]
+    (row,) = verdict_figures(folds, params)["tiles"]["rates"]
+    assert figures["found_share"]["interval"] == row["validation"]["found"]["interval"]
+    assert figures["false_alarm_share"]["interval"] == row["validation"]["false_alarms"]["interval"]

@@ -1,7 +1,7 @@
 """`python -m studies.audit`: data/tiles → studies/label_audit.md, doubtful_images.csv and tile_ids.csv.
 
 It is not a stage of the pipeline, because the labels are published and do not change. The doubtful images count in
-every figure except the second column of scores. Run the audit again when a rule changes.
+every figure except the second column of the report and the model card. Run the audit again when a rule changes.
 """
 
 import sys

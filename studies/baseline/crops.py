@@ -56,7 +56,7 @@ class BaselineCrops:
         if len(self._images) < recipe.batch_size:
             raise DatasetError(
                 f"the baseline trains on defective images in batches of {recipe.batch_size}, and the fold's train part "
-                f"has {len(self._images)}: lower data_split.folds"
+                f"has {len(self._images)}: raise data_split.folds"
             )
 
     def __len__(self) -> int:

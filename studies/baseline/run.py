@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from studies import literature
 from studies.baseline.crops import BaselineCrops, normalise
@@ -33,6 +32,7 @@ from training.fitting.provenance import circumstances
 from training.fitting.run import run_key
 from training.network.mixed_precision import whole_float32
 from training.params import Params
+from training.progress import bar
 
 RECIPE = Recipe()
 RUN_FOLDER = Path(".run/baseline")
@@ -97,7 +97,7 @@ def write_tables(network: nn.Module, samples: Mapping[str, list[Sample]], params
     """Predict the test part and write its tables as the honest runs do."""
     masks = read_masks(params.data_load, above=0)
     native, cropped = [], []
-    for sample in tqdm(samples["test"], desc="test", unit="image", leave=False):
+    for sample in bar(iterable=samples["test"], desc="test", unit="image", leave=False):
         centre = _predict_centre(network, sample.image)
         whole = place_back(centre, *sample.image.shape)
         prediction = Prediction(sample, whole, np.zeros_like(whole))  # the recipe has no types

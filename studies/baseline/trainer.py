@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as nnf
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 
 from studies.baseline.crops import BaselineCrops, normalise
 from studies.baseline.recipe import END_DIVISOR, EPSILON, MOMENTUM, SQUARE_DECAY, WEIGHT_DECAY, Phase, Recipe
@@ -17,6 +16,7 @@ from training.errors import TrainingError
 from training.fitting.checkpoint import RunState
 from training.fitting.provenance import RunRecord
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32, pick_device
+from training.progress import bar
 
 
 def build_network(recipe: Recipe) -> tuple[nn.Module, dict[str, str | None]]:
@@ -72,7 +72,7 @@ class BaselineTrainer:
         Raises: TrainingError, when a loss is not finite.
         """
         saved = state.load({"network": self.network}, self.optimizer)
-        record = RunRecord(saved)
+        record = RunRecord(saved, self.device)
         meta: dict[str, Any] = saved or {"losses": [], "schedule": None, **record.so_far()}
         done, scheduler = len(meta["losses"]), None
         phases = self.recipe.phases(pretrained=self.encoder["encoder_weights"] is not None)
@@ -114,7 +114,7 @@ class BaselineTrainer:
     def _train_epoch(self, epoch: int, scheduler: OneCycleLR) -> float:
         self.network.train()
         losses = []
-        for crop, mask in tqdm(self.crops.batches(epoch), desc=f"baseline, epoch {epoch + 1}", leave=False):
+        for crop, mask in bar(iterable=self.crops.batches(epoch), desc=f"baseline, epoch {epoch + 1}", leave=False):
             with autocast(self.device):
                 logits = self.network(normalise(crop.to(self.device)).contiguous(memory_format=torch.channels_last))
             loss = nnf.cross_entropy(logits.float(), mask.to(self.device))
