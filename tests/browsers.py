@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the page, and between it and the service a front proxy that a test can disturb."""
+"""The page in a real Chromium, and between it and the service a front proxy that a test can disturb."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,10 @@ from pathlib import Path
 
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from chromium import OPTIONS, executable
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from proxy_servers import FakeTriton, running_proxy
 
-CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PASSED_ON = ("Content-Type", "Accept", "Accept-Encoding")  # of a request
 PATIENCE_MS = 60_000  # a busy machine fails no test
 
@@ -85,16 +83,6 @@ class Front:
     def images(self, word: str = "") -> list[str]:
         """The requests for an image whose query has this word."""
         return [path for path in self.asked if path.startswith(f"{self.prefix}/analyze") and word in path]
-
-
-@contextlib.asynccontextmanager
-async def running_browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable(), args=[*OPTIONS, *CAMERA])
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 @contextlib.asynccontextmanager

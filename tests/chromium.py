@@ -3,9 +3,10 @@
 import contextlib
 import os
 import shutil
+from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = [
@@ -15,6 +16,8 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",  # a camera
+    "--use-fake-ui-for-media-stream",
 ]
 
 
@@ -27,15 +30,23 @@ def executable():
 
 
 @contextlib.asynccontextmanager
-async def open_page(url, **options):
-    """A page of the browser at this address, and everything that its console has said."""
+async def running_browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable(), args=OPTIONS)
         try:
-            page, said = await browser.new_page(**options), []
-            page.on("console", lambda message: said.append(message.text))
-            page.on("pageerror", lambda error: said.append(str(error)))
-            await page.goto(url)
-            yield page, said
+            yield browser
         finally:
             await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def open_page(browser: Browser, url: str, **options) -> AsyncIterator[tuple[Page, list[str]]]:
+    """A window of its own at this address, and everything that its console has said."""
+    page, said = await browser.new_page(**options), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    try:
+        await page.goto(url)
+        yield page, said
+    finally:
+        await page.close()

@@ -3,9 +3,13 @@
 import os
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 
@@ -40,6 +44,29 @@ def clone(source: Path, target: Path) -> Path:
 def commit(folder: Path, message: str) -> None:
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+def change_params(folder: Path, **changes: Any) -> None:
+    """Change knobs in a clone's params.yaml, as a person edits it: change_params(folder, train__epochs=2)."""
+    yaml, path = YAML(), folder / "params.yaml"
+    params = yaml.load(path)
+    set_knobs(params, changes)
+    yaml.dump(params, path)
+
+
+def set_knobs(knobs: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Set knobs in nested dictionaries: set_knobs(knobs, {"evaluate__robustness__blur": [1.0]})."""
+    for name, value in changes.items():
+        *sections, key = name.split("__")
+        reduce(getitem, sections, knobs)[key] = value
+
+
+def moved_clone(source: Path, target: Path) -> Path:
+    """A clone with both environments, which were installed at another path."""
+    clone(source, target)
+    for name in (".venv", ".venv-serving"):
+        moved_environment(target, name)
+    return target
 
 
 def moved_environment(folder: Path, name: str) -> None:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -157,10 +158,28 @@ def served_repository() -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[object]:
     """A Chromium that the tests of a module share; each opens a window of its own."""
-    from browsers import running_browser  # noqa: PLC0415  few tests need it
+    from chromium import running_browser  # noqa: PLC0415  few tests need it
 
     async with running_browser() as started:
         yield started
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[object]:
+    """A Triton that misbehaves on request."""
+    from proxy_servers import FakeTriton  # noqa: PLC0415  it imports the proxy
+
+    async with FakeTriton() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def proxy(fake: Any, request: pytest.FixtureRequest) -> AsyncIterator[object]:
+    """A proxy before that Triton, with the SETTINGS of the test's module."""
+    from proxy_servers import running_proxy  # noqa: PLC0415
+
+    async with running_proxy(fake.url, **getattr(request.module, "SETTINGS", {})) as proxy:
+        yield proxy
 
 
 def answers(url: str) -> bool:

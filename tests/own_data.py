@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 from training_data import params_with
 
+from tests.clones import change_params
 from training.dataset.own_images import write_images
 from training.dataset.table import read_table
 from training.errors import DatasetError
@@ -53,6 +55,32 @@ def write_casting(folder: Path, image: str, mask: str, defect_type: str, rng: np
 def params_of(table: Path, group: str | None = "casting", types: tuple[str, ...] = TYPES) -> DataLoadParams:
     changes = {"data_load__table": str(table), "data_load__group": group, "data_load__types": list(types)}
     return params_with(**changes).data_load
+
+
+def use_castings(folder: Path, table: Path) -> None:
+    """Edit a clone's parameters as docs/your_data.md tells a user to, and make the training small."""
+    levels = YAML(typ="safe").load(folder / "params.yaml")["evaluate"]["robustness"]
+    change_params(
+        folder,
+        data_load__table=str(table),
+        data_load__group="casting",
+        data_load__types=list(TYPES),
+        data_load__digest="",
+        data_split__folds=3,
+        data_split__test_fold=1,
+        data_split__validation_fold=2,
+        train__synthetic_share=0,
+        train__consensus=False,
+        train__epochs=2,
+        train__crops_per_epoch=16,
+        train__batch_size=8,
+        train__crop_size=64,
+        train__validate_every=1,
+        evaluate__robustness={name: some[:1] for name, some in levels.items()},
+        quantize__title="Castings",
+        quantize__min_dice_pooled=0.0,  # two epochs make no good model
+        quantize__min_auroc=0.0,
+    )
 
 
 def rows_of(table: Path) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.async_api import Page
 
-from tests.chromium import open_page
+from tests.chromium import open_page, running_browser
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs/images/page.jpg"
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
 
 async def take(url: str, target: Path) -> None:
     """Write the picture of the service at this address as JPEG."""
-    async with open_page(url, viewport=SIZE) as (page, _):
+    async with running_browser() as browser, open_page(browser, url, viewport=SIZE) as (page, _):
         await _arrange(page)
         Image.open(io.BytesIO(await page.screenshot())).convert("RGB").save(
             target, "JPEG", quality=82, optimize=True, progressive=True

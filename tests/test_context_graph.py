@@ -7,14 +7,14 @@ import torch
 from onnx import TensorProto
 from training_data import DESCRIBED, ROOT, WHOLE_IMAGE, params_with, real_sample, sample_names, stirred, write_knobs
 
+from studies.int8 import quantized_graph
 from tiles import pad
-from training.graphs.onnx_export import export_graph
-from training.graphs.quantization import to_fp16, to_int8
+from training.graphs.quantization import to_fp16
 from training.graphs.session import open_session, run
 from training.network.novelty import Novelty
 from training.network.segmenter import build_network
 from training.network.served import ServedModel, normalise
-from training.network.weights import load_model, load_novelty, save_model, save_novelty
+from training.network.weights import load_model, load_novelty
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the export may take 900 s
 
@@ -24,8 +24,10 @@ SAMPLES = [real_sample(sample_names(name)[0]) for name in ("Blowhole", "Uneven",
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    """The path of the graph of random weights, in a folder with the model."""
+    """The path of the graph of random weights, in a folder with the model and int8.onnx; studies.int8 makes them."""
     folder = tmp_path_factory.mktemp("project")
+    scratch = folder / "scratch"
+    scratch.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PYTHONPATH", str(ROOT))
@@ -36,10 +38,9 @@ def graph(tmp_path_factory):
         with torch.inference_mode():  # fresh normalisations do nothing
             for _ in range(3):
                 network.train()(normalise(torch.from_numpy(np.stack([pad(SAMPLES[0].image)] * 2))))
-        save_model(network, {"train": params.train.model_dump()})
-        save_novelty(Novelty(DESCRIBED, 64))
-        onnx.save(export_graph(folder / "fp32.onnx", timeout_s=900), folder / "fp32.onnx")
-        yield folder / "fp32.onnx"
+        quantized_graph(network, Novelty(DESCRIBED, 64), SAMPLES, params, scratch)
+        assert {"params.yaml", "scratch"} == {path.name for path in folder.iterdir()}  # no models/ is left here
+        yield scratch / "fp32.onnx"
 
 
 def answers(graph, canvas):
@@ -67,15 +68,15 @@ def test_the_graph_is_that_of_a_network_with_both_parts(graph):
     assert not [name for name in names if "heads" in name], "deep supervision is for training"
 
 
-def test_int8_answers_nearly_the_same_and_keeps_the_image_head_in_float32(graph, tmp_path):
-    model = to_int8(graph, tmp_path / "int8.onnx", SAMPLES, params_with().quantize)
+def test_int8_answers_nearly_the_same_and_keeps_the_image_head_in_float32(graph):
+    model = onnx.load(graph.with_name("int8.onnx"))
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert TensorProto.FLOAT == kinds["image_head.layers.0.weight"] == kinds["image_head.layers.2.weight"]
     assert TensorProto.INT8 == kinds["decoder.blocks.0.attention2.expand.weight_quantized"]
     producers = {output: node.op_type for node in model.graph.node for output in node.output}
     (judged,) = (node for node in model.graph.node if "image_head.layers.0.weight" in node.input)
     assert "Concat" == producers[judged.input[0]], "nothing is rounded between the features and the image head"
-    assert 3 >= mean_difference(graph, tmp_path / "int8.onnx")
+    assert 3 >= mean_difference(graph, graph.with_name("int8.onnx"))
 
 
 def test_fp16_answers_nearly_the_same(graph, tmp_path):

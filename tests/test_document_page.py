@@ -13,6 +13,8 @@ from proxy.app import make_app
 from proxy.document import DOCUMENT
 from proxy.settings import Settings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 TILE = SAMPLES / "MT_Blowhole/Imgs/exp1_num_317483.jpg"
 OPERATIONS = sum(len(item) for item in yaml.safe_load(DOCUMENT.read_bytes())["paths"].values())
 ANALYZE = "#operations-Analysis-analyze"
@@ -27,25 +29,30 @@ async def unfold(page):
     await page.wait_for_function("!document.querySelector('.opblock:not(.is-open), .loading-container')")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_shows_every_operation_and_its_console_stays_empty(scheme):
+async def test_the_page_shows_every_operation_and_its_console_stays_empty(browser):
     async with running_proxy("127.0.0.1:9") as proxy:
         url = f"http://{proxy.host}:{proxy.port}/docs"
-        async with open_page(url, color_scheme=scheme) as (page, said):
+        async with open_page(browser, url, color_scheme="light") as (page, said):
             await unfold(page)
             assert OPERATIONS == await page.locator(".opblock.is-open").count()
             assert 0 == await page.locator(".errors").count()
             await page.click(".models .json-schema-2020-12-accordion >> nth=0")
             await page.click(".authorize >> nth=0")
             await page.wait_for_selector(".dialog-ux")
+            await page.emulate_media(color_scheme="dark")
+            await page.wait_for_selector("html.dark-mode")
+            await page.screenshot()  # what the dark page needs is fetched when it is drawn
             assert [] == said
             await page.evaluate("fetch('https://elsewhere.example').catch(() => 0)")
             assert "Content Security Policy" in said[0], "a violation would have been seen"
 
 
 @pytest.mark.parametrize("path", ["/docs", "/v1/docs"])
-async def test_try_it_out_analyzes_an_image(triton, path):
-    async with running_proxy(triton.url) as proxy, open_page(f"http://{proxy.host}:{proxy.port}{path}") as (page, said):
+async def test_try_it_out_analyzes_an_image(triton, browser, path):
+    async with (
+        running_proxy(triton.url) as proxy,
+        open_page(browser, f"http://{proxy.host}:{proxy.port}{path}") as (page, said),
+    ):
         await page.click(f"{ANALYZE} .opblock-summary-control")
         await page.click(f"{ANALYZE} .try-out__btn")
         await page.set_input_files(f"{ANALYZE} input[type=file]", TILE)
@@ -61,8 +68,11 @@ async def test_try_it_out_analyzes_an_image(triton, path):
         assert [] == said
 
 
-async def test_try_it_out_takes_several_images_of_a_tile(triton):
-    async with running_proxy(triton.url) as proxy, open_page(f"http://{proxy.host}:{proxy.port}/docs") as (page, _):
+async def test_try_it_out_takes_several_images_of_a_tile(triton, browser):
+    async with (
+        running_proxy(triton.url) as proxy,
+        open_page(browser, f"http://{proxy.host}:{proxy.port}/docs") as (page, _),
+    ):
         await page.click(f"{TILE_FORM} .opblock-summary-control")
         await page.click(f"{TILE_FORM} .try-out__btn")
         await page.click(f"{TILE_FORM} .json-schema-form-item-add")
@@ -88,8 +98,8 @@ async def below(prefix):
         await runner.cleanup()
 
 
-async def test_the_page_works_behind_a_path_prefix():
-    async with below("/line-3") as url, open_page(f"{url}/docs") as (page, said):
+async def test_the_page_works_behind_a_path_prefix(browser):
+    async with below("/line-3") as url, open_page(browser, f"{url}/docs") as (page, said):
         await unfold(page)
         assert OPERATIONS == await page.locator(".opblock").count()
         await page.click("#operations-Operation-live .try-out__btn")

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from training_data import GreyIsDefect, a_sample, params_with, real_sample, write_project
+from training_data import SMALL_NETWORK, GreyIsDefect, a_sample, params_with, real_sample, write_project
 
 from tiles.operating_point import OperatingPoint
 from training.errors import EvaluationError
@@ -223,6 +223,7 @@ PARTS = {
 @pytest.mark.parametrize(("method", "key"), [("by_tile", "test"), ("random", "test_leaky")])
 def test_the_stage_measures_the_test_part_and_a_random_split_calls_it_leaky(tmp_path, monkeypatch, method, key):
     knobs = {"train__encoder_weights": None, "data_split__method": method, "evaluate__gallery_images": 2}
+    knobs |= SMALL_NETWORK
     write_project(tmp_path, PARTS, **knobs)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluate, "check_packages", dict)  # tested by itself

@@ -23,9 +23,9 @@ import pytest
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from tests.clones import DVC, commit, run
+from tests.clones import DVC, change_params, commit, run
 from tests.conftest import ROOT
-from tests.training_data import sample_members, write_knobs, write_zip
+from tests.training_data import SMALL_NETWORK, sample_members, write_knobs, write_zip
 from training.errors import ParamsError
 from training.stages import check_params
 
@@ -39,29 +39,26 @@ OUTPUTS = {
     "quantize": "model_repository",
 }
 SMALL = {
-    "data_load": {"digest": ""},
-    "data_split": {"folds": 3, "test_fold": 1, "validation_fold": 2},
-    "train": {
-        "encoder": "tu-mobilenetv3_small_050",
-        "encoder_weights": None,
-        "decoder_channels": [8, 8, 8, 8],
-        "epochs": 3,
-        "crops_per_epoch": 8,
-        "batch_size": 4,
-        "crop_size": 64,
-        "validate_every": 1,
-    },
-    "quantize": {
-        "excluded_nodes": [],
-        "calibration_images": 4,
-        "timed_images": 2,
-        "max_dice_loss": 1.0,
-        "max_dice_loss_of_type": 1.0,
-        "min_speed_up": 0.001,
-        "min_dice_pooled": 0.0,
-        "min_auroc": 0.0,
-        "skip_served_parity": "Triton would take most of the stage's time",
-    },
+    **SMALL_NETWORK,
+    "data_load__digest": "",
+    "data_split__folds": 3,
+    "data_split__test_fold": 1,
+    "data_split__validation_fold": 2,
+    "train__encoder_weights": None,
+    "train__epochs": 3,
+    "train__crops_per_epoch": 8,
+    "train__batch_size": 4,
+    "train__crop_size": 64,
+    "train__validate_every": 1,
+    "quantize__excluded_nodes": [],
+    "quantize__calibration_images": 4,
+    "quantize__timed_images": 2,
+    "quantize__max_dice_loss": 1.0,
+    "quantize__max_dice_loss_of_type": 1.0,
+    "quantize__min_speed_up": 0.001,
+    "quantize__min_dice_pooled": 0.0,
+    "quantize__min_auroc": 0.0,
+    "quantize__skip_served_parity": "Triton would take most of the stage's time",
 }
 
 
@@ -117,11 +114,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     run(ROOT, "git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), str(project))
     for name, value in (("user.name", "test"), ("user.email", "test@example.com")):
         run(project, "git", "config", name, value)
-    yaml, path = YAML(), project / "params.yaml"
-    params = yaml.load(path)
-    for section, knobs in SMALL.items():
-        params[section] |= knobs
-    yaml.dump(params, path)
+    change_params(project, **SMALL)
     images = sorted(Path(name).stem for name in sample_members() if name.endswith(".jpg"))
     with (project / "training/dataset/tile_ids.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([["image", "tile"], *([image, image] for image in images)])
@@ -204,7 +197,7 @@ def refuse_difference(pipeline: Pipeline, project: Path, stage: str) -> None:
     mend_lock(project)
     run(project, "dvc", "repro", stage)
     assert pipeline.made[stage] == digest(project / OUTPUTS[stage])
-    assert not [*project.glob("**/*.new")]
+    assert not [*project.glob("**/*.new"), *project.glob("export/tmp*")]
 
 
 def check_kills(pipeline: Pipeline, stage: str, tmp_path: Path, shares: list[float]) -> None:
@@ -253,10 +246,7 @@ def test_a_wrong_parameter_is_told_and_no_file_of_the_project_is_lost(tmp_path: 
     section, key, value, told = WRONG["weights that do not exist"]
     project = tmp_path / "project"
     run(ROOT, "git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), str(project))
-    yaml, path = YAML(), project / "params.yaml"
-    params = yaml.load(path)
-    params[section][key] = value
-    yaml.dump(params, path)
+    change_params(project, **{f"{section}__{key}": value})
 
     done = attempt(project)
 
@@ -268,11 +258,9 @@ def test_a_wrong_parameter_is_told_and_no_file_of_the_project_is_lost(tmp_path: 
 
 def test_what_check_params_writes_never_changes(pipeline: Pipeline, tmp_path: Path) -> None:
     """A parameter that changed must run only the stages that read it."""
-    pipeline.reach("data_load")
+    pipeline.reach("train")
     project = pipeline.before("train", tmp_path / "project")
-    run(project, "dvc", "repro", "data_split")
-    path = project / "params.yaml"
-    path.write_text(path.read_text().replace("gallery_images: 6", "gallery_images: 5"))
+    change_params(project, evaluate__gallery_images=5)
 
     said = run(project, "dvc", "repro", "data_split")
 
@@ -299,7 +287,6 @@ def test_of_two_runs_at_once_one_waits_or_says_so_and_the_bytes_are_the_same(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     """Figure: 0 differing bytes; the second run's refusal names the first one."""
-    pipeline.reach("data_load")
     pipeline.reach("train")
     project = pipeline.before("train", tmp_path / "project")
     with repro(project, "train") as first:
@@ -356,9 +343,8 @@ def test_a_damaged_object_in_the_cache_is_told_before_it_is_used(
     pipeline: Pipeline, tmp_path: Path, damaged: str
 ) -> None:
     """Figure: one flipped bit in either object is told, 0 weights are made of it, and the mend gives equal bytes."""
-    pipeline.reach("data_load")
+    pipeline.reach("train")
     project = pipeline.before("train", tmp_path / "project")
-    run(project, "dvc", "repro", "data_split")
     example = next((project / "data/tiles/images").iterdir()) if damaged == "an image" else project / damaged
     md5 = hashlib.md5(example.read_bytes(), usedforsecurity=False).hexdigest()
     cached = project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]

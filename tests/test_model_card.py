@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_data import ROOT, params_with, sample_names, write_knobs, write_project
+from training_data import ROOT, SMALL_NETWORK, params_with, sample_names, write_knobs, write_project
 
 from tiles import DEFECT_TYPES
 from training.errors import DatasetError, EvaluationError, TrainingError
 from training.evaluation import other_images
 from training.evaluation.figures import Outcomes
+from training.evaluation.flat import flat
 from training.evaluation.perturbations import PERTURBATIONS
 from training.network.segmenter import build_network
 from training.network.weights import save_model
 from training.reports.card import figure_rows, misses, multiply_adds
-from training.reports.figure_words import flat
 from training.stages import evaluate, model_card, novelty, robustness
 
 PARTS = {
@@ -28,6 +28,7 @@ PARTS = {
 }
 BESIDE_THE_MASKS = {"synthetic_share": 0.0, "consensus": False, "consistency_weight": 0.0}  # nothing
 KNOBS = {
+    **SMALL_NETWORK,
     "train__encoder_weights": None,
     "evaluate__gallery_images": 2,
     "evaluate__robustness": {name: [2] for name in PERTURBATIONS},

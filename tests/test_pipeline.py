@@ -1,20 +1,26 @@
-"""The whole pipeline under DVC, from a small archive of the sample tiles to a model repository that Triton serves."""
+"""The whole pipeline under DVC, from a user's own images to a service that answers with their types.
 
-import csv
+No code is touched. The way from the published archive is that of test_interruptions.py.
+"""
+
 import json
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from own_data import TYPES, use_castings, write_castings
+from PIL import Image
 from ruamel.yaml import YAML
 
-from tests.clones import clone, commit, make, moved_environment, run
-from tests.conftest import ROOT, StartTriton, answers
+from host.ports import free_port
+from tests.clones import change_params, clone, commit, make, moved_clone, run
+from tests.conftest import ROOT, Service, answers, wait_until
 from tests.s3_server import s3_server
 
 STAGES = (
@@ -35,44 +41,32 @@ UP_TO_DATE = "Data and pipelines are up to date."
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def small_archive(path: Path) -> Path:
-    """Zip the sample tiles as the public archive is laid out."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted((ROOT / "samples/tiles").rglob("*.*")):
-            archive.write(file, Path("Magnetic-tile-defect-datasets.-master", file.relative_to(ROOT / "samples/tiles")))
-    return path
-
-
-def make_small(folder: Path) -> None:
-    """Shrink the parameters; each image counts as a tile of its own, as the samples hold too few for three folds."""
-    yaml, path = YAML(), folder / "params.yaml"
-    params = yaml.load(path)
-    params["data_load"]["digest"] = ""
-    params["data_split"] |= {"folds": 3, "test_fold": 1, "validation_fold": 2}
-    params["train"] |= {"epochs": 2, "crops_per_epoch": 8, "batch_size": 4, "crop_size": 64, "validate_every": 1}
-    params["evaluate"]["gallery_images"] = 2
-    params["quantize"] |= {"min_dice_pooled": 0.0, "min_auroc": 0.0}
-    params["evaluate"]["robustness"] = {name: levels[:1] for name, levels in params["evaluate"]["robustness"].items()}
-    yaml.dump(params, path)
-    images = sorted(file.stem for file in (ROOT / "samples/tiles").rglob("*.jpg"))
-    with (folder / "training/dataset/tile_ids.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["image", "tile"], *([image, image] for image in images)])
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A moved clone in which `make repro` has run on castings up to the export, and everything is committed."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    repository = moved_clone(ROOT, folder / "a moved clöne")
+    use_castings(repository, write_castings(folder / "castings"))
+    commit(repository, "castings")
+    make(repository, "repro", "ARGS=export", LC_ALL="C", PYTHONSAFEPATH="1")
+    commit(repository, "exported")
+    return repository
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A moved clone in which `make repro` has run on the small archive, and everything is committed."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    repository = clone(ROOT, folder / "a moved clöne")
-    for name in (".venv", ".venv-serving"):
-        moved_environment(repository, name)
-    make_small(repository)
-    commit(repository, "small")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTD_ARCHIVE", str(small_archive(folder / "small.zip")))
-        make(repository, "repro", LC_ALL="C", PYTHONSAFEPATH="1")
-        commit(repository, "reproduced")
-        yield repository
+def reproduced(exported: Path) -> tuple[Path, str]:
+    """A moved clone of that one in which `make repro` has run, what it said, and everything is committed."""
+    repository = moved_clone(exported, exported.with_name("another moved clöne"))
+    assert not (repository / "export/fp32.onnx").exists()
+    said = make(repository, "repro", LC_ALL="C", PYTHONSAFEPATH="1")
+    commit(repository, "reproduced")
+    return repository, said
+
+
+@pytest.fixture(scope="module")
+def pipeline(reproduced: tuple[Path, str]) -> Path:
+    """A clone in which every stage has run on the castings."""
+    return reproduced[0]
 
 
 def test_repro_writes_every_stages_outputs(pipeline: Path) -> None:
@@ -139,36 +133,58 @@ def test_make_try_trains_and_evaluates_and_then_compares_with_head(pipeline: Pat
 
 def test_other_levels_of_the_robustness_rerun_it_and_not_the_evaluation(pipeline: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(pipeline, tmp_path / "copy", symlinks=True)
-    yaml, path = YAML(), copy / "params.yaml"
-    params = yaml.load(path)
-    params["evaluate"]["robustness"]["blur"] = [4.0]
-    yaml.dump(params, path)
+    change_params(copy, evaluate__robustness__blur=[4.0])
 
     said = run(copy, "dvc", "repro", "--dry")
 
     assert re.findall(r"Running stage '(\w+)'", said) == ["check_params", "robustness"]
 
 
-def test_a_clone_quantizes_anew_from_the_weights_in_git(pipeline: Path, tmp_path: Path) -> None:
-    copy = clone(pipeline, tmp_path / "clone")
-    yaml, path = YAML(), copy / "params.yaml"
-    params = yaml.load(path)
-    params["quantize"]["title"] = "Other tiles"
-    yaml.dump(params, path)
-    assert not (copy / "export/fp32.onnx").exists()
+def test_a_clone_quantizes_anew_from_the_weights_in_git(reproduced: tuple[Path, str]) -> None:
+    repository, said = reproduced
+    of_the_images, of_the_weights = {"data_load", "data_split"}, {"robustness", "quantize", "model_card"}
 
-    said = run(copy, "dvc", "repro", "quantize")
-
-    assert "Running stage 'quantize'" in said
-    assert "Running stage 'export'" not in said
-    run(copy / "export", "sha256sum", "--check", "fp32.sha256")
-    assert "Other tiles" in (copy / "model_repository/segmenter/config.pbtxt").read_text()
+    assert of_the_images | of_the_weights == set(re.findall(r"Running stage '(\w+)'", said))
+    run(repository / "export", "sha256sum", "--check", "fp32.sha256")
 
 
-def test_triton_serves_what_the_pipeline_exported(pipeline: Path, start_triton: StartTriton) -> None:
-    triton = start_triton(pipeline / "model_repository")
+def test_the_figures_are_of_the_users_types(pipeline: Path) -> None:
+    figures = json.loads((pipeline / "evaluation/metrics.json").read_text())["test"]
+    config = (pipeline / "model_repository/segmenter/config.pbtxt").read_text()
+    card = (pipeline / "docs/model_card.md").read_text()
 
-    assert answers(f"http://{triton.url}/v2/models/segmenter/ready")
+    assert {*TYPES} == figures["dice_by_type"].keys()
+    assert 'key: "model.types" value: { string_value: "Dent,Rust spot" }' in config
+    assert "Dice of Rust spot, pooled" in card
+    assert "castings.csv" in card
+    assert card.startswith("# Model card: Castings\n")
+    assert 'key: "model.title" value: { string_value: "Castings" }' in config
+    assert not re.search("Blowhole|Uneven|Huang|doubt|five|six|[Mm]agnetic", card)
+    digest = (pipeline / "data/tiles/digest").read_text().strip()
+    assert digest == json.loads((pipeline / "models/segmenter.json").read_text())["data_digest"]
+
+
+def test_the_service_answers_with_the_users_types(pipeline: Path, start_service: Callable[..., Service]) -> None:
+    ports = {name: str(free_port()) for name in ("PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
+    service = start_service("launch", MODEL_REPOSITORY=str(pipeline / "model_repository"), **ports)
+    here = f"http://127.0.0.1:{ports['PORT']}"
+    wait_until(lambda: answers(f"{here}/health/ready"), service)
+    image = pipeline.parent / "castings/Rust spot/0-1.png"
+
+    request = urllib.request.Request(f"{here}/analyze", image.read_bytes(), {"Content-Type": "image/png"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+
+    assert {*TYPES} == answer["types"].keys()
+    with Image.open(image) as photograph:
+        assert photograph.size[::-1] == np.asarray(answer["pred"]).shape
+
+
+def test_without_a_group_the_split_warns_that_it_may_leak(pipeline: Path, tmp_path: Path) -> None:
+    copy = clone(pipeline, tmp_path / "copy")
+    change_params(copy, data_load__group=None)
+
+    assert "may leak: data_load.group names no column" in run(copy, "dvc", "repro", "data_split")
 
 
 def test_a_clone_pulls_from_an_s3_bucket_what_another_pushed(pipeline: Path, tmp_path: Path) -> None:

@@ -82,18 +82,19 @@ def page_of(folder, *revisions):
     return said.split()[-1]
 
 
-async def seen(address, width):
-    async with open_page(address, viewport={"width": width, "height": 900}) as (page, said):
+async def seen(browser, address, width):
+    async with open_page(browser, address, viewport={"width": width, "height": 900}) as (page, said):
         await page.wait_for_function("document.querySelectorAll('main svg.marks').length == 8", timeout=20_000)
         return {card["id"]: card for card in await page.evaluate(SEEN)}, await page.evaluate(LOADED), said
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("revisions", [[], ["HEAD", "other"]], ids=["one", "two"])
-async def test_every_plot_is_drawn_whole_without_a_network(repository, revisions):
+async def test_every_plot_is_drawn_whole_without_a_network(browser, repository, revisions):
     address = page_of(repository, *revisions)
     for width in WIDTHS:
-        cards, loaded, said = await seen(address, width)
+        cards, loaded, said = await seen(browser, address, width)
         assert [*PLOTS, *SHEETS] == list(cards)
         assert [] == [name for name in loaded if not name.startswith("data:")]
         assert [] == said
@@ -108,9 +109,10 @@ async def test_every_plot_is_drawn_whole_without_a_network(repository, revisions
 
 
 @pytest.mark.slow
-async def test_the_page_of_dvc_itself_says_what_is_missing_without_vega(repository):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_page_of_dvc_itself_says_what_is_missing_without_vega(browser, repository):
     (address,) = re.findall(r"file://\S+index\.html", run(repository, "dvc", "plots", "show"))
-    async with open_page(address) as (page, _):
+    async with open_page(browser, address) as (page, _):
         assert "Vega is missing: run `make setup`" in await page.inner_text("#scores")
 
 

@@ -1,5 +1,6 @@
 """README, docs/serving.md and CONTRIBUTING.md keep their word: commands run here or in the test named beside them."""
 
+import functools
 import json
 import os
 import re
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from host.ports import free_port
-from studies.report import BOOTSTRAP_SAMPLES, SEED, honest_folders, point_of
+from studies.report import BOOTSTRAP_SAMPLES, SEED
+from studies.runs import honest_folders, outcomes_of
 from tests.conftest import ROOT, descendants, runs
 from tests.pages import code, commands, table_after
-from training.evaluation.figures import Outcomes, bootstrap, interval, join, outcomes_at
-from training.evaluation.image_results import read_results
+from training.evaluation.figures import Outcomes, bootstrap, interval, join
 
 README = (ROOT / "README.md").read_text()
 SERVING = (ROOT / "docs/serving.md").read_text()
@@ -143,9 +144,10 @@ def bounds(interval_of: Sequence[float], shown: str) -> str:
     return f"({low}–{high})"
 
 
+@functools.cache
 def outcomes_of_all_folds() -> Outcomes:
     """What each fold's network found on its test images, at its own operating point."""
-    return join([outcomes_at(read_results(folder / "test.csv"), point_of(folder)) for folder in honest_folders()])
+    return join([outcomes_of(folder) for folder in honest_folders()])
 
 
 def test_the_headline_is_the_measured_one() -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
-from training_data import ROOT, GreyIsDefect, a_sample, params_with, sample_names, shipped_knobs, write_project
+from training_data import (
+    ROOT,
+    SMALL_NETWORK,
+    GreyIsDefect,
+    a_sample,
+    params_with,
+    sample_names,
+    shipped_knobs,
+    write_project,
+)
 
 from tiles.operating_point import OperatingPoint
 from training.errors import EvaluationError, TrainingError
@@ -130,7 +139,7 @@ def test_all_images_of_defect_folders_are_measured_and_the_first_of_each_tile_wi
 def project(tmp_path_factory):
     """A folder in which the stages evaluate and robustness have run, with random weights."""
     folder = tmp_path_factory.mktemp("project")
-    knobs = {"train__encoder_weights": None, "evaluate__robustness": FEW}
+    knobs = {**SMALL_NETWORK, "train__encoder_weights": None, "evaluate__robustness": FEW}
     write_project(folder, PARTS, **knobs)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import dvc.repo
 import pytest
-from training_data import write_project
+from training_data import SMALL_NETWORK, write_project
 
 from host.ports import free_port
-from tests.clones import DVC
+from tests.clones import DVC, git
 from tests.conftest import ROOT
 from tests.workflow_tools import served
 from training.stages import train
 
 KNOBS = {
+    **SMALL_NETWORK,
     "train__encoder_weights": None,
     "train__epochs": 2,
     "train__crops_per_epoch": 2,
@@ -60,11 +61,6 @@ class Studio:
         return [post.said["type"] for post in self.posts]
 
 
-def git(*words):
-    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A DVC repository with one commit and a remote, in which the stage can run."""
@@ -73,12 +69,12 @@ def project(tmp_path, monkeypatch):
     write_project(folder, PARTS, **KNOBS)
     shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
     monkeypatch.chdir(folder)
-    git("init", "--quiet")
-    git("remote", "add", "origin", REMOTE)
+    git(folder, "init", "--quiet")
+    git(folder, "remote", "add", "origin", REMOTE)
     dvc.repo.Repo.init().close()
     (folder / ".gitignore").write_text("/data\n/models\n/dvclive\n/.run\n")
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "a project")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "a project")
     monkeypatch.setattr(train, "check_packages", lambda: {"torch": "2.0"})  # tested by itself
     monkeypatch.setenv("DVC_STUDIO_TOKEN", TOKEN)
     return folder
@@ -93,8 +89,7 @@ def trained(folder):
     return (folder / "models/segmenter.safetensors").is_file() and len(losses(folder)) == KNOBS["train__epochs"]
 
 
-@pytest.mark.usefixtures("project")
-def test_studio_hears_of_the_start_each_epochs_figures_and_the_end(monkeypatch):
+def test_studio_hears_of_the_start_each_epochs_figures_and_the_end(project, monkeypatch):
     studio = Studio()
     with served(studio.answer) as address:
         monkeypatch.setenv("DVC_STUDIO_URL", address)
@@ -103,7 +98,7 @@ def test_studio_hears_of_the_start_each_epochs_figures_and_the_end(monkeypatch):
     assert ["start", "done"] == [studio.events[0], studio.events[-1]]
     assert {"data"} == set(studio.events[1:-1])
     for post in studio.posts:
-        assert (git("rev-parse", "HEAD"), REMOTE, "dvclive") == tuple(
+        assert (git(project, "rev-parse", "HEAD"), REMOTE, "dvclive") == tuple(
             post.said[name] for name in ("baseline_sha", "repo_url", "client")
         )
     assert 1 == len({post.said["name"] for post in studio.posts})
@@ -174,10 +169,10 @@ def test_of_an_experiment_studio_hears_the_parameters_its_figures_and_its_commit
     shutil.copytree(ROOT / "requirements", project / "requirements")
     (project / "dvc.yaml").write_text(PIPELINE)
     (project / ".gitignore").write_text("/data\n/.run\n/models/*.safetensors\n")
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "a pipeline")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "a pipeline")
     for name, value in {"user.name": "test", "user.email": "test@example.com"}.items():
-        git("config", name, value)
+        git(project, "config", name, value)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     studio = Studio()
     with served(studio.answer) as address:
@@ -188,7 +183,8 @@ def test_of_an_experiment_studio_hears_the_parameters_its_figures_and_its_commit
     assert ["start", "data", "done"] == list(dict.fromkeys(studio.events))
     start, end = studio.posts[0].said, studio.posts[-1].said
     assert 0.001 == start["params"]["params.yaml"]["train"]["learning_rate"]
-    assert git("rev-parse", "HEAD") == start["baseline_sha"]
+    assert git(project, "rev-parse", "HEAD") == start["baseline_sha"]
     assert {"slower"} == {post.said["name"] for post in studio.posts}
-    assert git("rev-parse", git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/slower")) == end["experiment_rev"]
+    reference = git(project, "for-each-ref", "--format=%(refname)", "refs/exps/*/*/slower")
+    assert git(project, "rev-parse", reference) == end["experiment_rev"]
     assert trained(project)
