@@ -25,7 +25,8 @@ def killed_with_parent(tell: Callable[[int], None]) -> Callable[[], None]:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before the kernel was asked
             os._exit(1)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # who is told may have ended; `subprocess` has made that deadly
+        # The guard may have ended, and `subprocess` has restored SIGPIPE, which would end this child
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         tell(os.getpid())
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 

@@ -46,5 +46,7 @@ def _listen_error(host: str, port: int) -> OSError | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a port in TIME_WAIT counts as free
             probe.bind((host, port))
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # no fault of the address
+            raise
         return error
     return None

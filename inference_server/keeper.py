@@ -123,7 +123,8 @@ class Kept(Generic[R]):
                 return service.why_ended()
         except ServingError as error:
             return error
-        except (OSError, subprocess.SubprocessError) as error:  # no process or descriptor is left, which may pass
+        # No process, thread or descriptor is left, which may pass
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             return ServingError(f"{self._name} could not be started or ended: {error}")
 
 

@@ -53,7 +53,7 @@ def refuse_limits(settings: Settings) -> None:
 
 
 def warn(environment: Mapping[str, str], settings: Settings, say: Callable[[str], None], *others: type) -> None:
-    """Say which variables are misspelled, in these settings or in other classes of them, and what is too small."""
+    """Tell which variables look misspelled, by these settings and `others`, and which limits are too small."""
     for warning in [*near_misses(environment, *others, Settings), *warnings(settings)]:
         say(warning)
 

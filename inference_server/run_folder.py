@@ -93,9 +93,9 @@ def models_of(repository: Path) -> list[Path]:
             f"the model repository {repository} (MODEL_REPOSITORY) does not exist: {HOW_TO_GET_A_MODEL}"
         )
     models = sorted(config.parent for config in repository.glob("*/config.pbtxt"))
-    for path in (path for folder in models or [repository] for path in (folder, *folder.rglob("*"))):
+    for path in _all_of(models) if models else _what_may_be_models(repository):
         if not os.access(path, os.R_OK) or (path.is_dir() and not os.access(path, os.X_OK)):
-            raise _unreadable(path, repository)
+            raise _unreadable(path, repository if models else path)
     if not models:
         raise ModelRepositoryError(f"{repository} (MODEL_REPOSITORY) has no <model>/config.pbtxt: {HOW_TO_GET_A_MODEL}")
     for model in models:
@@ -106,9 +106,19 @@ def models_of(repository: Path) -> list[Path]:
     return models
 
 
-def _unreadable(path: Path, repository: Path) -> ModelRepositoryError:
+def _all_of(models: list[Path]) -> Iterator[Path]:
+    return (path for model in models for path in (model, *model.rglob("*")))
+
+
+def _what_may_be_models(repository: Path) -> Iterator[Path]:
+    """Give the repository and its folders, but for the one that is closed on every disk of its own."""
+    yield repository
+    yield from (each for each in repository.glob("*") if each.is_dir() and each.name != "lost+found")
+
+
+def _unreadable(path: Path, opened: Path) -> ModelRepositoryError:
     return ModelRepositoryError(
-        f"{path} (MODEL_REPOSITORY) cannot be read by user {os.geteuid()}: `chmod -R a+rX {repository}` lets everybody "
+        f"{path} (MODEL_REPOSITORY) cannot be read by user {os.geteuid()}: `chmod -R a+rX {opened}` lets everybody "
         "read it, and `chmod a+x` on each folder above lets them reach it; with SELinux mount it with :z"
     )
 

@@ -141,7 +141,9 @@ def _alarms(test: Sequence[Judged], source: Sequence[Judged], rate: float) -> di
 
 
 def if_defects_were_rare(tiles: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return what the verdict `defect` on a tile is worth where few tiles have a defect; None if none with one gets it.
+    """Return what the verdict `defect` on a tile is worth where few tiles have a defect.
+
+    None if no tile with a defect gets it, or there is no rate of false alarms.
 
     tiles: the figures of all folds, as `report_tiles.by_tile` gives them. Shares, 0–1: tested, of the tested tiles with
     a defect; share, RARE; right, of the verdicts `defect` that would be right; lowest, highest: the same at the ends of

@@ -34,6 +34,7 @@ def open_folder() -> Iterator[Path]:
 @contextmanager
 def closed(path: Path, mode: int = 0) -> Iterator[None]:
     """Close a file or folder to all users but root in the `with` block."""
+    path = path.resolve()  # ".." could not be reached through a closed folder
     before = path.stat().st_mode
     path.chmod(mode)
     try:

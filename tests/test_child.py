@@ -29,6 +29,7 @@ def test_where_the_guard_was_killed_children_start_and_end_all_the_same(
     guard.tell_leftovers(tmp_path, "left")
     with child(["cat", "/proc/self/status"], grace_s=5, capture=True) as process:
         (ignored,) = (line.split()[1] for line in process.output if line.startswith("SigIgn"))
+        assert first_of([process], timeout_s=10) is process
     process.output.close()
     guard.close()
 

@@ -301,7 +301,7 @@ def test_a_report_of_some_folds_says_which_and_what_was_not_run(project, tmp_pat
     counted = sum(len(images(project / f"studies/tables/honest-{fold}/test.csv")) for fold in (0, 2))
     text = (tmp_path / "studies/report.md").read_text()
     assert f"2 of 3 folds so far, {counted} images" in text
-    assert "average precision compare the scores of all 2 networks with one another." in text
+    assert "average precision rank the scores of all 2 networks in one list" in text
     tables = 2  # of images and of tiles
     assert ["honest-0", "honest-2"] * tables == re.findall(r"^\| (honest-\d)", text, re.MULTILINE)
     assert re.search(r"^\| honest-2 .*\| 0123456789ab, changed \|$", text, re.MULTILINE)

@@ -95,7 +95,8 @@ def test_a_repository_that_this_user_cannot_read_is_told_with_what_is_closed_and
             models_of(repository)
 
     user = os.geteuid() or NOBODY
-    expected = f"{repository / told} (MODEL_REPOSITORY) cannot be read by user {user}: `chmod -R a+rX {repository}` "
+    opened = repository / told if told == "doubler" else repository  # the others beside it are none of ours
+    expected = f"{repository / told} (MODEL_REPOSITORY) cannot be read by user {user}: `chmod -R a+rX {opened}` "
     assert str(refusal.value).startswith(expected)
 
 
@@ -108,6 +109,13 @@ def test_a_closed_folder_beside_the_models_is_passed_over() -> None:
             path.chmod(0o755)
         with closed(folder / "lost+found"), not_root():
             assert [folder / "doubler"] == models_of(folder)
+
+
+def test_a_disk_of_its_own_without_a_model_is_not_called_closed() -> None:
+    with open_folder() as folder:
+        (folder / "lost+found").mkdir()
+        with closed(folder / "lost+found"), not_root(), pytest.raises(ModelRepositoryError, match=r"has no <model>"):
+            models_of(folder)
 
 
 @pytest.mark.parametrize("variable", ["TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])

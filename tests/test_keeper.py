@@ -78,6 +78,7 @@ def test_what_cannot_be_started_for_a_moment_is_started_later() -> None:
         None,
         BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)),
         subprocess.SubprocessError("Exception occurred in preexec_fn."),
+        RuntimeError("can't start new thread"),
         None,
     ]
     said: list[str] = []
@@ -89,11 +90,15 @@ def test_what_cannot_be_started_for_a_moment_is_started_later() -> None:
         with mayfly(stop) as service:
             yield service
 
-    with kept("the mayfly", short_of_processes, restarts=3, stop=None, say=said.append) as (service, _):
+    with kept("the mayfly", short_of_processes, restarts=4, stop=None, say=said.append) as (service, _):
         assert keeper.first_of([service], timeout_s=10) is service
 
     assert [] == failures
-    for reason in ("[Errno 11] Resource temporarily unavailable", "Exception occurred in preexec_fn."):
+    for reason in (
+        "[Errno 11] Resource temporarily unavailable",
+        "Exception occurred in preexec_fn.",
+        "can't start new thread",
+    ):
         assert any(line.startswith(f"the mayfly could not be started or ended: {reason}; starting") for line in said)
     assert 1 == sum("is ready again after" in line for line in said)
 

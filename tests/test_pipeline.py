@@ -1,6 +1,7 @@
 """The whole pipeline under DVC, from a user's own images to a service that answers with their types.
 
-No code is touched. The way from the published archive is that of test_interruptions.py.
+No code is touched. From the published archive, test_interruptions.py runs up to the weights, and with `faults` up to
+the model repository.
 """
 
 import json

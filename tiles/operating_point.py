@@ -9,7 +9,9 @@ import numpy as np
 
 LEVELS = 255
 PROBABILITIES = np.arange(LEVELS + 1) / LEVELS
-SCORE_PIXELS = 32  # of 1–256; 32 and 64 separate validation images best, and the test fold was in view: experiments.md
+SCORE_PIXELS = (
+    32  # of 1 to 256, 32 and 64 are best on validation; test images were seen as well: studies/experiments.md
+)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def tag() -> str:
 
 
 def recorded() -> str | None:
-    """Return name@digest of the image of HEAD's sources, None if none was built.
+    """Return name@digest of the image of HEAD's sources, None if none has passed on dev.
 
     Raises: ImageError, if its release does not name it.
     """

@@ -20,16 +20,16 @@ def main() -> None:
     """Build the image if there is none yet, and name it for later steps and for people."""
     candidate.log_in()
     commit = head_commit()
-    reference = candidate.recorded()
+    reference, release = candidate.recorded(), "release"
     if reference is None:
-        reference = candidate.build(commit)
+        reference, release = candidate.build(commit), "when it passes on dev, release"
     else:
         say(f"{candidate.tag()} exists already: {reference}")
     candidate.BUILT_FILE.write_text(
         json.dumps({"image": reference, "release": candidate.tag(), "commit": commit}, indent=2) + "\n",
         encoding="utf-8",
     )
-    summarise(f"Image of {commit[:10]}, release `{candidate.tag()}` when it passes on dev:\n\n    {reference}")
+    summarise(f"Image of {commit[:10]}, {release} `{candidate.tag()}`:\n\n    {reference}")
 
 
 if __name__ == "__main__":

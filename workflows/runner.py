@@ -101,8 +101,9 @@ def terminate() -> None:
     """
     tagged = f"Name=tag:{TAG},Values={setting('GITHUB_RUN_ID')}"
     query = "SpotInstanceRequests[].[SpotInstanceRequestId, State]"
-    requests = dict(described("describe-spot-instance-requests", query, tagged))
+    requests: dict[str, str] = {}
     try:
+        requests = dict(described("describe-spot-instance-requests", query, tagged))
         if pending := [request for request, state in requests.items() if state in ("open", "active")]:
             run("aws", "ec2", "cancel-spot-instance-requests", "--spot-instance-request-ids", *pending)
     finally:  # only the instances cost money

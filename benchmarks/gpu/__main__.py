@@ -43,7 +43,9 @@ def main() -> None:
     figures = run_parts(options.parts, Scope(options.small, FOLDER), record, path)
     say(f"written: {path}; left out: {', '.join(figures[LEFT_OUT]) or 'nothing'}")
     if not any(part in figures for part in options.parts):
-        raise BenchmarkError(f"no part could be measured with {sys.executable}: PYTHON names the one that has torch")
+        raise BenchmarkError(
+            f"no part could be measured with {sys.executable}: the reasons are above; PYTHON names another Python"
+        )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -92,7 +92,10 @@ def latency_alone(limit: Contender, ours: Contender, *, rounds: int, cycles: int
 
     Return the milliseconds per image of both, for each round, and the spread of their ratios.
     """
-    one_session = {"workers": 1, "threads": 1}  # an instance's own; alone it uses the cores of all: decision 24
+    one_session = {
+        "workers": 1,
+        "threads": 1,
+    }  # as one instance has; ours, alone, also uses the idle instances' cores: decision 24
     network, served = [], []
     for number in range(rounds):
         with limit.start(one_session) as running:

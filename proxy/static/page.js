@@ -158,9 +158,9 @@ async function saveMask() {
 }
 
 async function saveOverlay() {
-  await view.shown; // its marks may be those of other limits than the answer's
-  const { item, layers } = view;
-  save(await overlayOf(item, layers), `${stem(item.name)}_overlay.png`);
+  const { item, shown } = view;
+  await shown; // its marks may be those of other limits than the answer's
+  save(await overlayOf(item, view.item === item ? view.layers : null), `${stem(item.name)}_overlay.png`);
 }
 
 // What a button does may fail: tell it where the reader looks.
