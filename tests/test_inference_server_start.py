@@ -13,7 +13,7 @@ from doubler import write_model
 from test_inference_server_end import left_in, start_only
 
 from host.ports import free_port
-from inference_server.child import Child, child
+from inference_server.child import Child, child, first_of
 from inference_server.errors import StartError
 from inference_server.launcher import _wait_for_triton
 from inference_server.log import Log
@@ -51,6 +51,7 @@ def test_a_triton_that_is_late_is_killed_before_its_log_is_read_to_the_end() -> 
         with pytest.raises(StartError, match=r"was not ready after 1 s: slow disk \(raise TRITON_START_S"):
             _wait_for_triton(process, log, settings, identifier="0123456789abcdef", kills=0, stop=None)
 
+        assert first_of([process], timeout_s=10) is process
         assert -signal.SIGKILL == process.status
 
 
