@@ -83,12 +83,7 @@ async def test_fresh_connections_are_dealt_out_where_kept_ones_are_not(how, each
 
 async def test_one_triton_of_two_that_is_away_fails_its_own_share_and_no_other(monkeypatch):
     monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
-    async with (
-        FakeTriton() as first,
-        FakeTriton() as second,
-        Balancer(first.url, second.url) as balancer,
-        running_proxy(balancer.url, triton_connections="fresh") as proxy,
-    ):
+    async with two_tritons() as (_, second, proxy):
         await proxy.analysis(BODY)
         second.away = True
         said = Counter([await said_of(proxy) for _ in range(20)])
@@ -98,12 +93,7 @@ async def test_one_triton_of_two_that_is_away_fails_its_own_share_and_no_other(m
 
 async def test_one_triton_of_two_that_hangs_takes_no_answer_of_the_other_one_away(monkeypatch):
     monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
-    async with (
-        FakeTriton() as first,
-        FakeTriton() as second,
-        Balancer(first.url, second.url) as balancer,
-        running_proxy(balancer.url, triton_connections="fresh", triton_timeout_s=0.2) as proxy,
-    ):
+    async with two_tritons(triton_timeout_s=0.2) as (_, second, proxy):
         await proxy.analysis(BODY)
         second.hangs = True
         said = Counter([await said_of(proxy) for _ in range(8)])
@@ -113,12 +103,7 @@ async def test_one_triton_of_two_that_hangs_takes_no_answer_of_the_other_one_awa
 
 async def test_one_triton_of_two_that_answers_with_errors_takes_no_answer_of_the_other_one_away(monkeypatch):
     monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 60)
-    async with (
-        FakeTriton() as first,
-        FakeTriton() as second,
-        Balancer(first.url, second.url) as balancer,
-        running_proxy(balancer.url, triton_connections="fresh") as proxy,
-    ):
+    async with two_tritons() as (_, second, proxy):
         await proxy.analysis(BODY)
         second.answer = lambda _: web.json_response({"error": "out of memory"}, status=500)
         said = Counter([await said_of(proxy) for _ in range(8)])
@@ -128,12 +113,7 @@ async def test_one_triton_of_two_that_answers_with_errors_takes_no_answer_of_the
 
 async def test_while_two_models_answer_not_each_answer_makes_a_check(monkeypatch):
     monkeypatch.setattr(readiness, "FIRST_RETRY_S", 60)
-    async with (
-        FakeTriton() as first,
-        FakeTriton() as second,
-        Balancer(first.url, second.url) as balancer,
-        running_proxy(balancer.url, triton_connections="fresh") as proxy,
-    ):
+    async with two_tritons() as (first, second, proxy):
         second.config["parameters"]["model.digest"]["string_value"] = "e2" * 32
         for _ in range(10):
             await proxy.analysis(BODY)
@@ -142,12 +122,7 @@ async def test_while_two_models_answer_not_each_answer_makes_a_check(monkeypatch
 
 async def test_the_proxy_refuses_once_no_triton_is_there(monkeypatch):
     monkeypatch.setattr(readiness, "ANSWER_COUNTS_S", 0.1)
-    async with (
-        FakeTriton() as first,
-        FakeTriton() as second,
-        Balancer(first.url, second.url) as balancer,
-        running_proxy(balancer.url, triton_connections="fresh") as proxy,
-    ):
+    async with two_tritons() as (first, second, proxy):
         await proxy.analysis(BODY)
         first.away = second.away = True
         await said_of(proxy)
@@ -156,6 +131,18 @@ async def test_the_proxy_refuses_once_no_triton_is_there(monkeypatch):
             return "Not ready" == await said_of(proxy)
 
         await until(is_refused)
+
+
+@contextlib.asynccontextmanager
+async def two_tritons(**settings):
+    """Two Tritons that a balancer takes in turn, and a proxy with a fresh connection for each batch."""
+    async with (
+        FakeTriton() as first,
+        FakeTriton() as second,
+        Balancer(first.url, second.url) as balancer,
+        running_proxy(balancer.url, triton_connections="fresh", **settings) as proxy,
+    ):
+        yield first, second, proxy
 
 
 async def said_of(proxy):

@@ -365,19 +365,14 @@ def test_a_wrong_disk_size_is_refused_before_anything_is_launched(step: Step) ->
     assert [] == step.calls("cml")
 
 
-def test_no_runner_is_launched_on_cmls_own_image_which_is_too_old(step: Step) -> None:
-    done = step.run("runner", "launch", RUNNER_IMAGE="")
+@pytest.mark.parametrize("missing", ["RUNNER_IMAGE", "REPO_TOKEN"])
+def test_no_runner_is_launched_on_cmls_own_too_old_image_or_without_a_token_that_registers_it(
+    step: Step, missing: str
+) -> None:
+    done = step.run("runner", "launch", **{missing: ""})
 
     assert 1 == done.returncode
-    assert "RUNNER_IMAGE is not set: docs/workflows.md, or the head of the module in workflows/" in done.stderr
-    assert [] == step.calls("cml")
-
-
-def test_no_runner_is_launched_without_a_token_that_registers_it(step: Step) -> None:
-    done = step.run("runner", "launch", REPO_TOKEN="")
-
-    assert 1 == done.returncode
-    assert "REPO_TOKEN is not set" in done.stderr
+    assert f"{missing} is not set: docs/workflows.md, or the head of the module in workflows/" in done.stderr
     assert [] == step.calls("cml")
 
 
