@@ -1,6 +1,6 @@
 """Speed, memory and behaviour under load: each benchmark is one module, one `make bench-…` and one committed JSON.
 
-    inference.py    bench-triton     Triton alone, with perf_analyzer: sizes, load, instances × threads × batch
+    inference.py    bench-triton     Triton alone, with perf_analyzer: sizes, load, instances × threads
     analyze.py      bench-analyze    the whole service: capacity, latency, overload
     proxy.py        bench-proxy      the proxy alone; proxy_stages.py and bare_aiohttp.py measure its parts
     memory.py       bench-memory     memory until ten thousand images are answered
@@ -19,8 +19,9 @@ What they share:
     load.py, k6/               closed loops, open loops and fixed work, with k6
     perf_analyzer.py           Triton's own load tool
     tools.py, processes.py     find and run other programs; measure their memory and processor time
+    loopback.py, errors.py     no address outside this machine; what can go wrong
     samples.py, answers.py     the images that are posted, and the check of the masks that come back
     replicas.py, charts.py     the formula for a cluster; lines and bars
 
-It imports tiles, host, inference_server and the proxy; nothing imports it.
+It imports tiles, host, inference_server and the proxy, and for training alone training; nothing imports it.
 """

@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description="Triton, with perf_analyzer.")
     parser.add_argument("--seconds", type=float, default=12, help="seconds of each point; default: %(default)s")
     parser.add_argument("--concurrencies", type=int, nargs="+", default=CONCURRENCIES, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="of dividing the cores; default: %(default)s")
     parser.add_argument("--graph", type=Path, default=GRAPH, help="graph that Triton serves; default: %(default)s")
     options = parser.parse_args()
     if ALONE not in options.concurrencies:
@@ -45,6 +46,7 @@ def main() -> None:
     sizes = by_size(inputs, options.graph, options.concurrencies, options.seconds)
     analysis = [
         point
+        for _ in range(options.rounds)
         for configuration in configurations(cores)
         for point in analyse(configuration, inputs[ANALYSED_SIZE], options.graph, options.seconds)
     ]

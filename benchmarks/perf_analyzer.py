@@ -7,10 +7,12 @@ import base64
 import csv
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +51,35 @@ class Measurement:
         """Write the figures to the terminal."""
         latency = ", ".join(f"{name} {value:.0f} ms" for name, value in self.latency_ms.items())
         say(f"{what}, {self.concurrency} at once: {self.images_s:.1f} images/s; {latency}")
+
+
+class Share(NamedTuple):
+    """One way to divide the cores, the median of its measurements. Times in milliseconds; p50 and p99 are saturated."""
+
+    alone_p50: float
+    images_s: float
+    p50: float
+    p99: float
+
+
+def by_share(points: Iterable[Mapping[str, Any]]) -> dict[str, Share]:
+    """Return {"instances × threads": medians} of the record's measurements, alone and saturated."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for point in points:
+        groups[f"{point['instances']} × {point['threads']}"].append(point)
+    return {name: _medians(group) for name, group in groups.items()}
+
+
+def _medians(points: Sequence[Mapping[str, Any]]) -> Share:
+    alone, saturated = (
+        [point for point in points if point["concurrency"] == requests] for requests in (ALONE, SATURATED)
+    )
+    return Share(
+        alone_p50=median(point["latency_ms"]["p50"] for point in alone),
+        images_s=median(point["images_s"] for point in saturated),
+        p50=median(point["latency_ms"]["p50"] for point in saturated),
+        p99=median(point["latency_ms"]["p99"] for point in saturated),
+    )
 
 
 def perf_analyzer() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.charts import COLOURS, finish, line, lying_bars, two_charts, upright_bars
 from benchmarks.errors import exit_status, say
-from benchmarks.perf_analyzer import ALONE, SATURATED
+from benchmarks.perf_analyzer import ALONE, SATURATED, by_share
 from benchmarks.record import read_record
 from benchmarks.samples import JSON, PNG
 
@@ -73,16 +73,9 @@ def triton(figures: Figures, left: Any, right: Any) -> None:
 
 def instances(figures: Figures, left: Any, right: Any) -> None:
     """Ways to divide the cores: saturated throughput, and the latency of one request alone."""
-    throughput: dict[str, float] = {}
-    latency: dict[str, float] = {}
-    for point in figures["analysis"]:
-        share = f"{point['instances']} × {point['threads']}"
-        if point["concurrency"] == SATURATED:
-            throughput[share] = point["images_s"]
-        if point["concurrency"] == ALONE:
-            latency[share] = point["latency_ms"]["p50"]
-    upright_bars(left, {f"{SATURATED} at once": throughput})
-    upright_bars(right, {"one alone, median": latency})
+    shares = by_share(figures["analysis"])
+    upright_bars(left, {f"{SATURATED} at once": {name: share.images_s for name, share in shares.items()}})
+    upright_bars(right, {"one alone, median": {name: share.alone_p50 for name, share in shares.items()}})
     finish(left, "instances × threads", "images/s")
     finish(right, "instances × threads", "latency, ms")
 

@@ -15,6 +15,7 @@ from tabulate import tabulate
 
 from benchmarks.errors import exit_status, say
 from benchmarks.gpu.rows import rows
+from benchmarks.perf_analyzer import by_share
 from benchmarks.record import read_record
 from benchmarks.replicas import CORES, FEWEST, TARGET_UTILISATION, core_seconds, replicas
 from benchmarks.samples import JSON, PNG, canvases, files_of_one_canvas_size
@@ -49,7 +50,7 @@ def render(records: Records) -> str:
     templates.filters |= {"table": table, "ms": milliseconds, "rate": rate, "percent": percent}
     templates.filters |= {"median": statistics.median, "spread": spread}
     templates.globals |= {"zip": zip, "PNG": PNG, "JSON": JSON, "replicas": replicas, "core_seconds": core_seconds}
-    templates.globals |= {"gpu_rows": rows}
+    templates.globals |= {"gpu_rows": rows, "by_share": by_share}
     one_size = canvases(files_of_one_canvas_size())[0].size
     constants = {"cores": CORES, "target": TARGET_UTILISATION, "fewest": FEWEST, "batch_pixels": CPU_BATCH_PIXELS}
     constants["batch_of_one_size"] = CPU_BATCH_PIXELS // one_size

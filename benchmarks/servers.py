@@ -9,23 +9,22 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.errors import ServerStartError
 from benchmarks.tools import Command, serving_python
 from host.ports import free_port
-from inference_server.child import child, first_of
-from inference_server.launcher import is_ready
+from inference_server.child import child
+from inference_server.launcher import becomes_ready, is_ready
 from inference_server.log import Log
 
 START_S = 120
 STOP_S = 40  # Triton takes three seconds, more while it still has requests
-POLL_S = 0.1
 ANSWER_S = 60
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # http_proxy is for other machines
 REPOSITORY = Path("model_repository")
@@ -54,17 +53,13 @@ def server(
 
     Raises: ServerStartError, with the last line that it wrote.
     """
-    deadline_s = time.monotonic() + START_S
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(variables or {})}
     with child(command, grace_s=STOP_S, environment=environment, capture=True) as process:
         log = Log(process.output, sys.stderr, live=False)
         name = " ".join([Path(command[0]).name, *map(str, command[1:4])])
-        while not is_ready(address, ready):
-            if first_of([process], timeout_s=POLL_S) is not None:
-                raise ServerStartError(f"{name} … exited before it was ready: {log.reason()}")
-            if time.monotonic() > deadline_s:
-                process.kill()
-                raise ServerStartError(f"{name} … was not ready after {START_S} s: {log.reason()}")
+        if not becomes_ready(name, process, partial(is_ready, address, ready), timeout_s=START_S, stop=None):
+            process.kill()
+            raise ServerStartError(f"{name} … did not become ready: {log.reason()}")
         yield Server(address, process.pid)
 
 
