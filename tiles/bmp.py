@@ -8,7 +8,7 @@ import struct
 import numpy as np
 
 from tiles.budget import Budget
-from tiles.errors import NotAnImageError, TruncatedImageError, UnsupportedModeError
+from tiles.errors import NotAnImageError, UnsupportedModeError, damaged
 from tiles.structure import Essence, Size
 
 SIGNATURE = b"BM"
@@ -42,7 +42,7 @@ def essence(data: bytes, budget: Budget) -> Essence:
     budget.check()
     size = size_of(data)
     if size is None or not size.width or not size.height:
-        raise _damaged("its header is missing or wrong")
+        raise damaged("its header is missing or wrong")
     header_bytes, width, height, _, bits, compression, _, _, _, colours, _ = FIELDS.unpack_from(data, BEFORE)
     if bits not in BITS or compression:
         raise UnsupportedModeError(f"the BMP file has {bits} bits a pixel and compression {compression}: {CONVERT}")
@@ -52,10 +52,10 @@ def essence(data: bytes, budget: Budget) -> Essence:
     palette_at = BEFORE + header_bytes
     pixels = size.height * (-(-width * bits // 32) * 4)  # a row is a multiple of 4 bytes
     if palette_at + 4 * colours > len(data) or offset + pixels > len(data):
-        raise _damaged("its pixels are missing")
+        raise damaged("its pixels are missing")
     rows = np.frombuffer(data, np.uint8, pixels, offset).reshape(size.height, -1)
     if has_palette and rows[:, :width].max() >= colours:
-        raise _damaged("a pixel's colour is not in its palette")
+        raise damaged("a pixel's colour is not in its palette")
     # Always a whole palette: with one of two colours, Pillow takes each byte for eight pixels
     palette = data[palette_at : palette_at + 4 * colours].ljust(4 * COLOURS, b"\0") if has_palette else b""
     start = BEFORE + FIELDS.size + len(palette)
@@ -63,7 +63,3 @@ def essence(data: bytes, budget: Budget) -> Essence:
         FIELDS.size, width, height, 1, bits, 0, pixels, 0, 0, len(palette) // 4, 0
     )
     return Essence(headers + palette + data[offset : offset + pixels], size, pixels * BYTE_S)
-
-
-def _damaged(found: str) -> TruncatedImageError:
-    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")

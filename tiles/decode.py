@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tiles import png, tiff
 from tiles.budget import Budget, BudgetedFile
-from tiles.errors import DecodeError, ImageTooLargeError, TruncatedImageError, UnsupportedModeError
+from tiles.errors import DecodeError, ImageTooLargeError, TruncatedImageError, UnsupportedModeError, damaged
 from tiles.forms import may_become_known, require_form
 from tiles.remarks import Remark, coloured, dark, first_of_several, turned
 from tiles.structure import Essence, Size
@@ -89,7 +89,7 @@ def _decode_with_pillow(essence: Essence, budget: Budget, max_pixels: int) -> Pi
     except UnidentifiedImageError:
         raise TruncatedImageError("the image is damaged (its header is wrong): send the whole file") from None
     except (OSError, EOFError, SyntaxError, ValueError) as error:  # the last two: how Pillow names a bad PNG chunk
-        raise TruncatedImageError(f"the image is truncated or damaged ({error}): send the whole file") from None
+        raise damaged(str(error)) from None
 
 
 def _file(essence: Essence, budget: Budget) -> io.BytesIO:

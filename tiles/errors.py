@@ -31,3 +31,8 @@ class TooMuchWorkError(DecodeError):
 
 class TruncatedImageError(DecodeError):
     """The header is an image's, the rest is missing or damaged."""
+
+
+def damaged(found: str) -> TruncatedImageError:
+    """Return the error of a file in which this is wrong."""
+    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tiles.budget import Budget
-from tiles.errors import TooMuchWorkError, TruncatedImageError, UnsupportedModeError
+from tiles.errors import TooMuchWorkError, UnsupportedModeError, damaged
 from tiles.structure import Essence, Size
 from tiles.tiff_tags import orientation_of
 
@@ -51,7 +51,7 @@ class _Frame:
     def __init__(self, data: bytes, segment: _Segment) -> None:
         header = data[segment.start + 4 : segment.end]
         if len(header) < 6 or len(header) < 6 + 3 * header[5]:  # noqa: PLR2004  its fields, and three bytes a component
-            raise _damaged("its frame header is too short")
+            raise damaged("its frame header is too short")
         self.size = Size(int.from_bytes(header[1:3], "big"), int.from_bytes(header[3:5], "big"))
         self.progressive = segment.code == PROGRESSIVE
         names, factors = header[6 : 6 + 3 * header[5] : 3], header[7 : 6 + 3 * header[5] : 3]
@@ -59,7 +59,7 @@ class _Frame:
         if not 0 < len(names) <= MAX_COMPONENTS or not all(
             0 < each <= MAX_SAMPLING for both in sampling for each in both
         ):
-            raise _damaged("its frame header is wrong")
+            raise damaged("its frame header is wrong")
         wide, high = (8 * max(both[axis] for both in sampling) for axis in (0, 1))
         units = -(-self.size.height // high) * -(-self.size.width // wide)
         self._blocks = {name: units * across * down for name, (across, down) in zip(names, sampling, strict=True)}
@@ -104,7 +104,7 @@ def essence(data: bytes, budget: Budget) -> Essence:
         elif segment.code == SCAN:
             if pixels.keep_scan(segment) == len(data):
                 if data.rfind(END_MARKER, segment.end) < 0:  # a decoder makes pixels of zeros, too
-                    raise _damaged("its end is missing")
+                    raise damaged("its end is missing")
                 break
         elif segment.code == END:
             pixels.keep(segment.start, segment.end, 0)
@@ -134,7 +134,7 @@ class _Pixels:
     def begin(self, segment: _Segment) -> None:
         """Keep the frame header."""
         if self._frame is not None:
-            raise _damaged("it has two frame headers")
+            raise damaged("it has two frame headers")
         self._frame = _Frame(self._data, segment)
         self.work_s += self._frame.blocks * OUTPUT_S
         self.keep(segment.start, segment.end, TABLE_BYTE_S)
@@ -142,7 +142,7 @@ class _Pixels:
     def keep_scan(self, segment: _Segment) -> int:
         """Keep a scan with its pixels; return where they end."""
         if self._frame is None:
-            raise _damaged("its pixels come before their number")
+            raise damaged("its pixels come before their number")
         end = len(self._data)
         visits = self._frame.visits(self._data[segment.start + 4 : segment.end])
         if (
@@ -157,7 +157,7 @@ class _Pixels:
     def essence(self) -> Essence:
         """Return what was kept."""
         if self._frame is None:
-            raise _damaged("it has no frame header")
+            raise damaged("it has no frame header")
         orientation = 1 if self.exif is None else orientation_of(self.exif)
         return Essence(b"".join(self._kept), self._frame.size, self.work_s, orientation)
 
@@ -178,8 +178,4 @@ def _require_metadata(code: int) -> None:
             "or progressive JPEG"
         )
     if code not in METADATA:
-        raise _damaged(f"it has an unknown marker {code:02x}")
-
-
-def _damaged(found: str) -> TruncatedImageError:
-    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")
+        raise damaged(f"it has an unknown marker {code:02x}")

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from tiles.budget import Budget
-from tiles.errors import TruncatedImageError
+from tiles.errors import damaged
 from tiles.structure import Essence, Size
 from tiles.tiff_tags import orientation_of
 
@@ -40,7 +40,7 @@ def essence(data: bytes, budget: Budget) -> Essence:
     """
     size = size_of(data)
     if size is None or data[8:16] != b"\0\0\0\rIHDR":
-        raise _damaged("it has no header")
+        raise damaged("it has no header")
     bits, colour, interlaced = data[24], data[25], data[28]
     palette, at, orientation = b"", HEADER_END, 1
     for number, (name, start, end) in enumerate(_chunks(data, HEADER_END), 1):
@@ -54,9 +54,9 @@ def essence(data: bytes, budget: Budget) -> Essence:
         if name == b"PLTE" and end - start <= 12 + 3 * 256:  # its colours, at most
             palette = data[start:end]
     else:
-        raise _damaged("it has no pixels")
+        raise damaged("it has no pixels")
     if colour == PALETTE and not palette:
-        raise _damaged("it has no palette")
+        raise damaged("it has no palette")
     row_bytes = 1 + -(-size.width * CHANNELS.get(colour, 4) * bits // 8)
     work_s = size.height * (row_bytes * (INTERLACED_BYTE_S if interlaced else BYTE_S) + size.width * PIXEL_S)
     return Essence(data[:HEADER_END] + palette + _pixels(data, at, budget), size, work_s, orientation)
@@ -76,7 +76,7 @@ def _pixels(data: bytes, at: int, budget: Budget) -> bytes:
         if name != b"IDAT":
             return data[at:start] + END_CHUNK
         if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise _damaged("the checksum of its pixels is wrong")
+            raise damaged("the checksum of its pixels is wrong")
     return data[at:]
 
 
@@ -86,7 +86,3 @@ def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
         length, name = CHUNK_HEAD.unpack_from(data, at)
         yield name, at, at + 12 + length
         at += 12 + length
-
-
-def _damaged(found: str) -> TruncatedImageError:
-    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from tiles.budget import Budget
-from tiles.errors import UnsupportedModeError
+from tiles.errors import UnsupportedModeError, damaged
 from tiles.structure import Essence, Size
 from tiles.tiff_tags import (
     BITS,
@@ -36,7 +36,6 @@ from tiles.tiff_tags import (
     SAMPLES,
     SIGNATURES,
     WIDTH,
-    damaged,
     more_pages,
     one,
     read_tags,

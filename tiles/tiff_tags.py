@@ -6,7 +6,7 @@ Source: TIFF revision 6.0, section 2.
 import struct
 from collections.abc import Mapping
 
-from tiles.errors import TruncatedImageError, UnsupportedModeError
+from tiles.errors import TruncatedImageError, UnsupportedModeError, damaged
 
 SIGNATURES = (b"II*\0", b"MM\0*")
 MAX_TAGS = 256
@@ -97,8 +97,3 @@ def one(tags: Mapping[int, tuple[int, ...]], tag: int, default: int | None = Non
     if default is None:
         raise damaged(f"its tag {tag} is missing")
     return default
-
-
-def damaged(found: str) -> TruncatedImageError:
-    """Return the error of a file in which this is wrong."""
-    return TruncatedImageError(f"the image is truncated or damaged ({found}): send the whole file")
