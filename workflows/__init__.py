@@ -10,5 +10,5 @@
     sbom        what is installed in each image, as CycloneDX documents
 
 Each outside program or service has one module: cml, registry (skopeo), github, heroku. Nothing imports this package. It
-imports neither torch nor the proxy; of training, only the words for figures.
+imports neither torch nor the proxy; of training, only what reads, names and prints its figures.
 """

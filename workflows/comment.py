@@ -1,9 +1,8 @@
 """`python -m workflows.comment [--against COMMIT]`: the results of HEAD, as Markdown, on the pull request and run page.
 
 It compares what the pipeline wrote at HEAD and at another commit; nothing is measured here. Results of several runs
-are refused. CML posts it on the pull
-request; without CML, it is only on the run's own page. The words are in comment.md.j2, those of the figures in
-training/reports/figure_words.py.
+are refused. CML posts it on the pull request; without CML, it is only on the run's own page. The words are in
+comment.md.j2, those of the figures in training/reports/figure_words.py.
 
 | variable                              |                                                      |
 |---------------------------------------|------------------------------------------------------|
@@ -21,12 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from tabulate import tabulate
-
 from host.commit import extract
 from training.evaluation.flat import flat
-from training.reports.figure_words import COUNTS, headline
+from training.reports import templates
+from training.reports.figure_words import COUNTS, figure_text, headline
 from training.runs import stale_stage
 from workflows import cml
 from workflows.commands import dvc, head_commit, is_commit, say, summarise
@@ -80,12 +77,9 @@ def render(against: str) -> str:
     known = is_commit(against)
     if not known:
         say(f"the commit {against} does not exist here: there is nothing to compare with")
-    template = Environment(  # noqa: S701 - Markdown, not HTML: there is nothing to escape
-        loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template(TEMPLATE.name)
     metrics, theirs = json_here(METRICS_FILE), metrics_at(against) if known else {}
-    comment = template.render(
-        table=partial(tabulate, tablefmt="pipe", disable_numparse=True),
+    comment = templates.render(
+        TEMPLATE,
         link=partial(link, head_commit()),
         head=head_commit(),
         against=against,
@@ -136,15 +130,8 @@ def compared(here: dict[str, float], there: dict[str, float]) -> list[list[str]]
     for label, ours in here.items():
         theirs = there.get(label)
         change = "" if theirs is None else f"{ours - theirs:+{'d' if isinstance(ours, int) else '.3f'}}"
-        rows.append([label, shown(ours), shown(theirs), change])
+        rows.append([label, figure_text(ours), figure_text(theirs), change])
     return rows
-
-
-def shown(figure: float | None) -> str:
-    """Return a count as it is, a share with three digits, a dash if there is none."""
-    if figure is None:
-        return "–"
-    return str(figure) if isinstance(figure, int) else f"{figure:.3f}"
 
 
 def curve(path: Path) -> list[tuple[float, float]]:

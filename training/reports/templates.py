@@ -1,4 +1,4 @@
-"""Markdown from Jinja2 templates, for the reports of `training` and `studies`."""
+"""Markdown from Jinja2 templates, for reports and comments."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
