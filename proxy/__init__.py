@@ -9,10 +9,13 @@
 
 `readiness` watches whether Triton serves a model that fits; `contract` and `served_model` say which ones fit;
 `batch_queue` is the batcher's policy without I/O; `middleware` and `problems` turn every failure into one form of
-document; `document` serves the API's description and `page` the web page; `settings`, `errors`, `telemetry` and
-`logs` serve them all; `draining` and `exhaustion` see to the end and to used-up descriptors. One process fills about
-one core: several processes run behind a load balancer and share nothing. Only `segmenter` speaks to Triton.
-Nothing here knows torch, onnx or training.
+document; `document` serves the API's description and `page` the web page, both out of `files`; `settings`, `errors`,
+`telemetry`, `logs`, `security_headers` and `threads` serve them all. What may reach a handler is decided by
+`connections` (their policy is `connection_limits`), `api_keys` (`make_key` makes one), `cors`, and `admission` with
+`upload_memory`. `addresses` finds the Tritons behind a name, and `proof` tells whether an answer belongs to its
+request; `draining` and `exhaustion` see to the end and to used-up descriptors. One process fills about one core:
+several processes run behind a load balancer and share nothing. Only `segmenter` speaks to Triton. Nothing here knows
+torch, onnx or training.
 """
 
 import os

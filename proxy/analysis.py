@@ -45,7 +45,7 @@ class Analysis:
         point: the operating point that was used.
         threshold: its threshold as a client reads it, 0–1.
         type_pixels: number of defective pixels by defect type, for every type that the model knows.
-        novelty: the larger, the less the image is like the training tiles; None if the model cannot tell.
+        novelty: the larger, the less the image is like the training tiles; None if it is not a finite number.
         model: the model that segmented the image.
     """
 

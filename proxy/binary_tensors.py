@@ -6,7 +6,7 @@ Source: the KServe v2 protocol with Triton's extension for binary tensor data.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import orjson
@@ -35,14 +35,44 @@ class Tensors(NamedTuple):
     def read(cls, body: bytes, header_length: str) -> Self:
         """Read an answer's body.
 
-        Raises: ValueError, KeyError, TypeError or AttributeError, when it is none.
+        Raises: ValueError, when it is none.
         """
         at = int(header_length)
-        header: dict[str, Any] = orjson.loads(body[:at])
+        outputs, version = _described(body[:at])
         memory, by_name = memoryview(body), {}
-        for output in header["outputs"]:
-            end = at + output["parameters"]["binary_data_size"]
-            tensor = np.frombuffer(memory[at:end], DATATYPES[output["datatype"]])
-            by_name[output["name"]] = tensor.reshape(output["shape"])
+        for output in outputs:
+            if output.datatype not in DATATYPES:
+                raise ValueError(f"{output.name} is {output.datatype}, which none of the contract's tensors is")
+            end = at + output.size
+            tensor = np.frombuffer(memory[at:end], DATATYPES[output.datatype])
+            by_name[output.name] = tensor.reshape(output.shape)
             at = end
-        return cls(by_name, str(header.get("model_version", "")))
+        return cls(by_name, version)
+
+
+class _Output(NamedTuple):
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    size: int  # bytes
+
+
+def _described(header: bytes) -> tuple[list[_Output], str]:
+    """Return what an answer's JSON says of its tensors, and the model's version.
+
+    Raises: ValueError, when it is not the protocol's.
+    """
+    answer = orjson.loads(header)
+    try:
+        outputs = [
+            _Output(
+                str(output["name"]),
+                str(output["datatype"]),
+                tuple(map(int, output["shape"])),
+                int(output["parameters"]["binary_data_size"]),
+            )
+            for output in answer["outputs"]
+        ]
+        return outputs, str(answer.get("model_version", ""))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"its header is not the protocol's: {error!r}") from None

@@ -133,7 +133,7 @@ class Segmenter:
         async with self._line(timeout_s) as client:
             async with self._asking(timeout_s, refusal=SegmenterAwayError):
                 # Triton refuses the first while no version is loaded; `is_model_ready` would leave its answer unread.
-                with self._decoding(ValueError):  # no JSON
+                with self._decoding():
                     metadata = await client.get_model_metadata(self._model_name, headers=dict(UNCOMPRESSED))
                     config = await client.get_model_config(self._model_name, headers=dict(UNCOMPRESSED))
             try:
@@ -179,8 +179,7 @@ class Segmenter:
                 if UNHEALTHY.search(error.message() or ""):
                     raise Mismatch(error.message()) from None
                 raise
-        # no JSON, too few bytes, a field that is missing or of another type, JSON that is no object
-        with self._decoding(ValueError, KeyError, TypeError, AttributeError):
+        with self._decoding():
             tensors, version = Tensors.read(body, header_length)
         model = prove(canvases, tensors, self._model_name, version)
         return Segmentation(tensors["probability"], tensors["type"], tensors["novelty"], model)
@@ -216,16 +215,13 @@ class Segmenter:
             ) from None
 
     @contextmanager
-    def _decoding(self, *raised: type[Exception]) -> Iterator[None]:
-        """Translate what tritonclient raises for an answer that it cannot decode: it checks nothing itself.
-
-        The block holds calls of tritonclient alone, so that no mistake of ours is called Triton's.
-        """
+    def _decoding(self) -> Iterator[None]:
+        """Translate what is raised for an answer that cannot be decoded."""
         try:
             yield
         except aiohttp.ClientError:  # some are ValueErrors, too
             raise
-        except raised as error:
+        except ValueError as error:
             raise SegmenterAnswerError(
                 f"Triton's answer at {self._url} cannot be decoded ({error!r}): read Triton's log"
             ) from None
