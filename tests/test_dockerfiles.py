@@ -1,7 +1,9 @@
 """The Dockerfiles share no file, as Docker includes none: what they repeat is the same in each."""
 
 import re
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +108,18 @@ def test_heroku_can_build_its_image_without_buildkit() -> None:
     assert [] == re.findall(
         r"^(?:COPY|ADD|RUN) .*--(?:chmod|link|mount|parents|exclude)", FILES["Dockerfile"], re.MULTILINE
     )
+
+
+@pytest.mark.parametrize("name", ["inference_server/Dockerfile", "deploy/gpu/Dockerfile"])
+def test_triton_reads_the_folder_over_which_the_page_mounts_another_model(name: str) -> None:
+    mounted = re.search(r"`\./model_repository:(\S+):ro`", (ROOT / "docs/deployment.md").read_text(encoding="utf-8"))[1]
+    (copied,) = [line.split()[-1] for line in of_kind(name, "COPY") if "model_repository" in line]
+    assert mounted == str(Path(*of_kind(name, "WORKDIR"), copied))
+
+
+def test_windows_checks_the_shell_scripts_out_as_a_container_needs_them() -> None:
+    scripts = [str(path.relative_to(ROOT)) for path in (ROOT / "deploy").rglob("*.sh")]
+    assert "deploy/slim.sh" in scripts
+    words = ["git", "check-attr", "eol", "--", *scripts, "params.yaml"]
+    for line in subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines():
+        assert line.endswith("eol: lf"), line
