@@ -1,7 +1,7 @@
 """What the C library's allocator does with freed memory: by default it returns it to the kernel page by page.
 
 The next step then has to get its pages again. That costs a training step a quarter of its time on two cores
-(docs/decisions/14-folders.md links the measurement), and a request of the proxy a twenty-fifth: 30 to 60 page faults.
+(measured in studies/experiments.md), and a request of the proxy a twenty-fifth: 30 to 60 page faults.
 """
 
 import ctypes

@@ -115,9 +115,3 @@ def test_a_misspelled_variable_is_told_with_the_name_that_is_nearest(start_proxy
 @pytest.mark.parametrize("name", ["PATH", "HOSTNAME", "TRITON_PORT", "TRITON_SERVICE_HOST", "PROXY_PORT", "LOGNAME"])
 def test_what_is_no_misspelling_is_passed_by(name):
     assert [] == near_misses({name: "x"}, Settings)
-
-
-def test_a_folder_for_metrics_of_several_processes_is_not_used(start_proxy, tmp_path):
-    _, port = start_proxy(PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
-    assert answers(f"http://127.0.0.1:{port}/metrics")
-    assert [] == list(tmp_path.iterdir())

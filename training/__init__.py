@@ -7,6 +7,7 @@
     fitting/      crops → a training run, which can be interrupted and continued
     graphs/       the network → ONNX graphs in three precisions → Triton's model repository
     reports/      what the others wrote → the model card
+    own_data/     a folder of photographs in any usual layout → a table; it uses dataset/ alone
     stages/       one main() for each DVC stage: python -m training.stages.<stage>
 
 Each folder uses only those above it (fitting and graphs do not use each other), and nobody imports a stage. Only this

@@ -7,9 +7,9 @@ own, and only the graph for CPUs is checked.
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ from tritonclient.utils import InferenceServerException
 
 from host.files import write_whole
 from host.ports import free_port
-from inference_server.child import child, first_of
-from inference_server.launcher import is_ready
+from inference_server.child import child
+from inference_server.launcher import becomes_ready, is_ready
 from inference_server.log import Log
 from tiles import pad
 from training.dataset.samples import Sample
@@ -32,7 +32,6 @@ from training.progress import counted, progress
 
 ROOT = Path(__file__).parents[2]
 START_S, STOP_S, ANSWER_S = 120, 40, 60
-POLL_S = 0.1
 OR_SKIP = "or say in quantize.skip_served_parity why this machine does not check it"
 
 
@@ -97,14 +96,13 @@ def _triton(repository: Path) -> Iterator[str]:
     ports = {name: str(free_port()) for name in ("TRITON_HTTP_PORT", "TRITON_METRICS_PORT")}
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", "MODEL_REPOSITORY": str(repository), **ports}
     address = f"127.0.0.1:{ports['TRITON_HTTP_PORT']}"
-    deadline_s = time.monotonic() + START_S
     command: list[str | Path] = [_serving_python(), "-m", "inference_server"]
     with child(command, grace_s=STOP_S, environment=environment, folder=ROOT, capture=True) as process:
         log = Log(process.output, sys.stderr, live=False)
-        while not is_ready(address, "/v2/health/ready"):
-            if first_of([process], timeout_s=POLL_S) is not None or time.monotonic() > deadline_s:
-                process.kill()
-                raise ExportError(f"Triton did not start: {log.reason()}; mend that, {OR_SKIP}")
+        ready = partial(is_ready, address, "/v2/health/ready")
+        if not becomes_ready("Triton", process, ready, timeout_s=START_S, stop=None):
+            process.kill()
+            raise ExportError(f"Triton did not start: {log.reason()}; correct that, {OR_SKIP}")
         yield address
 
 

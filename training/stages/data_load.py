@@ -1,6 +1,6 @@
 """Stage data_load: the archive or your own table → data/tiles/: unchanged images, binary masks, and an index.
 
-data/tiles/images/<image>.jpg   the image file's bytes, unchanged; .png if it is a PNG file
+data/tiles/images/<image>.jpg   the image file's bytes, unchanged; .png, .tif or .bmp if it is such a file
 data/tiles/masks/<image>.png    1 bit per pixel, white where defective by the rule of params.yaml
 data/tiles/index.csv            image, tile, type, width, height, defect_pixels
 data/tiles/digest               sha256 of the original images and masks
