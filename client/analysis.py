@@ -63,7 +63,7 @@ class Model:
         commit, dirty: of the training's code, and whether it had changes that this commit lacks.
         data: digest of the training data.
         threshold, alarm_score: the model's own.
-        tile_alarm_score: of a tile's mean score; None if the model has none of its own.
+        tile_alarm_score: of a tile's mean score.
         review_score, tile_review_score: from which on a person should look; None if the model knows only ok and defect.
         novelty_limit: the highest novelty of an image that is familiar.
     """
@@ -77,10 +77,10 @@ class Model:
     threshold: float
     alarm_score: float
     types: tuple[str, ...]
-    tile_alarm_score: float | None = None
+    tile_alarm_score: float
+    novelty_limit: float
     review_score: float | None = None
     tile_review_score: float | None = None
-    novelty_limit: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,8 @@ class Analysis:
         type: the type that most defective pixels have; None without a defect.
         types: number of defective pixels of each type.
         defects: the connected regions, the surest first.
-        novelty, familiar: how far the image is from the training images, and whether that is near enough; None if the
-            model does not tell.
+        novelty, familiar: how far the image is from the training images, None if that is not a finite number; and
+            whether it is near enough.
     """
 
     part: str | None
@@ -113,7 +113,7 @@ class Analysis:
     types: Mapping[str, int]
     defects: tuple[Defect, ...]
     novelty: float | None
-    familiar: bool | None
+    familiar: bool
     warnings: tuple[ImageWarning, ...]
     model: Model
     mask: Mask

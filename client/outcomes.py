@@ -22,7 +22,7 @@ class Found:
     verdict: str
     score: float
     types: Mapping[str, int]
-    familiar: bool | None
+    familiar: bool
     model: Model
 
 

@@ -68,7 +68,7 @@ def text_chunks(analysis: Analysis) -> dict[str, str]:
         "Alarm-Score": analysis.alarm_score,
         "Threshold": analysis.threshold,
         "Type": analysis.type or "none",
-        "Familiar": "unknown" if analysis.familiar is None else analysis.familiar,
+        "Familiar": analysis.familiar,
         "Novelty": analysis.novelty,
         "Warnings": ",".join(each.code for each in analysis.warnings) or None,
         "Part": analysis.part,

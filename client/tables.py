@@ -56,7 +56,7 @@ def _tile_row(name: str, outcomes: Sequence[Outcome], tile_alarm_score: float | 
         "score": judged.score,
         "alarm_score": judged.alarm_score,
         "type": judged.type,
-        "familiar": None if judged.familiar is None else str(judged.familiar).lower(),
+        "familiar": str(judged.familiar).lower(),
         "model": f"{model.name}/{model.version}",
         "model_sha256": model.sha256,
     }

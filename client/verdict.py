@@ -28,7 +28,7 @@ class Judged(Protocol):
         """Number of defective pixels of each type."""
 
     @property
-    def familiar(self) -> bool | None:
+    def familiar(self) -> bool:
         """Whether it is like the training images."""
 
     @property
@@ -45,7 +45,7 @@ class TileVerdict:
         alarm_score: from which mean on the tile is defective.
         type: the type that most defective pixels have, over all photographs; None without one.
         images: number of photographs.
-        familiar: whether all are; None if the model does not tell.
+        familiar: whether all are.
     """
 
     verdict: Verdict
@@ -53,7 +53,7 @@ class TileVerdict:
     alarm_score: float
     type: str | None
     images: int
-    familiar: bool | None
+    familiar: bool
 
     @property
     def defective(self) -> bool:
@@ -73,16 +73,14 @@ def judge_tile(analyses: Sequence[Judged], *, tile_alarm_score: float | None = N
         raise ValueError("a tile is judged by one answer or more")
     model = analyses[0].model
     score = round(math.fsum(each.score for each in analyses) / len(analyses), SCORE_DIGITS)
-    alarm_score = next(
-        each for each in (tile_alarm_score, model.tile_alarm_score, model.alarm_score) if each is not None
-    )
+    alarm_score = model.tile_alarm_score if tile_alarm_score is None else tile_alarm_score
     return TileVerdict(
         verdict=_verdict(score, alarm_score, model.tile_review_score),
         score=score,
         alarm_score=alarm_score,
         type=_most_frequent(analyses),
         images=len(analyses),
-        familiar=_all_familiar([each.familiar for each in analyses]),
+        familiar=all(each.familiar for each in analyses),
     )
 
 
@@ -99,9 +97,3 @@ def _most_frequent(analyses: Sequence[Judged]) -> str | None:
         pixels.update(each.types)
     found = {name: pixels[name] for name in analyses[0].model.types if pixels[name]}
     return max(found, key=found.__getitem__, default=None)
-
-
-def _all_familiar(familiar: Sequence[bool | None]) -> bool | None:
-    if False in familiar:
-        return False
-    return None if None in familiar else True

@@ -83,13 +83,11 @@ def describe_region(region: Region, names: Sequence[str]) -> dict[str, Any]:
 
 
 def describe_model(model: ServedModel, sha256: str | None) -> dict[str, Any]:
-    """Return what a client should know of a model; limits and a title only where it has them."""
+    """Return what a client should know of a model; limits for review and a title only where it has them."""
     point = model.operating_point
     optional = {
         "review_score": model.review_score,
-        "tile_alarm_score": model.tile_alarm_score,
         "tile_review_score": model.tile_review_score,
-        "novelty_limit": model.novelty_limit,
         "title": model.title,
     }
     return {
@@ -101,6 +99,8 @@ def describe_model(model: ServedModel, sha256: str | None) -> dict[str, Any]:
         "data": model.data,
         "threshold": probability_of(point.threshold),
         "alarm_score": point.alarm_score,
+        "tile_alarm_score": model.tile_alarm_score,
+        "novelty_limit": model.novelty_limit,
         **{name: value for name, value in optional.items() if value is not None},
         "types": model.defect_types,
     }

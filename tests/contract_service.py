@@ -27,6 +27,7 @@ MODEL = {
     "threshold": 0.2509,
     "alarm_score": 0.8,
     "tile_alarm_score": 0.5,
+    "novelty_limit": 10.0,
     "types": ["Blowhole", "Break"],
 }
 

@@ -86,7 +86,7 @@ function refuseOther(model, { answer }) {
   if (other) throw new Error("another model is served meanwhile: choose the file again");
 }
 
-// The model's own operating point; the answer's, where the model does not tell it.
-function shippedOf({ model, threshold, alarm_score }) {
-  return { threshold: model.threshold ?? threshold, alarm_score: model.alarm_score ?? alarm_score };
+// The model's own operating point.
+function shippedOf({ model: { threshold, alarm_score } }) {
+  return { threshold, alarm_score };
 }

@@ -36,7 +36,7 @@ function factsOf({ truth }, answer) {
     "Image size": `${width} × ${height} px`,
     ...(truth && { "True type": truth.type ?? "none" }),
     ...(novelty != null && {
-      Novelty: novelty.toPrecision(3) + (model.novelty_limit ? ` (unfamiliar above ${model.novelty_limit})` : ""),
+      Novelty: `${novelty.toPrecision(3)} (unfamiliar above ${model.novelty_limit})`,
     }),
     Model: modelWords(model),
   };

@@ -26,7 +26,7 @@ export function judge(items) {
   const [{ model }] = answers;
   if (!answers.every((answer) => isSame(answer.model, model))) return { ...found, verdict: "mixed" };
   const mean = round(exactSum(answers.map((answer) => answer.score)) / answers.length);
-  const alarm = model.tile_alarm_score ?? model.alarm_score;
+  const alarm = model.tile_alarm_score;
   const review = model.tile_review_score;
   const area = answers.reduce((sum, answer) => sum + answer.defect_pixels, 0);
   return {
