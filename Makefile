@@ -31,9 +31,10 @@ demo: $(SERVING)/installed ## serve, analyse the sample tiles, draw demo/*.png; 
 serve: $(SERVING)/installed ## Triton and the proxy in the foreground; PORT, TRITON_HTTP_PORT, … change the ports
 	@$(SERVING)/bin/python -m launch
 
-# Two files of tests at once, because servers take long to start; in their order, so that the long ones do not come last.
+# Two files of tests at once, because servers take long to start; in the order of tests/conftest.py.
 # Threads that wait for each other sleep, because the other file's want the cores.
-test: setup lint ## every check and every test
+test: ## every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 setup lint
 	@OMP_WAIT_POLICY=passive $(TRAINING)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## break the service on purpose: slow clients, overload, crafted images, stalls; takes minutes

@@ -144,7 +144,7 @@ async def pixels(page: Page, condition: str) -> int:
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           let count = 0;
           for (let i = 0; i < data.length; i += 4) {
-            const [r, g, b, a] = data.slice(i, i + 4);
+            const r = data[i], g = data[i + 1], b = data[i + 2], a = data[i + 3];
             const x = ((i / 4) % canvas.width) / canvas.width;
             const y = Math.floor(i / 4 / canvas.width) / canvas.height;
             if (CONDITION) count += 1;

@@ -72,7 +72,7 @@ class Connection(socketserver.BaseRequestHandler):
 def line_to(port: int, certificate: Path | None = None) -> Iterator[Line]:
     """Serve a line to this port until the end of the `with` block; over TLS with a certificate and its key."""
     with Line(port, certificate) as line:
-        thread = threading.Thread(target=line.serve_forever)
+        thread = threading.Thread(target=line.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield line

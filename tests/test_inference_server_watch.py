@@ -58,7 +58,7 @@ def watched(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.answers, server.asked, server.over = list(answers), [], threading.Event()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     process = subprocess.Popen([sys.executable, "-c", program])
     time.sleep(0.2)  # until it has started

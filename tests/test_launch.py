@@ -329,7 +329,7 @@ class Ready(BaseHTTPRequestHandler):
 
 def test_another_server_that_took_the_port_meanwhile_is_not_taken_for_the_proxy() -> None:
     with nobody_asks_to_stop() as stop, ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         settings = Settings(port=server.server_port)
         environment = os.environ | {"HOST": settings.host, "PORT": str(settings.port)}

@@ -206,7 +206,7 @@ def served(answer) -> Iterator[str]:
     """Serve on loopback until the end of the `with` block; the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.answer = answer
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
