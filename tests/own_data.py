@@ -69,8 +69,6 @@ def use_castings(folder: Path, table: Path) -> None:
         data_split__folds=3,
         data_split__test_fold=1,
         data_split__validation_fold=2,
-        train__synthetic_share=0,
-        train__consensus=False,
         train__epochs=2,
         train__crops_per_epoch=16,
         train__batch_size=8,

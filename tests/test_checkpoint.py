@@ -18,7 +18,7 @@ from training.network.segmenter import build_network
 from training.network.weights import load_model, save_model, save_tensors
 from training.params import NetworkParams
 
-TRAIN = params_with(train__context=False, train__image_head=False, train__encoder_weights=None).train
+TRAIN = params_with(train__encoder_weights=None).train
 
 
 def small_network(seed):
@@ -227,9 +227,9 @@ def test_a_configuration_without_a_parameter_of_the_network_is_refused_with_the_
 
 
 @pytest.mark.usefixtures("saved")
-def test_a_model_of_a_version_without_context_and_image_head_loads(network):
-    stored = {name: value for name, value in TRAIN.model_dump().items() if name not in ("context", "image_head")}
-    CONFIGURATION_FILE.write_text(json.dumps({"train": stored}))
+def test_a_model_whose_configuration_has_the_removed_options_off_loads(network):
+    off = {"context": False, "image_head": False, "synthetic_share": 0.0, "consensus": False, "mirror_weight": 0.0}
+    CONFIGURATION_FILE.write_text(json.dumps({"train": TRAIN.model_dump() | off | {"consistency_weight": 0.0}}))
     assert_equal(network.state_dict(), load_model()[0].state_dict())
 
 

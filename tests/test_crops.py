@@ -16,23 +16,17 @@ SAMPLES = [
     real_sample(name)
     for name in ("Blowhole/exp1_num_262480", "Break/exp1_num_271361", "Uneven/exp1_num_109232", "Free/exp1_num_10903")
 ]
-AS_PUBLISHED = {"train__synthetic_share": 0.0, "train__consensus": False}  # images and masks
 UNCHANGED = {"train__gamma": [1.0, 1.0], "train__gain": [1.0, 1.0], "train__noise": 0.0}
 
 
 def sampler_of(samples=SAMPLES, *, seed=20, **changes):
     small = {"train__crop_size": SIZE, "train__crops_per_epoch": 16, "train__batch_size": 4}
-    return CropSampler(samples, params_with(**small | AS_PUBLISHED | changes).train, seed)
-
-
-def crops_of(sampler, epoch):
-    """All crops of an epoch, as one batch."""
-    return Crops(*map(torch.cat, zip(*sampler.batches(epoch), strict=True)))
+    return CropSampler(samples, params_with(**small | changes).train, seed)
 
 
 def epoch_of(sampler, epoch):
-    """All crops of an epoch: (N, 1, S, S) and (N, S, S)."""
-    return crops_of(sampler, epoch)[:2]
+    """All crops of an epoch, as one batch: (N, 1, S, S) and (N, S, S)."""
+    return Crops(*map(torch.cat, zip(*sampler.batches(epoch), strict=True)))
 
 
 def assert_equal(expected, actual):
@@ -80,17 +74,9 @@ def test_another_seed_shows_other_crops():
 def test_an_epoch_has_whole_batches_of_the_stated_shapes_and_types():
     batches = list(sampler_of(train__crops_per_epoch=15).batches(0))
     assert 3 == len(batches)  # the 15th crop's batch would not be whole
-    for image, label, target, paired in batches:
+    for image, label in batches:
         assert ((4, 1, SIZE, SIZE), torch.float32) == (image.shape, image.dtype)
         assert ((4, SIZE, SIZE), torch.int64) == (label.shape, label.dtype)
-        assert ((4, SIZE, SIZE), torch.float32) == (target.shape, target.dtype)
-        assert ((4, SIZE, SIZE), torch.bool) == (paired.shape, paired.dtype)
-
-
-def test_without_consensus_a_target_is_1_where_there_is_a_label_and_no_crop_has_a_partner():
-    crops = crops_of(sampler_of(train__synthetic_share=0.5), 0)
-    assert torch.equal((crops.label != 0).float(), crops.target)
-    assert not crops.paired.any()
 
 
 def test_greys_stay_in_0_to_255_however_strong_the_exposure_and_the_noise():

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from training_data import unhurried
 
 from training.network.losses import (
-    consistency_loss_with_logits,
     defect_loss_with_logits,
     image_loss_with_logits,
     segmentation_loss_with_logits,
@@ -38,9 +37,8 @@ def random_logits(spread=1.0, seed=0):
     return spread * torch.randn(SHAPE[0], CLASSES, *SHAPE[1:], generator=torch.Generator().manual_seed(seed))
 
 
-def total_loss(logits, label, target=None):
-    target = (label > 0).float() if target is None else target
-    return segmentation_loss_with_logits(logits, label, target, type_weight=0.3, image_weight=0.2)
+def total_loss(logits, label):
+    return segmentation_loss_with_logits(logits, label, type_weight=0.3, image_weight=0.2)
 
 
 LOSSES = {
@@ -95,66 +93,12 @@ def test_a_small_defect_that_is_missed_costs_nearly_as_much_dice_as_a_large_one(
     assert 0.5 * 0.5 * 0.85 < small < large  # half the weight, half the images, the smoothing of one pixel
 
 
-def dice_loss(probability, target):
-    """The defect's loss without its cross-entropy; one probability for all pixels of each column."""
-    logit = torch.logit(torch.tensor(probability)).expand(1, 16, len(probability))
-    pixels = torch.nn.functional.binary_cross_entropy_with_logits(logit, target)
-    return (defect_loss_with_logits(logit, target) - pixels).item()
-
-
-def test_dice_of_a_hard_target_is_twice_the_product_over_the_sum():
-    target = torch.tensor([1.0, 0.0]).expand(1, 16, 2)
+def test_dice_is_twice_the_product_over_the_sum():
+    mask = torch.tensor([1.0, 0.0]).expand(1, 16, 2)
+    logit = torch.logit(torch.tensor([0.6, 0.3])).expand(1, 16, 2)
+    pixels = torch.nn.functional.binary_cross_entropy_with_logits(logit, mask)
     expected = 1 - (2 * 16 * 0.6 + 1) / (16 * (0.6 + 0.3 + 1) + 1)  # pooled and of the only image: half of each
-    assert expected == pytest.approx(dice_loss([0.6, 0.3], target), rel=1e-5)
-
-
-def test_the_best_answer_to_a_soft_target_is_the_target_itself():
-    target = torch.tensor([0.75, 0.3]).expand(1, 16, 2)
-    assert 0 == pytest.approx(dice_loss([0.75, 0.3], target), abs=1e-6)
-    others = [[0.99, 0.3], [0.75, 0.01], [0.99, 0.01], [0.6, 0.3], [0.75, 0.5]]
-    assert all(dice_loss(other, target) > 0.05 for other in others)
-
-
-def test_a_soft_target_of_at_most_a_half_makes_no_image_defective():
-    label = torch.zeros(SHAPE, dtype=torch.int64)
-    soft = torch.full(SHAPE, 0.5)
-    logits = random_logits()
-    logit = defect_logit(logits)
-    pixels = torch.nn.functional.binary_cross_entropy_with_logits(logit, soft)
-    probability = torch.sigmoid(logit)
-    total = probability.sum() + soft.sum()
-    pooled = 1 - (2 * torch.minimum(probability, soft).sum() + 1) / (total + 1)
-    expected = pixels + 0.5 * pooled + 0.2 * image_loss_with_logits(logit, torch.zeros(SHAPE))
-    torch.testing.assert_close(expected, total_loss(logits, label, soft))
-
-
-def logits_of(*probabilities):
-    """Logits of images of 2 × 2 pixels, the probability of a defect the same in all pixels of an image."""
-    odds = torch.logit(torch.tensor(probabilities))[:, None, None].expand(-1, 2, 2)
-    return torch.stack([torch.zeros_like(odds), odds], dim=1)  # background and one type
-
-
-def test_inconsistency_is_the_mean_squared_difference_in_the_pixels_that_pairs_show():
-    paired = torch.zeros(4, 2, 2, dtype=torch.bool)
-    paired[1] = True
-    paired[3, 0, 0] = True
-    found = consistency_loss_with_logits(logits_of(0.9, 0.4, 0.1, 0.2), paired)
-    assert (4 * 0.5**2 + 0.1**2) / 5 == pytest.approx(found.item(), rel=1e-4)
-
-
-def test_without_a_pair_nothing_is_inconsistent_and_the_first_crop_has_none_before_it():
-    paired = torch.zeros(2, 2, 2, dtype=torch.bool)
-    assert 0 == consistency_loss_with_logits(logits_of(0.9, 0.1), paired)
-    paired[0] = True
-    assert 0 == consistency_loss_with_logits(logits_of(0.9, 0.1), paired)
-
-
-def test_inconsistency_pulls_both_answers_together():
-    paired = torch.ones(2, 2, 2, dtype=torch.bool)
-    logits = logits_of(0.9, 0.1).requires_grad_()
-    consistency_loss_with_logits(logits, paired).backward()
-    assert (logits.grad[0, 1] > 0).all()
-    assert (logits.grad[1, 1] < 0).all()
+    assert expected == pytest.approx((defect_loss_with_logits(logit, mask) - pixels).item(), rel=1e-5)
 
 
 def test_the_type_loss_ignores_background_pixels():
@@ -186,7 +130,7 @@ def test_the_type_loss_is_averaged_over_the_defective_images_alone():
 def test_each_weight_scales_its_own_part():
     label, logits = some_label(), random_logits()
     defect, defect_type, image = (LOSSES[part](logits, label) for part in ("defect", "type", "image"))
-    whole = segmentation_loss_with_logits(logits, label, (label > 0).float(), type_weight=0.7, image_weight=0.2)
+    whole = segmentation_loss_with_logits(logits, label, type_weight=0.7, image_weight=0.2)
     torch.testing.assert_close(defect + 0.7 * defect_type + 0.2 * image, whole)
 
 

@@ -1,5 +1,6 @@
 """The lab notebook and docs/experimenting.md against the tables: figures, commits, and what another recipe outdates."""
 
+import functools
 import json
 import re
 import subprocess
@@ -11,21 +12,27 @@ from sklearn.metrics import roc_auc_score
 
 from studies import differences
 from studies.paired import compare
-from studies.runs import BASELINE
+from studies.runs import BASELINE, outcomes_of
 from tests.clones import git
 from tests.conftest import ROOT
 from tests.pages import table_after
 from training.dataset.index import FREE
+from training.evaluation.figures import measure
 from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_limits
 from training.params import EvaluateParams
 
 NOTEBOOK = (ROOT / "studies/experiments.md").read_text()
 TWO_PERCENT = EvaluateParams.model_construct(false_alarm_rate=0.02, review_rate=None)
-BY_FOLD = {  # what stands before a table: the two recipes in levers/ that it compares, and its folds
-    "## Synthetic defects: not decided": ("short", "synthetic", (3, 4)),
-    "## Four options at once": ("short", "stacked", (2, 3, 4)),
-    "| 29 | 38 | +9 (-5 to +24) |": ("first", "five", (0, 1, 2, 3, 4)),
+BY_FOLD = {  # what stands before a table: the recipe in levers/ that it begins with, those it compares, and its folds
+    "Shipped recipe → synthetic defects / four options:": ("short", ("synthetic", "stacked"), (2, 3, 4)),
+    "| 29 | 38 | +9 (-5 to +24) |": ("first", ("five",), (0, 1, 2, 3, 4)),
+}
+FIGURES = {  # of the first of these tables
+    "Dice, pooled": "dice_pooled",
+    "mean of types": "dice_type_mean",
+    "Dice per defective image": "dice_image_mean",
+    "type right of the found": "type_right_of_found",
 }
 PAIRED = re.findall(r"`python -m studies\.paired (\S+) (\S+)`", NOTEBOOK)
 
@@ -41,16 +48,41 @@ def auroc(results):
     return roc_auc_score([result.defective for result in results], [result.score for result in results])
 
 
-@pytest.mark.parametrize("text", BY_FOLD, ids=[second for _, second, _ in BY_FOLD.values()])
+@functools.cache
+def results_of(folder):
+    return read_results(folder / "test.csv")
+
+
+def folders_of(text):
+    """The tables of each fold, one a recipe; None where it was not trained."""
+    first, others, folds = BY_FOLD[text]
+    named = [[ROOT / f"studies/levers/{name}/honest-{fold}" for name in (first, *others)] for fold in folds]
+    return [[folder if folder.is_dir() else None for folder in folders] for folders in named]
+
+
+def cells(text, figure):
+    """A row of a table: in each fold the first recipe's figure → those of the others."""
+    told = [[figure(folder) if folder else "–" for folder in folders] for folders in folders_of(text)]
+    return [f"{first} → {' / '.join(others)}" for first, *others in told]
+
+
+@pytest.mark.parametrize("text", BY_FOLD, ids=["22 epochs", "five"])
 def test_a_table_by_fold_has_the_scores_of_its_tables(text):
-    *recipes, folds = BY_FOLD[text]
     told = {row[0]: row[1:] for row in table_after(NOTEBOOK, text)}
-    tables = [[read_results(ROOT / f"studies/levers/{name}/honest-{k}/test.csv") for name in recipes] for k in folds]
-    found = [[found_at_two_percent(results) for results in pair] for pair in tables]
+    found = cells(text, lambda folder: str(found_at_two_percent(results_of(folder))[0]))
+    of = [found_at_two_percent(results_of(first))[1] for first, *_ in folders_of(text)]
     row = "found above the 2 % level of the test part's own Free images"
-    assert [f"{a} → {b} of {of}" for (a, _), (b, of) in found] == told[row]
-    areas = [[auroc(results) for results in pair] for pair in tables]
-    assert [f"{a:.3f} → {b:.3f}" for a, b in areas] == told["AUROC of the images"]
+    assert [f"{cell} of {count}" for cell, count in zip(found, of, strict=True)] == told[row]
+    assert cells(text, lambda folder: f"{auroc(results_of(folder)):.3f}") == told["AUROC of the images"]
+
+
+def test_the_table_of_22_epochs_has_the_figures_at_the_operating_points_of_its_tables(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (text, _) = BY_FOLD
+    told = {row[0]: row[1:] for row in table_after(NOTEBOOK, text)}
+    figures = {folder: measure(outcomes_of(folder)) for folders in folders_of(text) for folder in folders if folder}
+    for row, name in FIGURES.items():
+        assert cells(text, lambda folder, name=name: f"{figures[folder][name]:.3f}") == told[row]
 
 
 @pytest.mark.parametrize("folders", PAIRED, ids=[second for _, second in PAIRED])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training_data import ROOT, WHOLE_IMAGE, params_with, stirred
+from training_data import ROOT, params_with
 
 from tiles import pad
 from training.graphs.export_modules import with_export_modules
@@ -17,13 +17,11 @@ IMAGE = ROOT / "samples/tiles/MT_Blowhole/Imgs/exp1_num_262480.jpg"
 SIZES = pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (224, 96)])
 
 
-@pytest.fixture(scope="module", params=[{}, WHOLE_IMAGE], ids=["plain", "with the whole image"])
-def network(request):
+@pytest.fixture(scope="module")
+def network():
     """Random weights, and normalisations that have seen something: fresh ones do nothing."""
     torch.manual_seed(0)
-    network = build_network(params_with(train__encoder_weights=None, **request.param).train)
-    if request.param:
-        stirred(network)
+    network = build_network(params_with(train__encoder_weights=None).train)
     with torch.inference_mode():
         for _ in range(3):
             network.train()(torch.randn(2, 1, 96, 64))

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_checkpoint import assert_equal
-from training_data import CIRCUMSTANCES, ROOT, WHOLE_IMAGE, params_with, unhurried, write_knobs, write_project
+from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_knobs, write_project
 
 from training.dataset.index import read_digest
 from training.dataset.samples import load_part
@@ -28,7 +28,6 @@ from training.files import METRICS_FILE, PIPELINE_FILE
 from training.fitting import provenance
 from training.fitting import run as fitting_run
 from training.fitting.checkpoint import RunState
-from training.fitting.crops import Crops
 from training.fitting.provenance import RunRecord, circumstances, machine
 from training.fitting.run import run, run_key
 from training.fitting.trainer import Trainer, learning_rate, moving_average
@@ -92,13 +91,12 @@ def test_the_moving_average_follows_the_weights_closely_at_first_and_as_stated_l
     assert share == pytest.approx(average.item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("knobs", [{}, WHOLE_IMAGE], ids=["plain", "with the whole image"])
-def test_the_pretrained_encoder_learns_at_its_own_rate_and_all_else_at_the_common_one(knobs):
-    trainer = new_trainer(params_with(**KNOBS, **knobs))
+def test_the_pretrained_encoder_learns_at_its_own_rate_and_all_else_at_the_common_one():
+    trainer = new_trainer()
     peaks = {id(p): group["peak"] for group in trainer.optimizer.param_groups for p in group["params"]}
     rate, slower = PARAMS.train.learning_rate, PARAMS.train.encoder_rate * PARAMS.train.learning_rate
-    for name, parameter in trainer.supervised.named_parameters():
-        assert (slower if name.startswith("network.encoder") else rate) == peaks.pop(id(parameter)), name
+    for name, parameter in trainer.network.named_parameters():
+        assert (slower if name.startswith("encoder") else rate) == peaks.pop(id(parameter)), name
     assert {} == peaks
 
 
@@ -184,43 +182,6 @@ def test_an_interrupted_run_continues_to_the_very_weights_of_an_uninterrupted_on
     resumed = Ledger()
     assert_equal(weights, train_in(tmp_path, resumed))
     assert without_speed(ledger.epochs) == without_speed(resumed.epochs)
-
-
-def test_an_interrupted_run_with_heads_and_mirrors_continues_likewise(tmp_path):
-    params = params_with(**KNOBS, **WHOLE_IMAGE, train__mirror_weight=0.5)
-    weights = train_in(tmp_path / "whole", Ledger(), params)
-    with pytest.raises(KeyboardInterrupt):
-        train_in(tmp_path / "resumed", Ledger(last_epoch=2), params)
-    assert_equal(weights, train_in(tmp_path / "resumed", Ledger(), params))
-    whole, resumed = (load_file(tmp_path / name / "state.safetensors") for name in ("whole", "resumed"))
-    assert_equal(whole, resumed)
-    assert whole["heads/0.weight"].any()
-    assert not [name for name in weights if name.startswith("heads")], "the heads are not for serving"
-
-
-class OneBatch:
-    """A sampler that knows one batch of two crops."""
-
-    def batches(self, _, **share):
-        del share
-        label = torch.zeros(2, 64, 64, dtype=torch.int64)
-        yield Crops(torch.full((2, 1, 64, 64), 99.0), label, label.float(), label > 0)
-
-
-@pytest.mark.parametrize(("weight", "expected"), [(0.0, [0, 0, 0]), (0.5, [0, 2, 2])])
-def test_the_crops_are_mirrored_after_a_third_of_the_epochs(weight, expected, monkeypatch):
-    mirrored = []
-
-    def target(_, image):
-        mirrored[-1] += len(image)
-        return torch.zeros(len(image), 64, 64)
-
-    monkeypatch.setattr("training.fitting.trainer.seen_in_a_mirror", target)
-    trainer = new_trainer(params_with(**KNOBS, train__mirror_weight=weight))
-    for epoch in range(3):
-        mirrored.append(0)
-        trainer.train_epoch(epoch, OneBatch())
-    assert expected == mirrored
 
 
 def test_a_finished_run_is_not_trained_again(uninterrupted, monkeypatch):
@@ -339,15 +300,6 @@ def test_a_run_with_other_data_parameters_or_packages_never_finds_this_ones_stat
     assert 6 == len(set(others))
 
 
-def test_the_doubtful_images_are_in_the_key_if_they_change_the_masks(monkeypatch):
-    keys = []
-    for doubtful in ([], ["exp1_num_824"]):
-        monkeypatch.setattr(fitting_run, "doubtful_images", lambda found=doubtful: found)
-        keys += [run_key(params_with(**KNOBS, train__consensus=chosen), PACKAGES, SPLIT) for chosen in (False, True)]
-    assert keys[0] == keys[2]
-    assert 3 == len(set(keys))
-
-
 def test_what_does_not_change_the_weights_does_not_change_the_key():
     other = params_with(**KNOBS, evaluate__gallery_images=2, export__opset=19)
     assert run_key(PARAMS, PACKAGES, SPLIT) == run_key(other, PACKAGES, SPLIT)
@@ -442,30 +394,6 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
     monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", 3)
     with pytest.raises(TrainingError, match=r"train\.batch_size is 2: 3 processes cannot share it equally"):
         new_trainer()
-
-
-@pytest.mark.parametrize(("batch_size", "processes"), [(6, 2), (10, 4)])
-def test_a_batch_whose_pairs_processes_cannot_share_is_refused(monkeypatch, batch_size, processes):
-    monkeypatch.setattr("training.fitting.trainer.Accelerator.num_processes", processes)
-    knobs = {"train__batch_size": batch_size, "train__crops_per_epoch": batch_size}
-    with pytest.raises(TrainingError, match=rf"{processes} processes cannot share it equally in pairs of crops"):
-        new_trainer(params_with(**KNOBS | knobs, train__consistency_weight=1.0))
-
-
-class OnePair:
-    """A CropSampler whose only batch is a pair of crops of noise."""
-
-    def batches(self, *_, **__):
-        image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
-        label = torch.zeros(2, 64, 64, dtype=torch.int64)
-        yield Crops(image, label, label.float(), label == 0)
-
-
-def test_inconsistent_answers_for_a_pair_cost_their_weight():
-    knobs = [KNOBS | {"train__consistency_weight": weight} for weight in (0.0, 1.0, 3.0)]
-    without, once, thrice = (new_trainer(params_with(**chosen)).train_epoch(0, OnePair()) for chosen in knobs)
-    assert once > without
-    assert 3 * (once - without) == pytest.approx(thrice - without, rel=1e-3)
 
 
 def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_path, monkeypatch):

@@ -137,7 +137,6 @@ class GreyIsDefect(nn.Module):
     def __init__(self):
         super().__init__()
         self.encoder, self.decoder = nn.PixelUnshuffle(2), nn.Identity()  # four pixels at each place
-        self.image_head = None
         self.head = nn.Sequential(nn.Conv2d(4, 4 * self.classes, kernel_size=1), nn.PixelShuffle(2))
         with torch.no_grad():
             self.head[0].weight.zero_()
@@ -149,21 +148,6 @@ class GreyIsDefect(nn.Module):
 
     def forward(self, image):
         return self.head(self.decoder(self.encoder(image)))
-
-
-# Both optional parts of the network, as knobs.
-WHOLE_IMAGE = {"train__context": True, "train__image_head": True}
-
-# How many numbers the novelty is of: two moments of the encoder's planes at the strides 4 and 8, and the image's size.
-DESCRIBED = 2 * (24 + 40) + 2
-
-
-def stirred(network: nn.Module) -> nn.Module:
-    """Give a network's context and image head random weights: untrained, they have no effect. In place."""
-    with torch.no_grad():
-        network.decoder.blocks[0].attention2.expand.weight.normal_(std=0.1)
-        network.image_head.layers[-1].weight.normal_(std=0.1)
-    return network
 
 
 def without_model_hub(patch: pytest.MonkeyPatch, folder: Path) -> None:

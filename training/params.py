@@ -110,8 +110,6 @@ class NetworkParams(_Section):
     encoder_weights: Literal["imagenet"] | None
     decoder_channels: Annotated[list[Positive], Field(min_length=4, max_length=4)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
-    context: bool = False  # models that were stored before these two existed have neither
-    image_head: bool = False
 
 
 class TrainParams(NetworkParams):
@@ -124,16 +122,12 @@ class TrainParams(NetworkParams):
     free_share: Share
     defect_centred_share: Share
     pasted_share: Share
-    synthetic_share: Share
-    consensus: bool
     learning_rate: Annotated[float, Field(gt=0)]
     encoder_rate: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     type_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
-    mirror_weight: Annotated[float, Field(ge=0)]
-    consistency_weight: Annotated[float, Field(ge=0)]
     validate_every: Positive
     gamma: Range
     gain: Range
@@ -142,11 +136,9 @@ class TrainParams(NetworkParams):
     scale: Range
 
     @model_validator(mode="after")
-    def _batches_fit(self) -> "TrainParams":
+    def _a_batch_fits(self) -> "TrainParams":
         if self.crops_per_epoch < self.batch_size:
             raise ValueError("crops_per_epoch must be at least batch_size")
-        if self.consistency_weight and self.batch_size % 2:
-            raise ValueError("batch_size must be even with consistency_weight: half of the crops are pairs")
         return self
 
 

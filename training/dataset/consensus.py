@@ -1,4 +1,4 @@
-"""Consensus masks: each photograph gets the mean of the masks of all photographs of its tile, laid onto it.
+"""Consensus masks: each photograph gets what most masks of its tile's photographs mark, laid onto it.
 
 Every mask was drawn by hand on its own photograph, and those of one tile disagree. The rules:
 
@@ -21,8 +21,7 @@ from training.dataset.samples import Sample
 from training.dataset.tile_frames import Frames, between, lay
 
 HALF = 0.5
-NO_MAJORITY = 0.49  # in place of a half: rounding errors must not make it more
-TIE = 0.01  # how near to a half a share counts as one
+TIE = 0.01  # how near to a half a share counts as one: rounding errors must not make a majority
 
 
 def with_consensus(samples: Sequence[Sample], frames: Frames) -> list[Sample]:
@@ -37,24 +36,22 @@ def with_consensus(samples: Sequence[Sample], frames: Frames) -> list[Sample]:
     for sample in samples:
         if sample.entry.name not in doubtful:
             voters[sample.entry.tile].append(sample)
-    agreed = [_agreed(sample, voters[sample.entry.tile], frames) for sample in samples]
-    return [s for s in agreed if s.entry.name not in doubtful or (s.consensus is not None and s.mask.any())]
+    marked = {tile for tile, some in voters.items() if any(voter.mask.any() for voter in some)}
+    agreed = [_agreed(s, voters[s.entry.tile], frames) if s.entry.tile in marked else s for s in samples]
+    return [s for s in agreed if s.entry.name not in doubtful or (s.entry.tile in marked and s.mask.any())]
 
 
 def _agreed(sample: Sample, voters: Sequence[Sample], frames: Frames) -> Sample:
-    if not any(voter.mask.any() for voter in voters):
-        return sample
-    share = _share(sample, voters, frames)
-    mask = share > HALF
+    mask = _majority(sample, voters, frames)
     types = Counter(voter.entry.defect_type for voter in voters if voter.entry.defect_type != FREE)
     found = sample.entry.defect_type == FREE and mask.any()
     defect_type = max(sorted(types), key=types.__getitem__) if found else sample.entry.defect_type
     entry = replace(sample.entry, defect_type=defect_type, defect_pixels=int(mask.sum()))
-    return replace(sample, entry=entry, mask=mask, consensus=share)
+    return replace(sample, entry=entry, mask=mask)
 
 
-def _share(sample: Sample, voters: Sequence[Sample], frames: Frames) -> np.ndarray:
-    """Return the share of the votes that mark each pixel; 0 where nobody votes. Shapes: (H, W) float32."""
+def _majority(sample: Sample, voters: Sequence[Sample], frames: Frames) -> np.ndarray:
+    """Return which pixels more than half of the votes mark; none where nobody votes. Shapes: (H, W) bool."""
     marked, votes = np.zeros((2, *sample.mask.shape), np.float32)
     for voter in voters:
         if voter is sample:
@@ -66,4 +63,4 @@ def _share(sample: Sample, voters: Sequence[Sample], frames: Frames) -> np.ndarr
         marked += lay(voter.mask.astype(np.float32), transform, sample.mask.shape)
         votes += lay(np.ones(voter.mask.shape, np.float32), transform, sample.mask.shape)
     share = np.clip(marked / np.maximum(votes, 1), 0, 1)
-    return np.where(np.abs(share - HALF) < TIE, np.float32(NO_MAJORITY), share)
+    return np.asarray((share > HALF) & (np.abs(share - HALF) >= TIE))

@@ -26,15 +26,12 @@ class Sample:
         image: (H, W) uint8, grey values 0–255.
         mask: (H, W) bool, True where defective.
         types: the dataset's defect types, in the order of their classes.
-        consensus: (H, W) float32, 0–1, the share of the tile's photographs whose masks mark the pixel; None if the
-            mask is this photograph's own.
     """
 
     entry: Entry
     image: np.ndarray
     mask: np.ndarray
     types: tuple[str, ...] = DEFECT_TYPES
-    consensus: np.ndarray | None = None
 
     @property
     def type_number(self) -> int:

@@ -1,7 +1,5 @@
 """Where a crop lies on its image, and what it shows there."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.nn.functional as nnf
@@ -57,21 +55,12 @@ def warp(planes: Tensor, matrix: np.ndarray, size: int) -> Tensor:
 
     Shapes: planes (N, H, W), matrix (2, 3) → (N, size, size).
     """
-    grid = _grid(planes.shape[1:], matrix, size)
-    return nnf.grid_sample(planes[None], grid, padding_mode="border", align_corners=False)[0]
-
-
-def inside(shape: Sequence[int], matrix: np.ndarray, size: int) -> Tensor:
-    """Return which pixels of a crop are in the image. Shapes: matrix (2, 3) → (size, size) bool."""
-    return (_grid(shape, matrix, size)[0].abs() <= 1).all(dim=-1)
-
-
-def _grid(shape: Sequence[int], matrix: np.ndarray, size: int) -> Tensor:
-    """Return where a crop's pixels are in an image of this shape, -1 and 1 at its outer edges: (1, size, size, 2)."""
-    height, width = shape
+    height, width = planes.shape[1:]
     offsets = torch.arange(size) - (size - 1) / 2  # pixels from the crop's centre
     y, x = torch.meshgrid(offsets, offsets, indexing="ij")  # (size, size) each
     m = matrix.astype(np.float32)
+    # pixel centres in grid_sample's coordinates: -1 and 1 are the image's outer edges
     grid_x = (m[0, 0] * x + m[0, 1] * y + m[0, 2] + 0.5) * 2 / width - 1
     grid_y = (m[1, 0] * x + m[1, 1] * y + m[1, 2] + 0.5) * 2 / height - 1
-    return torch.stack([grid_x, grid_y], dim=-1)[None]
+    grid = torch.stack([grid_x, grid_y], dim=-1)[None]  # (1, size, size, 2)
+    return nnf.grid_sample(planes[None], grid, padding_mode="border", align_corners=False)[0]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import gather_object
 
-from training.dataset.doubtful import doubtful_images
 from training.dataset.index import read_digest
 from training.dataset.samples import Sample
 from training.errors import TrainingError
@@ -37,8 +36,6 @@ def run_key(params: Params, packages: Mapping[str, str], split: Mapping[str, str
     packages: {name: version}; split: {image: part}. The code is what dvc.yaml lists for the stage train.
     """
     data = [read_digest(), params.data_load.mask_above, params.data_load.types]
-    if params.train.consensus:
-        data.append(doubtful_images())  # no Python file, so not in the code's digest
     knobs = [params.base.model_dump(), params.train.model_dump(), data, packages, sorted(split.items())]
     digest = hashlib.sha256(json.dumps([*knobs, code_digest("train")]).encode())
     digest.update(INDEX_FILE.read_bytes())

@@ -17,13 +17,11 @@ from training.evaluation.counts import best_threshold, count, dice_image_mean, d
 from training.evaluation.predict import predict
 from training.fitting.crop_workers import Batches
 from training.fitting.crops import Crops
-from training.fitting.mirrors import MIRRORS_START, mirror_loss_with_logits, seen_in_a_mirror
 from training.network.encoders import TIMM, refuse_unknown_encoder
-from training.network.losses import consistency_loss_with_logits, segmentation_loss_with_logits
+from training.network.losses import segmentation_loss_with_logits
 from training.network.mixed_precision import autocast, keep_depthwise_in_float32
 from training.network.segmenter import CLASSES, Segmenter, build_network
 from training.network.served import ServedSegmenter, normalise
-from training.network.supervision import SupervisedSegmenter, supervision_loss_with_logits
 from training.params import TrainParams
 from training.progress import bar
 
@@ -79,11 +77,10 @@ class Trainer:
         # `autocast` chooses the precision
         self.accelerator = Accelerator(cpu=without_gpu, mixed_precision="no", kwargs_handlers=[unused])
         self.device = self.accelerator.device
-        in_pairs = bool(self.params.consistency_weight)
-        if self.params.batch_size % (self.accelerator.num_processes * (2 if in_pairs else 1)):
+        if self.params.batch_size % self.accelerator.num_processes:
             raise TrainingError(
                 f"train.batch_size is {self.params.batch_size}: {self.accelerator.num_processes} processes cannot "
-                f"share it equally{' in pairs of crops' if in_pairs else ''}: change one of the two"
+                "share it equally: change one of the two"
             )
         refuse_unknown_encoder(self.params)
         torch.manual_seed(self.seed)
@@ -92,16 +89,13 @@ class Trainer:
         self.average = AveragedModel(network, multi_avg_fn=moving_average(self.params.ema_decay), use_buffers=True)
         if self.device.type == "cpu":
             keep_depthwise_in_float32(self.network)
-        self.supervised = SupervisedSegmenter(network, self.params).to(self.device)
         optimizer = torch.optim.AdamW(self._parameter_groups(network), weight_decay=self.params.weight_decay)
-        self.shared_network, self.optimizer = self.accelerator.prepare(self.supervised, optimizer)
+        self.shared_network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.steps_per_epoch = self.params.crops_per_epoch // self.params.batch_size
 
     def _parameter_groups(self, network: Segmenter) -> list[dict[str, Any]]:
         """Return the pretrained encoder, which learns more slowly, and the rest."""
-        rest = [*network.decoder.parameters(), *network.head.parameters(), *self.supervised.heads.parameters()]
-        if network.image_head is not None:
-            rest += network.image_head.parameters()
+        rest = [*network.decoder.parameters(), *network.head.parameters()]
         return [
             {
                 "params": list(network.encoder.parameters()),
@@ -113,7 +107,7 @@ class Trainer:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a run's state has besides the optimizer."""
-        return {"network": self.network, "average": self.average, "heads": self.supervised.heads}
+        return {"network": self.network, "average": self.average}
 
     @property
     def average_network(self) -> Segmenter:
@@ -124,10 +118,6 @@ class Trainer:
     def is_main(self) -> bool:
         """Whether this process is the one that validates, saves and reports."""
         return bool(self.accelerator.is_main_process)
-
-    @property
-    def _steps(self) -> int:
-        return self.params.epochs * self.steps_per_epoch
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return autocast(self.device) if self.mixed_precision else contextlib.nullcontext()
@@ -160,35 +150,23 @@ class Trainer:
 
     def _step(self, step: int, crops: Crops) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self._steps, group["peak"])
-        loss = self._loss(step, Crops(*(plane.to(self.device, non_blocking=True) for plane in crops)))
+            group["lr"] = learning_rate(step, self.params.epochs * self.steps_per_epoch, group["peak"])
+        loss = self._loss(Crops(*(plane.to(self.device, non_blocking=True) for plane in crops)))
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.supervised.parameters(), MAX_GRADIENT_NORM)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         value = float(self.accelerator.reduce(loss.detach(), "mean"))  # over all processes, so that they stop together
         if math.isfinite(value):
             self.optimizer.step()
             self.average.update_parameters(self.network)
         return value
 
-    def _loss(self, step: int, crops: Crops) -> Tensor:
-        params = self.params
+    def _loss(self, crops: Crops) -> Tensor:
         grey = normalise(crops.image).contiguous(memory_format=torch.channels_last)  # (N, 1, S, S)
         with self._autocast():
-            logits, coarse = self.shared_network(grey)  # logits (N, classes, S, S)
-        weights = {"type_weight": params.type_weight, "image_weight": params.image_weight}
-        loss = segmentation_loss_with_logits(logits, crops.label, crops.target, **weights)
-        loss = loss + supervision_loss_with_logits(coarse, crops.target)
-        if params.consistency_weight:
-            # the mean over all processes' pairs, which they have different numbers of
-            pairs = crops.paired.sum().float()
-            share = pairs / self.accelerator.reduce(pairs.clone(), "mean").clamp(min=1)
-            loss = loss + params.consistency_weight * share * consistency_loss_with_logits(logits, crops.paired)
-        if params.mirror_weight and step >= MIRRORS_START * self._steps:
-            with self._autocast():
-                target = seen_in_a_mirror(self.average_network, grey)
-            loss = loss + params.mirror_weight * mirror_loss_with_logits(logits, target)
-        return loss
+            logits = self.shared_network(grey)  # (N, classes, S, S)
+        weights = {"type_weight": self.params.type_weight, "image_weight": self.params.image_weight}
+        return segmentation_loss_with_logits(logits, crops.label, **weights)
 
     def validate(self, samples: list[Sample]) -> dict[str, float]:
         """Measure the moving average on whole images, at its best threshold there (an optimistic figure)."""

@@ -29,19 +29,16 @@ class _DoublingBlock(nn.Module):
 
     def __init__(self, block: UnetDecoderBlock) -> None:
         super().__init__()
-        self.conv1, self.conv2, self.attention2 = block.conv1, block.conv2, block.attention2
+        self.conv1, self.conv2 = block.conv1, block.conv2
 
     def forward(
         self, feature_map: Tensor, target_height: int, target_width: int, skip_connection: Tensor | None = None
     ) -> Tensor:
-        """Double the size, join the encoder's features of that size, smooth, and add the context where there is one.
-
-        The decoder calls with these names.
-        """
+        """Double the size, join the encoder's features of that size, and smooth. The decoder calls with these names."""
         del target_height, target_width  # the double, as both sides are multiples of 32
         doubled = functional.interpolate(feature_map, scale_factor=2.0, mode="nearest")
         joined = doubled if skip_connection is None else torch.cat([doubled, skip_connection], dim=1)
-        smoothed: Tensor = self.attention2(self.conv2(self.conv1(joined)))
+        smoothed: Tensor = self.conv2(self.conv1(joined))
         return smoothed
 
 

@@ -1,7 +1,5 @@
 """What training minimises: three losses, of the defect (cross-entropy and Dice), of the image and of the type.
 
-A fourth one, of consistency, may be added: two exposures of one spot of a tile should get the same answer.
-
 Per-pixel cross-entropy over six classes does not learn the types of small defects, because they have few pixels. So the
 defect is learned against background, and the type over the defect pixels, with equal weight for each image.
 A false alarm of 30 pixels hardly counts either, but costs a whole image: the image's loss sees the few pixels that
@@ -16,38 +14,31 @@ from tiles.operating_point import SCORE_PIXELS
 from training.network.segmenter import defect_logit, type_logits
 
 SMOOTH = 1.0  # pixels: keeps the Dice of a nearly empty mask from jumping
-DEFECTIVE = 0.5  # a pixel counts as defective above this target
 
 
-def segmentation_loss_with_logits(
-    logits: Tensor, label: Tensor, target: Tensor, *, type_weight: float, image_weight: float
-) -> Tensor:
+def segmentation_loss_with_logits(logits: Tensor, label: Tensor, *, type_weight: float, image_weight: float) -> Tensor:
     """Return the scalar loss of a batch.
 
-    Shapes: logits (N, classes, H, W) float; label (N, H, W) int64: 0 on background, from 1 the defect type,
-    negative on a defect of unknown type; target (N, H, W) float, 0–1, above 0.5 where there is a label → scalar.
+    Shapes: logits (N, classes, H, W) float; label (N, H, W) int64: 0 on background, from 1 the defect type → scalar.
     """
-    logits = logits.float()
+    logits, mask = logits.float(), (label > 0).float()
     defect = defect_logit(logits)  # (N, H, W)
-    pixels = defect_loss_with_logits(defect, target) + type_weight * type_loss_with_logits(type_logits(logits), label)
-    return pixels + image_weight * image_loss_with_logits(defect, (label != 0).float())
+    pixels = defect_loss_with_logits(defect, mask) + type_weight * type_loss_with_logits(type_logits(logits), label)
+    return pixels + image_weight * image_loss_with_logits(defect, mask)
 
 
-def defect_loss_with_logits(logit: Tensor, target: Tensor) -> Tensor:
+def defect_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
     """Return cross-entropy + Dice pooled over the batch + Dice averaged over its defective images.
 
-    The overlap is the sum of the smaller of probability and target. For targets of 0 and 1 this is their product. For
-    targets between them it is largest where both are equal; with the product, the best probability would be 0 or 1.
-    Source: Wang et al. 2023 (Dice semimetric losses).
-    Shapes: logit (N, H, W) float, target (N, H, W) float, 0–1.
+    Shapes: logit (N, H, W) float, mask (N, H, W) float 0 or 1.
     """
-    cross_entropy = nnf.binary_cross_entropy_with_logits(logit, target)
+    cross_entropy = nnf.binary_cross_entropy_with_logits(logit, mask)
     probability = torch.sigmoid(logit)
-    overlap = torch.minimum(probability, target).sum(dim=(1, 2))  # (N,) soft counts of pixels
-    total = (probability + target).sum(dim=(1, 2))
+    overlap = (probability * mask).sum(dim=(1, 2))  # (N,) soft counts of pixels
+    total = (probability + mask).sum(dim=(1, 2))
     pooled = 1 - (2 * overlap.sum() + SMOOTH) / (total.sum() + SMOOTH)
     each = 1 - (2 * overlap + SMOOTH) / (total + SMOOTH)
-    defective = (target > DEFECTIVE).any(dim=2).any(dim=1).float()  # (N,) 0 or 1
+    defective = mask.amax(dim=(1, 2))  # (N,) 0 or 1
     image_mean = (each * defective).sum() / defective.sum().clamp(min=1)
     return cross_entropy + 0.5 * (pooled + image_mean)
 
@@ -70,7 +61,7 @@ def image_loss_with_logits(logit: Tensor, mask: Tensor) -> Tensor:
 def type_loss_with_logits(logits: Tensor, label: Tensor) -> Tensor:
     """Return the type's cross-entropy, averaged over the defect pixels of each image, then over defective images.
 
-    Shapes: logits (N, types, H, W) float, label (N, H, W) int64; only pixels with a known type, from 1, count.
+    Shapes: logits (N, types, H, W) float, label (N, H, W) int64; background pixels do not count.
     """
     mask = (label > 0).float()
     # cross_entropy counts classes from 0, labels count types from 1: (N, H, W)
@@ -78,13 +69,3 @@ def type_loss_with_logits(logits: Tensor, label: Tensor) -> Tensor:
     count = mask.sum(dim=(1, 2))
     each = pixel.sum(dim=(1, 2)) / count.clamp(min=1)
     return each.sum() / (count > 0).sum().clamp(min=1)
-
-
-def consistency_loss_with_logits(logits: Tensor, paired: Tensor) -> Tensor:
-    """Return the mean squared difference between the defect's probabilities in a crop and in the crop before it.
-
-    Shapes: logits (N, classes, H, W) float; paired (N, H, W) bool: the pixels that count → scalar, 0 if there are none.
-    """
-    probability = torch.sigmoid(defect_logit(logits.float()))
-    difference = (probability[1:] - probability[:-1]).square() * paired[1:]
-    return difference.sum() / paired[1:].sum().clamp(min=1)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from tiles import DEFECT_TYPES
 from training.errors import TrainingError
-from training.network.context import ImageHead, StripContext
 from training.params import NetworkParams
 
 CLASSES = 1 + len(DEFECT_TYPES)  # of the published dataset
@@ -24,7 +23,7 @@ class Segmenter(nn.Module):
     """A U-Net whose decoder ends at half resolution; there its head gives each position the logits of four pixels.
 
     The encoder has no features at full resolution: a last decoder stage there would cost a quarter of all
-    multiplications and could only smooth. Both parts of `context` are optional.
+    multiplications and could only smooth.
 
     Shapes: (N, 1, H, W) float32, normalised, H and W multiples of 32 → logits (N, classes, H, W).
     Source: Ronneberger et al. 2015 (U-Net), Tan & Le 2019 (EfficientNet), Shi et al. 2016 (sub-pixel convolution).
@@ -42,22 +41,13 @@ class Segmenter(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(channels[-1], 4 * classes, kernel_size=3, padding=1), nn.PixelShuffle(2))
         initialization.initialize_decoder(self.decoder)
         initialization.initialize_head(self.head)
-        if params.context:  # at stride 16, where smp's decoder has a place for attention
-            self.decoder.blocks[0].attention2 = StripContext(channels[0])
-        self.image_head = ImageHead(self.encoder.out_channels[-1]) if params.image_head else None
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment a batch."""
-        return self.decode(self.encoder(image))
-
-    def decode(self, features: list[Tensor]) -> Tensor:
-        """Segment a batch whose features are known: (N, C, H / s, W / s) at strides s of 1, 2, 4, 8, 16, 32."""
+        features = self.encoder(image)  # a list: (N, C, H / s, W / s) at strides s of 1, 2, 4, 8, 16, 32
         # (N, C, H / 2, W / 2) → (N, 4 · classes, H / 2, W / 2) → (N, classes, H, W)
         logits: Tensor = self.head(self.decoder(features))
-        if self.image_head is None:
-            return logits
-        # a lower logit of the background is a higher one of a defect, whatever its type
-        return torch.cat([logits[:, :1] - self.image_head(features[-1]), logits[:, 1:]], dim=1)
+        return logits
 
 
 def build_network(params: NetworkParams, *, classes: int = CLASSES, pretrained: bool = True) -> Segmenter:

@@ -38,7 +38,6 @@ class ServedSegmenter(nn.Module):
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
         self.convolution, self.spread = network.head
-        self.image_head = network.image_head
         self.classes = network.classes
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,8 +48,6 @@ class ServedSegmenter(nn.Module):
         """Segment a batch whose features are known."""
         logits = self.convolution(self.decoder(features))  # (N, 4 · classes, H / 2, W / 2)
         background, *types = logits.chunk(self.classes, dim=1)  # each (N, 4, H / 2, W / 2)
-        if self.image_head is not None:  # after the last convolution, where every precision keeps float32
-            background = background - self.image_head(features[-1])
         one_and_odds = sum(((logit - background).exp() for logit in types), start=torch.ones(()))
         probability = torch.round(255 - 255 / one_and_odds).to(torch.uint8)  # infinite odds give 255
         return self.spread(probability), self.spread(most_likely(types))  # (N, 4, H / 2, W / 2) → (N, 1, H, W)

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 
 from tiles.canvas import STRIDE
 from training.dataset.index import FREE, Entry
-from training.dataset.split import assign_folds, refuse_lacking
+from training.dataset.split import assign_folds_and_parts
 from training.errors import DatasetError
-from training.params import Params
+from training.params import DataSplitParams, Params
 
 LARGEST_CROP = 512  # pixels: beyond, a batch takes more memory than most machines have
 MOST_FOLDS, FEWEST_FOLDS = 5, 3
+_quoted = partial(json.dumps, ensure_ascii=False)  # YAML reads JSON, but for an emoji as \ud83d\ude00
 
 
 def propose_crop_size(entries: Sequence[Entry]) -> int:
@@ -21,19 +24,22 @@ def propose_crop_size(entries: Sequence[Entry]) -> int:
     return max(STRIDE, min(side, LARGEST_CROP) // STRIDE * STRIDE)
 
 
-def propose_folds(entries: list[Entry], params: Params) -> int:
-    """Return the largest number of folds, up to MOST_FOLDS, of which each shows every type.
+def propose_split(group: str | None, entries: list[Entry], params: Params) -> DataSplitParams:
+    """Return the split of most folds, up to MOST_FOLDS, that the stage data_split accepts.
+
+    Few objects validate where objects are known, unless validation would have no Free image then.
 
     Raises: DatasetError, when even FEWEST_FOLDS are too many.
     """
-    for folds in range(MOST_FOLDS, FEWEST_FOLDS - 1, -1):
-        split = params.data_split.model_copy(update={"folds": folds})
+    for folds, kept in product(range(MOST_FOLDS, FEWEST_FOLDS - 1, -1), (1, None) if group else (None,)):
+        changes = {"folds": folds, "test_fold": folds - 1, "validation_fold": folds - 2, "validation_tiles": kept}
+        split = params.data_split.model_copy(update=changes)
         try:
-            refuse_lacking(entries, assign_folds(entries, split, params.base.seed))
+            assign_folds_and_parts(entries, split, params.base.seed)
         except DatasetError as error:
             reason = error
         else:
-            return folds
+            return split
     raise DatasetError(f"{reason}; three is the least: photograph more objects of each type")
 
 
@@ -42,22 +48,20 @@ def as_yaml(table: Path, group: str | None, entries: list[Entry], params: Params
 
     Raises: DatasetError, when there are too few images.
     """
-    folds = propose_folds(entries, params)
+    split = propose_split(group, entries, params)
     types = sorted({entry.defect_type for entry in entries} - {FREE})
     return f"""\
 data_load:
   digest: ""
-  table: {json.dumps(table.as_posix())}
-  group: {json.dumps(group)}
-  types: {json.dumps(types)}
+  table: {_quoted(table.as_posix())}
+  group: {_quoted(group)}
+  types: {_quoted(types)}
 data_split:
-  folds: {folds}
-  test_fold: {folds - 1}
-  validation_fold: {folds - 2}
-  validation_tiles: {json.dumps(1 if group else None)}
+  folds: {split.folds}
+  test_fold: {split.test_fold}
+  validation_fold: {split.validation_fold}
+  validation_tiles: {_quoted(split.validation_tiles)}
 train:
   crop_size: {propose_crop_size(entries)}
-  synthetic_share: 0
-  consensus: false
 quantize:
-  title: {json.dumps(table.resolve().parent.name.capitalize())}"""
+  title: {_quoted(table.resolve().parent.name.capitalize())}"""
