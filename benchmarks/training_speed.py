@@ -37,7 +37,7 @@ def training_speed(params: Params, steps: int) -> dict[str, Any]:
     """Train for so many steps after WARM_UP_STEPS; the weights are random at first, which costs the same."""
     counts = {"crops_per_epoch": (WARM_UP_STEPS + steps) * params.train.batch_size, "encoder_weights": None}
     changed = params.train.model_copy(update=counts)
-    trainer = Trainer(changed, params.base.seed)
+    trainer = Trainer(changed, params.base.seed, 1 + len(params.data_load.types))
     sampler = CropSampler(load_part("train", params), changed, params.base.seed)
     crops = made_ahead(sampler, trainer.device)
     timed = TimedBatches(crops)

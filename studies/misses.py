@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from host.files import replacing, write_whole
-from studies.runs import honest_folders, outcomes_of, refuse_own_images
+from studies.runs import TABLES_FOLDER, honest_folders, outcomes_of, refuse_own_images
 from tiles.pictures import GAP, INK, PAPER, TRUTH, overlay
 from training.dataset.index import read_index
-from training.dataset.samples import load_sample
-from training.errors import exit_status
-from training.evaluation.figures import join
+from training.dataset.samples import Sample, load_sample
+from training.errors import StudyError, exit_status
+from training.evaluation.figures import Outcomes, join
+from training.files import TILES_FOLDER
 from training.params import load_params
 from training.reports.templates import render
 
@@ -69,11 +70,15 @@ def distance_to_frame(mask: np.ndarray) -> int:
 
 
 def read_defects() -> list[Defect]:
-    """Return every photograph with a defect, as its own fold's network and operating point found it."""
+    """Return every photograph with a defect, as its own fold's network and operating point found it.
+
+    Raises: StudyError, when the masks are not those that the networks were tested on.
+    """
     outcomes = join([outcomes_of(folder) for folder in honest_folders()])
     found = dict(zip(outcomes.name, zip(outcomes.true_positive > 0, outcomes.score, strict=True), strict=True))
     limit = load_params().data_load.max_pixels
     samples = [load_sample(entry, max_pixels=limit) for entry in read_index() if entry.name in found]
+    _refuse_other_masks(samples, outcomes)
     return [
         Defect(
             sample.entry.name,
@@ -87,6 +92,16 @@ def read_defects() -> list[Defect]:
         for sample in samples
         if sample.mask.any()
     ]
+
+
+def _refuse_other_masks(samples: Sequence[Sample], outcomes: Outcomes) -> None:
+    there = {(s.entry.name, s.entry.tile, s.entry.defect_type, int(s.mask.sum())) for s in samples}
+    if other := sorted(name for name, *_ in set(outcomes.truth) - there):
+        raise StudyError(
+            f"{TILES_FOLDER} and {TABLES_FOLDER} differ in tile, type or mask of {len(other)} photographs ({other[0]}, "
+            "for one): run `dvc repro data_load` with the tables' parameters, or delete the tables and run "
+            "`python -m studies.crossval`"
+        )
 
 
 def smallest_sure_area(defects: Sequence[Defect]) -> int | None:

@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 from pages import code, table_after, under
-from training_data import write_project
+from training_data import write_knobs, write_project
 
-from benchmarks import record
+from benchmarks import record, training_speed
 from benchmarks.errors import BenchmarkError, ToolMissingError
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import packages, parts
+from benchmarks.gpu import losses, packages, parts, speed
 from benchmarks.gpu.__main__ import parser
 from benchmarks.gpu.parts import PARTS, run_parts
 from benchmarks.gpu.rows import NOT_MEASURED, rows
@@ -161,6 +161,24 @@ def test_a_part_that_ends_the_process_is_told_in_the_record(tmp_path, monkeypatc
         run_in(tmp_path, "endless")
     left_out = json.loads((tmp_path / "gpu.json").read_text())["figures"]["left_out"]
     assert {"endless": "the process ended while this part ran"} == left_out
+
+
+@pytest.mark.parametrize("part", [losses, speed])
+def test_a_part_that_trains_has_a_class_for_each_type(tmp_path, monkeypatch, part):
+    class AskedError(Exception):
+        pass
+
+    def trainer(_params, _seed, classes=None, **_):
+        raise AskedError(classes)
+
+    monkeypatch.chdir(tmp_path)
+    write_knobs(tmp_path / "params.yaml", data_load__types=[*"abcdefg"])
+    for module in (losses, training_speed):
+        monkeypatch.setattr(module, "Trainer", trainer)
+        monkeypatch.setattr(module, "load_part", lambda *_: [])
+        monkeypatch.setattr(module, "CropSampler", lambda *_: None)
+    with pytest.raises(AskedError, match="8"):
+        part.measure(Scope(small=True, folder=tmp_path))
 
 
 @pytest.mark.parametrize("change", [{"commit": "decaf"}, {"dirty": True}, {"settings": {"gpu": "A100"}}])

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from training_data import ROOT, write_knobs, write_project
 
 from studies import misses
@@ -107,6 +107,18 @@ def test_a_page_without_misses_has_no_sheet(tmp_path, monkeypatch):
     assert "**On 0 of 1 photographs with a defect nothing is found." in page
     assert "The largest ones" not in page
     assert not (tmp_path / "studies/misses.jpg").exists()
+
+
+def test_other_masks_than_those_of_the_tables_make_no_page(tmp_path, monkeypatch):
+    write_fold(tmp_path, "Break/exp1_num_271361", "Free/exp1_num_10903")
+    monkeypatch.chdir(tmp_path)
+    mask = tmp_path / "data/tiles/masks/exp1_num_271361.png"
+    with Image.open(mask) as published:
+        grown = published.convert("L").filter(ImageFilter.MaxFilter(3))
+    grown.convert("1").save(mask)
+    with pytest.raises(StudyError, match=r"differ in .* mask of 1 photographs \(exp1_num_271361, for one\): run `dvc "):
+        misses.main()
+    assert not (tmp_path / "studies/misses.md").exists()
 
 
 def test_own_images_have_no_such_page(tmp_path, monkeypatch):

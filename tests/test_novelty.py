@@ -92,6 +92,13 @@ def test_other_images_are_the_same_in_every_run_and_at_least_300(monkeypatch):
     assert 300 <= sum(counts["images"] for counts in SHIPPED["others"].values())
 
 
+@pytest.mark.parametrize("count", [1, 5, 8])
+def test_of_few_test_images_each_is_changed_once(monkeypatch, count):
+    monkeypatch.setattr("training.evaluation.other_images.EACH", 8)
+    found = other_images([np.full((8, 8), grey, np.uint8) for grey in range(count)])
+    assert list(range(count)) == [255 - image[0, 0] for image in found["negative"]]
+
+
 def test_half_of_an_overexposed_tile_is_white_and_an_underexposed_one_has_a_mean_of_20():
     tile = real_sample(sample_names("Free")[0]).image
     over, under = (CHANGED[name](0, tile) for name in ("overexposed", "underexposed"))

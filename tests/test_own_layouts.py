@@ -1,9 +1,11 @@
 """python -m training.own_data: a folder of any usual layout becomes a table, and nothing vanishes without a word."""
 
 import json
+import os
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,8 +34,9 @@ from own_layouts import (
 )  # fmt: skip
 from PIL import Image
 from ruamel.yaml import YAML
-from training_data import params_with, write_knobs
+from training_data import an_entry, params_with, write_knobs
 
+from tests.conftest import ROOT
 from tiles import encode_mask_png
 from training.errors import DatasetError
 from training.own_data import __main__ as own_data
@@ -41,8 +44,30 @@ from training.own_data.__main__ import look_at, main, make_table
 from training.own_data.found import type_name
 from training.own_data.json_files import json_files
 from training.own_data.outlines import brush, ellipse
+from training.own_data.proposal import as_yaml
 
+GUIDE = (ROOT / "docs/your_data.md").read_text(encoding="utf-8")
 BESIDE = in_folders("{type}/{name}", "{type}/{stem}.mask.png")
+
+
+def with_relation(folder: Path) -> None:
+    """Label Studio's line between two shapes, which has no value."""
+    label_studio(folder, brush=False)
+    tasks = json.loads((folder / "project-1.json").read_text(encoding="utf-8"))
+    tasks[0]["annotations"][0]["result"].append({"type": "relation", "from_id": "a", "to_id": "b"})
+    (folder / "project-1.json").write_text(json.dumps(tasks), encoding="utf-8")
+
+
+def with_ignored(folder: Path) -> None:
+    """labelme's own label for what is of no class."""
+    labelme(folder, masks=False)
+    path = folder / "photos/1.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    whole = [[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]]
+    document["shapes"].append({"label": "__ignore__", "shape_type": "polygon", "points": whole})
+    write_json(path, **document)
+
+
 LAYOUTS = {
     "masks beside": ("folders", BESIDE),
     "marked by _mask": ("folders", in_folders("{type}/{name}", "{type}/{stem}_mask.PNG")),
@@ -50,6 +75,10 @@ LAYOUTS = {
     "trees": ("folders", in_folders("images/{type}/{name}", "masks/{type}/{stem}.png")),
     "trees in each type": ("folders", in_folders("{type}/img/{name}", "{type}/ground_truth/{stem}_gt.png")),
     "somebody's split": ("folders", in_folders("train/images/{type}/{name}", "train/masks/{type}/{stem}.png")),
+    "photographs named on a Mac": (
+        "folders",
+        in_folders(unicodedata.normalize("NFD", "{type}/ä{name}"), "{type}/ä{stem}.mask.png"),
+    ),
     "MVTec AD": ("mvtec", mvtec),
     "VOC by number": ("voc", partial(voc, coloured=False)),
     "VOC by colour": ("voc", partial(voc, coloured=True)),
@@ -58,8 +87,10 @@ LAYOUTS = {
     "COCO compressed": ("coco", partial(coco_json, outline=compressed)),
     "Label Studio polygons": ("label-studio", partial(label_studio, brush=False)),
     "Label Studio brush": ("label-studio", partial(label_studio, brush=True)),
+    "Label Studio relation": ("label-studio", with_relation),
     "labelme polygons": ("labelme", partial(labelme, masks=False)),
     "labelme masks": ("labelme", partial(labelme, masks=True)),
+    "labelme's own label": ("labelme", with_ignored),
     "CVAT polygons": ("cvat", partial(cvat, masks=False)),
     "CVAT masks": ("cvat", partial(cvat, masks=True)),
 }
@@ -148,6 +179,30 @@ def test_without_folders_of_types_the_mask_says_what_is_a_defect(folder: Path, c
     assert "1: without a mask, counts as Free (images/3.PNG)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        (np.uint8(1), r"brightest has 1: .*; if its values are class numbers, set data_load\.mask_above to 0"),
+        (np.uint16(255), r"the highest of the 16-bit values is 255, .*: scale the values"),
+    ],
+)
+def test_without_folders_of_types_a_dark_mask_makes_no_free_image(
+    folder: Path, command: Callable[..., None], level: np.generic, words: str
+) -> None:
+    in_folders("images/{name}", "masks/{stem}.png")(folder)
+    for path in (folder / "masks").iterdir():
+        Image.fromarray((pixels(path) > 127) * level).save(path)
+    with pytest.raises(DatasetError, match=words):
+        command("castings")
+    assert ["Defect", "Defect", "Free"] == [row["type"] for row in rows_of(folder / "table.csv")]
+
+
+def test_the_noise_of_a_jpeg_mask_is_no_defect(folder: Path) -> None:
+    in_folders("images/{name}", "masks/{stem}.png")(folder)
+    Image.new("L", (WIDTH, HEIGHT), 15).save(folder / "masks/3.jpg")
+    assert ["Defect", "Defect", "Free"] == [row["type"] for row in rows_of(table_of(folder))]
+
+
 def a_webp(folder: Path) -> None:
     BESIDE(folder)
     (folder / "Dent/9.webp").touch()
@@ -197,6 +252,30 @@ def changed_tasks(**changes: object) -> Callable[[Path], None]:
         (folder / "project-1.json").write_text(json.dumps(tasks), encoding="utf-8")
 
     return write
+
+
+def changed_shape(**changes: object) -> Callable[[Path], None]:
+    """Change the shape in labelme's first file."""
+
+    def write(folder: Path) -> None:
+        labelme(folder, masks=False)
+        path = folder / "photos/1.json"
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["shapes"][0] |= changes
+        write_json(path, **document)
+
+    return write
+
+
+def without_points(folder: Path) -> None:
+    cvat(folder, masks=False)
+    path = folder / "annotations.xml"
+    path.write_text(path.read_text(encoding="utf-8").replace(" points=", " corners=", 1), encoding="utf-8")
+
+
+def only_a_border(folder: Path) -> None:
+    voc(folder, coloured=False)
+    Image.fromarray(mask_of("Dent").astype(np.uint8) * 255).save(folder / "SegmentationClass/1.png")
 
 
 def labelme_boxes(folder: Path) -> None:
@@ -252,6 +331,30 @@ SKIPPED = {
         not_labelled,
         r"1: no JSON file is about it: label it, or move it to a folder Free if it has no defect \(photos/1\.JPG\)",
     ),
+    "COCO's runs of another size": (
+        partial(coco_json, outline=lambda _: {"counts": [5, 3]}),
+        r"2: its annotation cannot be read \(ValueError\('its run lengths .* another size'\)\): .* \(1\.JPG, 2\.jpeg\)",
+    ),
+    "COCO's shares of the sides": (
+        partial(coco_json, outline=lambda _: [[0.1, 0.2, 0.5, 0.2, 0.5, 1.0]]),
+        r"2: its outlines are in shares of width and height: write them in pixels \(1\.JPG, 2\.jpeg\)",
+    ),
+    "Label Studio without a size": (
+        changed_tasks(result=[{"type": "brushlabels", "value": {"brushlabels": ["Dent"]}}]),
+        r"1: its annotation cannot be read \(KeyError\('original_height'\)\): .* \(1\.JPG\)",
+    ),
+    "labelme's damaged mask": (
+        changed_shape(shape_type="mask", mask="AAAA"),
+        r"1: its annotation cannot be read \(ValueError\('its mask is damaged'\)\): .* \(1\.JPG\)",
+    ),
+    "CVAT without points": (
+        without_points,
+        r"1: its annotation cannot be read \(KeyError\('points'\)\): .* \(1\.JPG\)",
+    ),
+    "a border alone": (
+        only_a_border,
+        r"1: its mask cannot be read: its only number is 255, which is a border's: number the classes .*\(1\.JPG\)",
+    ),
     "boxes in CVAT": (cvat_boxes, r"1: it has a shape of the kind box: use polygons, ellipses or masks \(1\.JPG\)"),
     "a colour": (colour_without_name, r"1: its mask cannot be read: labelmap\.txt has no colour 1,2,3 \(1\.JPG\)"),
 }
@@ -293,6 +396,11 @@ def no_photographs(folder: Path) -> None:
     (folder / "notes.docx").touch()
 
 
+def not_in_utf8(folder: Path) -> None:
+    BESIDE(folder)
+    Path(os.fsdecode(bytes(folder / "Dent") + b"/\xe4.jpg")).touch()
+
+
 def types_called(one: str, other: str) -> Callable[[Path], None]:
     """Lay three castings out, the two types of defects under these names."""
 
@@ -307,6 +415,11 @@ def types_called(one: str, other: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("write", "words"),
     [
+        (
+            in_folders("images/A{name}", "masks/a{stem}.png"),
+            r"no mask \(.*/A1\.JPG, .*/A3\.PNG\), .* no photograph \(masks/a1\.png, masks/a2\.png\): give each mask",
+        ),
+        (not_in_utf8, r"Dent/\\xe4\.jpg: the file's name is not in UTF-8: rename it"),
         (no_photographs, r"castings has no JPEG, PNG, TIFF or BMP file: name the folder of your photographs"),
         (
             types_called("rust_spot", "Rust spot"),
@@ -472,8 +585,9 @@ def test_a_table_that_a_person_changed_is_not_overwritten(folder: Path) -> None:
 
 def test_the_objects_come_from_the_paths(folder: Path) -> None:
     write_castings(folder)
-    rows = rows_of(table_of(folder, tile_from=r"^(.*)-\d\."))
-    assert 18 == len({row["tile"] for row in rows})
+    (guides,) = re.findall(r"--tile-from '(.+)'", GUIDE)
+    rows = rows_of(table_of(folder, tile_from=guides))
+    assert [*"012345"] == sorted({row["tile"] for row in rows})  # whatever the folder of the type is
     (folder / "table.csv").unlink()
     with pytest.raises(
         DatasetError, match=r"--tile-from '\^x' finds nothing in 'Dent/0-0\.jpg': correct the expression"
@@ -504,7 +618,7 @@ def test_the_command_writes_what_data_load_reads_and_proposes_parameters(folder,
     )
     split = {"folds": 5, "test_fold": 4, "validation_fold": 3, "validation_tiles": 1}
     assert split == proposed["data_split"]
-    assert {"crop_size": 64, "synthetic_share": 0, "consensus": False} == proposed["train"]
+    assert {"crop_size": 64} == proposed["train"]
     assert {"title": "Castings"} == proposed["quantize"]
     assert re.search(r"Dent +12 +6 +2\.\d+% +1\.\d+% +7\.\d+%", said)
     assert [] == load(folder / "table.csv", tmp_path / "tiles", group="tile")
@@ -513,6 +627,15 @@ def test_the_command_writes_what_data_load_reads_and_proposes_parameters(folder,
         assert sheet.width <= 1200
         colours = np.asarray(sheet.convert("RGB")).astype(int)
     assert (colours[..., 2] - colours[..., 0] > 100).any()  # masks are blue
+
+
+def test_only_what_data_split_accepts_is_proposed(folder: Path) -> None:
+    """The first objects of the type, which validate, have no Free image: those are of the others, which train then."""
+    entries = [an_entry(f"{number}", "Dent", tile=f"{number:02}", defect_pixels=9) for number in range(15)]
+    entries += [an_entry(f"{number} again", "Free", tile=f"{number:02}") for number in range(10, 15)]
+    proposed = YAML(typ="safe").load(as_yaml(folder / "😀/table.csv", "tile", entries, params_with()))
+    assert (5, None) == (proposed["data_split"]["folds"], proposed["data_split"]["validation_tiles"])
+    assert f"{folder}/😀/table.csv" == proposed["data_load"]["table"]
 
 
 def test_the_command_looks_at_a_table_that_a_person_wrote(folder, command, capsys) -> None:

@@ -84,9 +84,14 @@ def of_two_pages(name: str) -> Callable[[Path], None]:
     return spoil
 
 
-def in_twelve_bits(table: Path) -> None:
-    levels = np.asarray(opened(table.parent / PHOTOGRAPH).convert("L")).astype(np.uint16) * 16
-    Image.fromarray(levels).save(table.parent / PHOTOGRAPH, format="PNG")
+def in_bits(bits: int) -> Callable[[Path], None]:
+    """Make a photograph of 16 bits of it, of which so many are used."""
+
+    def spoil(table: Path) -> None:
+        levels = np.asarray(opened(table.parent / PHOTOGRAPH).convert("L")).astype(np.uint16) * 2 ** (bits - 8)
+        Image.fromarray(levels).save(table.parent / PHOTOGRAPH, format="PNG")
+
+    return spoil
 
 
 def a_copy(table: Path) -> None:
@@ -120,7 +125,7 @@ FAULTS = {
     "inverted": (redrawn(lambda mask: grey(~mask * 255)), r"looks inverted, 9\d% of it is defective.* -negate"),
     "turned": (turned(PHOTOGRAPH), r"0-0\.jpg: its EXIF orientation is not .*-auto-orient.*exiftool -Orient"),
     "turned mask": (turned(MASK), r"0-0\.mask\.png: its EXIF orientation is not applied"),
-    "12 bits": (in_twelve_bits, r"Dent/0-0\.jpg: the highest of the 16-bit values is \d+, .*: scale the"),
+    "12 bits": (in_bits(12), r"Dent/0-0\.jpg: the highest of the 16-bit values is \d+, .*: scale the"),
     "a copy of the photograph": (a_copy, r"the mask is a copy of the photograph: draw a mask, white where"),
     "two types of one photograph": (another_type, r"0-0\.jpg and Free/9\.png are the same photograph with diff"),
     "no Free image": (no_free_image, "no image is Free: add images without a defect"),
@@ -147,6 +152,11 @@ def partly_grey(mask: np.ndarray) -> Image.Image:
     return grey(np.where(mask, 255, 75))
 
 
+def class_number_in_a_border(mask: np.ndarray) -> Image.Image:
+    rows = np.arange(len(mask))[:, None]
+    return grey(np.where(mask & (rows == np.flatnonzero(mask.any(axis=1))[0]), 255, mask))
+
+
 def of_another_photograph(table: Path) -> None:
     change_row(table, 4, image="Dent/9.png")
     image = np.asarray(opened(table.parent / PHOTOGRAPH).convert("L"))
@@ -171,6 +181,14 @@ WARNINGS = {
     "grey": (
         redrawn(partly_grey),
         r"Dent/0-0\.mask\.png: \d+ pixels are grey and do not count, 256 are bright and do: lower",
+    ),
+    "a class number in a border": (
+        redrawn(class_number_in_a_border),
+        r"Dent/0-0\.mask\.png: 240 pixels are grey and do not count, 16 are bright and do: lower",
+    ),
+    "14 bits": (
+        in_bits(14),
+        r"Dent/0-0\.jpg: its brightest pixel has grey value \d\d of 255: is it so dark\? Scale 14-bit values by 4",
     ),
     "the mask of another": (
         of_another_photograph,
@@ -218,12 +236,15 @@ def test_the_stage_prints_the_warnings(
     assert "warning: Dent/0-0.mask.png: the mask covers 7" in capsys.readouterr().out
 
 
-def test_one_photograph_in_two_folds_is_refused(table: Path, tmp_path: Path) -> None:
+def test_one_photograph_in_two_folds_is_refused(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     named_twice(table)
     load(table, tmp_path / "tiles")
     entries = read_index(tmp_path / "tiles/index.csv")
     folds, parts = dict.fromkeys((e.name for e in entries), 0), dict.fromkeys((e.name for e in entries), "train")
     refuse_shared_photographs(entries, folds, parts, tmp_path / "tiles")
+    assert re.search(r"data_split: 100%.* 36/36 ", capsys.readouterr().err)  # large photographs take minutes
     for other_folds, other_parts in ((folds | {"Free-9": 2}, parts), (folds, parts | {"Free-9": "test"})):
         with pytest.raises(
             DatasetError, match=r"Free-0-0 in fold 0 and Free-9 in fold \d are the same photograph: remove"

@@ -29,6 +29,7 @@ from training.network.segmenter import build_network
 from training.network.served import ServedSegmenter
 from training.network.weights import save_model
 from training.params import RobustnessParams
+from training.reports.robustness import robustness_rows
 from training.stages import evaluate, robustness
 
 FEW = {
@@ -120,6 +121,14 @@ def test_the_same_images_have_the_same_curves(segmenter, samples, found):
 def test_alarms_are_counted_on_the_free_images(segmenter, samples):
     brighter = [PERTURBATIONS["gain"].apply(sample, 2.0) for sample in samples]
     assert 1.0 == figures_of(segmenter, brighter, POINT, "brighter")["false_alarm_share"]
+
+
+def test_without_a_sound_image_there_is_no_share_of_false_alarms(segmenter, samples):
+    written = {
+        name: [{column: str(value) for column, value in row.items()} for row in rows]
+        for name, rows in curves(segmenter, samples[:2], POINT, LEVELS).items()
+    }
+    assert {"–"} == {figures[-1] for figures in robustness_rows(written)}
 
 
 def test_all_images_of_defect_folders_are_measured_and_the_first_of_each_tile_without_any():

@@ -102,6 +102,9 @@ def test_a_parameter_or_code_that_was_not_run_counts_only_where_it_is_asked_for(
     (project[0] / path).write_text(content)
     assert stale_stage([TABLE]) is None
     assert "train" == stale_stage([TABLE], as_configured=True).stage
+    refuse_mixed_runs([TABLE])
+    with pytest.raises(MixedRunsError, match="run `dvc repro train`"):
+        refuse_mixed_runs([TABLE], as_configured=True)
 
 
 def test_what_python_compiled_is_no_change_of_the_code(project):

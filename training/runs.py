@@ -56,12 +56,12 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or Path(one) in Path(other).parents or Path(other) in Path(one).parents
 
 
-def refuse_mixed_runs(paths: Iterable[Path], root: Path = Path()) -> None:
-    """Check that files come from one run.
+def refuse_mixed_runs(paths: Iterable[Path], root: Path = Path(), *, as_configured: bool = False) -> None:
+    """Check that files come from one run, which had the root's params.yaml and code if as_configured.
 
     Raises: MixedRunsError, naming the stage to run.
     """
-    if stale := stale_stage(paths, root):
+    if stale := stale_stage(paths, root, as_configured=as_configured):
         raise MixedRunsError(f"{stale.reason}: run `dvc repro {stale.stage}`")
 
 

@@ -16,6 +16,7 @@ REFERENCE = "cpu_float32"
 def measure(scope: Scope) -> dict[str, Any]:
     """Return the losses of each run, and how far each run is from the CPU's, as a share of its loss."""
     params, steps = params_of(scope), scope.size(STEPS, small=SMALL_STEPS)
+    classes = 1 + len(params.data_load.types)
     # An epoch is one step, so each loss is told; without stochastic depth, which each device draws differently.
     one_step = {"epochs": steps, "crops_per_epoch": params.train.batch_size, "encoder_weights": None, "drop_path": 0.0}
     changed = params.train.model_copy(update=one_step)
@@ -24,7 +25,7 @@ def measure(scope: Scope) -> dict[str, Any]:
     losses: dict[str, list[float]] = {}
     for name, (device, mixed_precision) in runs.items():
         with trainer_on(device), whole_float32():
-            trainer = Trainer(changed, params.base.seed, mixed_precision=mixed_precision)
+            trainer = Trainer(changed, params.base.seed, classes, mixed_precision=mixed_precision)
             losses[name] = [trainer.train_epoch(step, sampler) for step in range(steps)]
     return {
         "losses": losses,

@@ -18,6 +18,7 @@ from training.dataset.table import refuse
 from training.errors import DatasetError
 from training.files import SPLIT_FILE, TILES_FOLDER
 from training.params import DataSplitParams
+from training.progress import bar
 
 PARTS = ("train", "validation", "test")
 
@@ -81,7 +82,7 @@ def refuse_shared_photographs(
     """
     first: dict[bytes, str] = {}
     shared = []
-    for entry in entries:
+    for entry in bar(iterable=entries, desc="data_split", unit="image"):
         image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=entry.width * entry.height)
         other = first.setdefault(pixel_digest(image), entry.name)
         if (folds[other], parts[other]) != (folds[entry.name], parts[entry.name]):

@@ -16,8 +16,9 @@ from training.dataset.table import OwnImage
 from training.errors import DatasetError
 from training.params import DataLoadParams
 
-PNG_SIGNATURE = b"\x89PNG"
-DIM = 16  # grey levels: what is darker comes from JPEG
+PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG", b"\xff\xd8"
+NOISE = 16  # grey levels: what is darker in a JPEG mask comes from JPEG
+FAINT = 64  # grey levels: a photograph that is darker everywhere has 14 bits, or little light
 LARGE = 0.5  # share of an image
 
 
@@ -37,9 +38,9 @@ def read_truth(own: OwnImage, params: DataLoadParams) -> Truth:
     photograph = read_image(own.image, params)
     if dark := _remark(photograph, "dark-16-bit"):
         raise DatasetError(f"{own.image.name}: {dark}")
-    pages = _of_several_pages(own.image, photograph)
+    doubts = _of_several_pages(own.image, photograph) + _faint(own.image, photograph.image)
     if own.mask is None:
-        warnings = pages + ([_turned(own.image)] if _remark(photograph, "exif-orientation") else [])
+        warnings = doubts + ([_turned(own.image)] if _remark(photograph, "exif-orientation") else [])
         return Truth(photograph.image, np.zeros(photograph.image.shape, bool), warnings)
     drawn = read_image(own.mask, params)
     if (orientation := _remark(photograph, "exif-orientation")) != _remark(drawn, "exif-orientation"):
@@ -49,8 +50,19 @@ def read_truth(own: OwnImage, params: DataLoadParams) -> Truth:
     _refuse_transparency(own.mask, drawn.image, mask)
     _refuse_wrong_type(own, drawn, mask, params)
     _refuse_inverted(own.mask, mask)
-    pages += _of_several_pages(own.mask, drawn)
-    return Truth(photograph.image, mask, pages + _doubts(own.mask, drawn.image, mask))
+    doubts += _of_several_pages(own.mask, drawn)
+    return Truth(photograph.image, mask, doubts + _doubts(own.mask, drawn.image, mask))
+
+
+def is_marked(mask: bytes, drawn: Picture, params: DataLoadParams) -> bool:
+    """Return whether a mask marks anything, if only in class numbers that are below data_load.mask_above."""
+    dimmest = min(_dimmest(mask), params.mask_above + 1)
+    return bool((drawn.image >= dimmest).any() or _remark(drawn, "dark-16-bit"))
+
+
+def _dimmest(mask: bytes) -> int:
+    """Return the lowest grey level that somebody may have drawn."""
+    return NOISE if mask.startswith(JPEG_SIGNATURE) else 1
 
 
 def _remark(picture: Picture, code: str) -> str:
@@ -61,6 +73,15 @@ def _remark(picture: Picture, code: str) -> str:
 def _of_several_pages(file: File, picture: Picture) -> list[str]:
     """Return the warning that only one of a file's pages was read, if there are several."""
     return [f"{file.name}: {said}"] if (said := _remark(picture, "several-pages")) else []
+
+
+def _faint(image: File, grey: np.ndarray) -> list[str]:
+    """Return the warning that a photograph is nearly black, as 14 bits of 16 are, if it is."""
+    if (brightest := int(grey.max())) >= FAINT:
+        return []
+    return [
+        f"{image.name}: its brightest pixel has grey value {brightest} of 255: is it so dark? Scale 14-bit values by 4"
+    ]
 
 
 def _turned(image: File) -> str:
@@ -129,7 +150,7 @@ def _doubts(mask: File, grey: np.ndarray, truth: np.ndarray) -> list[str]:
         doubts.append(
             f"{mask.name}: the mask covers {truth.mean():.0%} of the image: is white the defect? If so, it is right"
         )
-    if (dim := int(((grey >= DIM) & ~truth).sum())) > truth.sum():
+    if (dim := int(((grey >= _dimmest(mask.content)) & ~truth).sum())) > truth.sum():
         doubts.append(
             f"{mask.name}: {dim} pixels are grey and do not count, {truth.sum()} are bright and do: lower "
             "data_load.mask_above if the grey ones are defects; a mask is black and white, not a photograph"

@@ -4,7 +4,9 @@ Half of the kinds are drawn or come with a library. The others are test images, 
 training image is. All of them are the same in every run.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
@@ -44,7 +46,8 @@ TEXTURES = ("brick", "grass", "gravel")
 def other_images(tiles: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """Return EACH images of every kind, (H, W) uint8. tiles: photographs of tiles, of which some are changed."""
     rng = np.random.default_rng(SEED)
-    chosen = [tiles[place * len(tiles) // EACH] for place in range(min(EACH, len(tiles)))]
+    count = min(EACH, len(tiles))
+    chosen = [tiles[place * len(tiles) // count] for place in range(count)]
     drawn = {name: [draw(rng, size) for size in islice(cycle(SIZES), EACH)] for name, draw in DRAWN.items()}
     changed = {name: [change(place, tile) for place, tile in enumerate(chosen)] for name, change in CHANGED.items()}
     return drawn | {"textures": _textures(rng), "photographs": _photographs(rng)} | changed
@@ -77,9 +80,12 @@ def _write(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: tuple[int, 
     font = ImageFont.load_default(height)
     for top in range(box[1], box[3] - height, height + height // 3):
         line = " ".join(rng.choice(WORDS, 24))
-        while line and box[0] + draw.textlength(line, font) > box[2]:
-            line = line[:-1]
-        draw.text((box[0], top), line, ink, font)
+        draw.text((box[0], top), _fitting(line, box[2] - box[0], partial(draw.textlength, font=font)), ink, font)
+
+
+def _fitting(line: str, width: float, measure: Callable[[str], float]) -> str:
+    """Return as many letters of a line as the width holds."""
+    return line[: bisect_right(range(1, len(line) + 1), width, key=lambda length: measure(line[:length]))]
 
 
 def _screenshot(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

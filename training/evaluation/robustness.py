@@ -31,14 +31,17 @@ def choose_samples(samples: list[Sample]) -> list[Sample]:
 def figures_of(
     segmenter: ServedSegmenter, samples: list[Sample], point: OperatingPoint, description: str
 ) -> dict[str, float]:
-    """Predict and measure as the evaluation does; return the columns of a curve, 0–1."""
+    """Predict and measure as the evaluation does; return the columns of a curve, 0–1.
+
+    There is no share of false alarms without an image that has no defect.
+    """
     results = [result_of(prediction) for prediction in predict(segmenter, samples, description=description)]
     figures = measure(outcomes_at(results, point))
     columns = {
         "dice_pooled": figures["dice_pooled"],
         "dice_type_mean": figures["dice_type_mean"],
         "found_share": figures["found_images"] / max(1, figures["defective_images"]),
-        "false_alarm_share": figures["free"]["any_pixel_share"],
+        **({"false_alarm_share": figures["free"]["any_pixel_share"]} if figures["free"]["images"] else {}),
     }
     return {name: round(value, 5) for name, value in columns.items()}
 

@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,8 +15,8 @@ from training.dataset.index import FREE, Entry, read_index
 from training.dataset.own_images import write_images
 from training.dataset.table import COLUMNS, first, read_rows, read_table
 from training.errors import DatasetError, exit_status
-from training.own_data.found import SHEET, Notes
-from training.own_data.layouts import LAYOUTS, fitting
+from training.own_data.found import SHEET, UNREADABLE, Found, Notes
+from training.own_data.layouts import LAYOUTS, Layout, fitting
 from training.own_data.proposal import as_yaml
 from training.own_data.sheet import draw_sheet, share
 from training.own_data.writing import TILE, refuse_alike, summaries, write_own_table
@@ -76,14 +76,22 @@ def make_table(folder: Path, name: str | None, tile_from: re.Pattern[str] | None
     layout, notes = LAYOUTS[names[0]], Notes()
     others = [other for other in names[1:] if other != "folders"]
     _say(f"{folder} is read as --layout {names[0]}, {layout.words}{'; it may also be '.join(['', *others])}")
-    try:
-        table = write_own_table(folder, layout.find(folder, notes), notes, params, tile_from)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # a file of another structure
-        raise DatasetError(f"{folder} is not {layout.words} ({error!r}): name another --layout") from error
+    table = write_own_table(folder, _photographs(folder, layout, notes), notes, params, tile_from)
     for heading, found in (("Skipped:", notes.skipped), ("Decided for you:", notes.decided)):
         if found:
             _say("\n  ".join([heading, *summaries(found)]))
     return table
+
+
+def _photographs(folder: Path, layout: Layout, notes: Notes) -> Iterator[Found]:
+    """Give what the layout's reader finds.
+
+    Raises: DatasetError, also where files are of another structure.
+    """
+    try:
+        yield from layout.find(folder, notes)
+    except UNREADABLE as error:
+        raise DatasetError(f"{folder} is not {layout.words} ({error!r}): name another --layout") from error
 
 
 def look_at(table: Path, group: str | None, params: Params) -> None:

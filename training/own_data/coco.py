@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from training.own_data.found import Found, Notes, Photographs, from_labels
+from training.own_data.found import Found, Notes, Photographs, from_labels, unless_unreadable
 from training.own_data.json_files import documents
 from training.own_data.outlines import coco_runs, polygon
 
@@ -33,7 +33,7 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
         images += [(image, annotations[image["id"]], names) for image in document["images"]]
     for path, (image, annotated, names) in zip(photographs.match(named), images, strict=True):
         if path:
-            yield from _read(path, image, annotated, names, notes)
+            yield from unless_unreadable(_read(path, image, annotated, names, notes), path, notes)
     photographs.note_unused()
 
 
@@ -46,7 +46,17 @@ def _read(path: Path, image: Any, annotations: list[Any], names: dict[Any, str],
             notes.skip("it has a box and no outline: draw polygons or masks", path.name)
             return
         label = names[annotation["category_id"]]
-        drawn = [coco_runs(outline, height, width)] if isinstance(outline, dict) else []
-        drawn = drawn or [polygon(points, height, width) for points in outline]
+        if isinstance(outline, dict):
+            drawn = [coco_runs(outline, height, width)]
+        elif _is_relative(outline):
+            notes.skip("its outlines are in shares of width and height: write them in pixels", path.name)
+            return
+        else:
+            drawn = [polygon(points, height, width) for points in outline]
         masks[label] = np.any([*drawn, *([masks[label]] if label in masks else [])], axis=0)
     yield from_labels(path, masks, notes)
+
+
+def _is_relative(outline: list[list[float]]) -> bool:
+    """Return whether polygons have no point beyond the first pixel: then their coordinates are no pixels."""
+    return any(outline) and all(number <= 1 for points in outline for number in points)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from training.errors import DatasetError
-from training.own_data.found import Found, Notes, Photographs, files, from_labels
+from training.own_data.found import Found, Notes, Photographs, files, from_labels, unless_unreadable
 from training.own_data.outlines import ellipse, polygon, row_runs
 
 ROOT_TAG = b"<annotations>"
@@ -29,7 +29,7 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
     paths = photographs.match((image.attrib["name"], document) for document, image in images)
     for path, (_, image) in zip(paths, images, strict=True):
         if path:
-            yield from _read(path, image, notes)
+            yield from unless_unreadable(_read(path, image, notes), path, notes)
     photographs.note_unused()
 
 

@@ -5,8 +5,9 @@ MT_Crack/Imgs/1.jpg  MT_Crack/Imgs/1.png        images/1.jpg  masks/1.png
 """
 
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ IMAGE_FOLDERS = re.compile(r"^(images?|imgs?|photo(graph)?s?)$", re.IGNORECASE)
 PARTS = re.compile(r"^(train(ing)?|val(id(ation)?)?|test(ing)?)$", re.IGNORECASE)  # a split of somebody else's
 MARK = re.compile(r"[._ -](masks?|gt|ground[_-]?truth|labels?|seg)$", re.IGNORECASE)  # at the end of a mask's name
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+SHOWN = 3  # names of files in an error
 
 
 class Key(NamedTuple):
@@ -52,6 +54,8 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
             "masks with the same folders; export annotations as COCO"
         )
     has_types = any(_type_of(key) for key in images)
+    if not has_types:
+        _refuse_unpaired(folder, images, masks)
     for key, paths in images.items():
         name = paths[0].relative_to(folder).as_posix()
         found = masks.pop(key, [])
@@ -67,8 +71,29 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
         notes.skip("a mask without a photograph", path.relative_to(folder).as_posix())
 
 
+def _refuse_unpaired(folder: Path, images: dict[Key, list[Path]], masks: dict[Key, list[Path]]) -> None:
+    """Refuse photographs without a mask, which would count as Free, beside masks that may be theirs.
+
+    Raises: DatasetError.
+    """
+    unmasked = [path for key, paths in images.items() if key not in masks for path in paths]
+    unused = [path for key, paths in masks.items() if key not in images for path in paths]
+    if unmasked and unused:
+        raise DatasetError(
+            f"{folder}: some photographs have no mask ({_names(unmasked, folder)}), and some masks have no photograph "
+            f"({_names(unused, folder)}): give each mask its photograph's name, in the same case; delete a mask that "
+            "belongs to none"
+        )
+
+
+def _names(paths: Sequence[Path], folder: Path) -> str:
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])])
+
+
 def _key(path: Path) -> tuple[Key, bool]:
     """Return what a file has in common with its partner, and whether its name or a folder says that it is a mask."""
+    path = Path(unicodedata.normalize("NFC", path.as_posix()))  # as macOS writes an ä, it is an a and two dots
     folders = path.parts[:-1]
     stem = MARK.sub("", path.stem)
     common = tuple(part for part in folders if not MASK_FOLDERS.match(part) and not IMAGE_FOLDERS.match(part))

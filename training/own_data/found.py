@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from training.dataset.index import FREE
+from training.errors import DatasetError
 from training.own_data.matching import Matching, Name
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp")
@@ -21,6 +22,8 @@ WRITTEN = (TABLE, SHEET, MASKS)
 HIDDEN = re.compile(r"^(\.|__MACOSX$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 FREE_WORDS = {"free", "good", "ok", "okay", "normal", "none", "sound", "no defect", "defect free", "non defective"}
 DEFECT = "Defect"  # where a layout names no types
+BACKGROUND = {"background", "_background_", "__ignore__"}  # labels of what is no defect
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)  # what a file of another structure causes
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,26 @@ class Photographs:
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Give every file below the folder in order, without hidden ones and those that the command writes."""
+    """Give every file below the folder in order, without hidden ones and those that the command writes.
+
+    Raises: DatasetError, when a name is not UTF-8: the table is.
+    """
     for path in sorted(_below(folder)):
         parts = path.relative_to(folder).parts
         if path.is_file() and parts[0] not in WRITTEN and not any(HIDDEN.match(part) for part in parts):
+            _refuse_other_encoding(path)
             yield path
+
+
+def _refuse_other_encoding(path: Path) -> None:
+    name = os.fsencode(path)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise DatasetError(
+            f"{name.decode(errors='backslashreplace')}: the file's name is not in UTF-8: rename it (the program convmv "
+            "renames all files of a folder)"
+        ) from None
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -123,6 +141,14 @@ def _is_image(path: Path, notes: Notes, folder: Path) -> bool:
     if path.suffix.lower() not in {".json", ".xml", ".txt"}:
         notes.skip("no JPEG, PNG, TIFF or BMP: convert it if it is a photograph", path.relative_to(folder).as_posix())
     return False
+
+
+def unless_unreadable(found: Iterator[Found], image: Path, notes: Notes) -> Iterator[Found]:
+    """Give a photograph as its annotation says; skip it, with a note, if the annotation cannot be read."""
+    try:
+        yield from found
+    except UNREADABLE as error:
+        notes.skip(f"its annotation cannot be read ({error!r}): correct it, and export it again", image.name)
 
 
 def from_labels(image: Path, masks: Mapping[str, np.ndarray], notes: Notes) -> Found:

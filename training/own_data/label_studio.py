@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from training.own_data.found import Found, Notes, Photographs, from_labels, is_image
+from training.own_data.found import Found, Notes, Photographs, from_labels, is_image, unless_unreadable
 from training.own_data.json_files import json_files
 from training.own_data.outlines import brush, ellipse, polygon
 
@@ -33,7 +33,7 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
             if len(finished) > 1:
                 notes.decide("annotated several times: the last one counts", path.name)
             if finished:
-                yield from _read(path, finished[-1]["result"], notes)
+                yield from unless_unreadable(_read(path, finished[-1]["result"], notes), path, notes)
             else:
                 notes.skip("not annotated in Label Studio", path.name)
     photographs.note_unused()
@@ -61,8 +61,8 @@ def _name_of(task: Any) -> str:
 def _read(path: Path, results: list[Any], notes: Notes) -> Iterator[Found]:
     masks: dict[str, np.ndarray] = {}
     for result in results:
-        value, kind = result["value"], result["type"]
-        if kind in {"choices", "textarea", "rating"}:
+        value, kind = result.get("value"), result["type"]
+        if value is None or kind in {"choices", "textarea", "rating"}:  # a relation of two shapes has no value
             continue
         if kind not in DRAWN or not value.get(kind):
             notes.skip(f"it has a shape of the kind {kind}: use polygons, ellipses or a brush, with labels", path.name)

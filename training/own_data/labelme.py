@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from training.dataset.index import FREE
-from training.own_data.found import Found, Notes, Photographs, from_labels, type_name
+from training.own_data.found import BACKGROUND, Found, Notes, Photographs, from_labels, type_name, unless_unreadable
 from training.own_data.json_files import documents
 from training.own_data.outlines import ellipse, polygon
 
@@ -33,7 +33,7 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
     paths = photographs.match((document["imagePath"], file) for file, document in labelled.items())
     for path, document in zip(paths, labelled.values(), strict=True):
         if path:
-            yield from _read(path, document, notes)
+            yield from unless_unreadable(_read(path, document, notes), path, notes)
     for path in photographs.unused():
         if any(type_name(part) == FREE for part in path.relative_to(folder).parts[:-1]):
             yield Found(path, FREE)
@@ -44,7 +44,7 @@ def find(folder: Path, notes: Notes) -> Iterator[Found]:
 
 def _read(path: Path, document: Any, notes: Notes) -> Iterator[Found]:
     masks: dict[str, np.ndarray] = {}
-    for shape in document["shapes"]:
+    for shape in (each for each in document["shapes"] if each["label"] not in BACKGROUND):
         mask = _draw(shape, document["imageHeight"], document["imageWidth"])
         if mask is None:
             kind = shape["shape_type"]
@@ -65,10 +65,17 @@ def _draw(shape: Any, height: int, width: int) -> np.ndarray | None:
         radius = dist(centre, edge)
         return ellipse((centre[0], centre[1]), (radius, radius), 0, height, width)
     if shape["shape_type"] == "mask":
-        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as png:
-            inside = np.asarray(png.convert("L")) > 0
+        inside = _unpacked(shape["mask"])
         left, top = (round(number) for number in points[0])
         mask = np.zeros((height, width), bool)
         mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
         return mask
     return None
+
+
+def _unpacked(mask: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(mask))) as png:
+            return np.asarray(png.convert("L")) > 0
+    except OSError:
+        raise ValueError("its mask is damaged") from None

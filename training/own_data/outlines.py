@@ -55,7 +55,12 @@ def _unpacked(text: str) -> list[int]:
 
 
 def row_runs(counts: Sequence[int], height: int, width: int) -> np.ndarray:
-    """Return the mask of run lengths along the rows, of background first. Shapes: (H, W) bool."""
+    """Return the mask of run lengths along the rows, of background first. Shapes: (H, W) bool.
+
+    Raises: ValueError, when they are of an image of another size.
+    """
+    if sum(counts) != height * width:
+        raise ValueError("its run lengths are of an image of another size")
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape(height, width)
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from training.own_data.found import Found, Notes, Photographs, from_labels, is_image
+from training.own_data.found import BACKGROUND, Found, Notes, Photographs, files, from_labels, is_image
 
 IMAGES = "JPEGImages"
 MASKS = ("SegmentationClassPNG", "SegmentationClass")  # of labelme, of VOC and CVAT
 VOID = 255  # the number of a border, which is of no class
-BACKGROUND = {"background", "_background_", "__ignore__"}
 
 
 def fits(folder: Path) -> bool:
@@ -24,7 +23,7 @@ def fits(folder: Path) -> bool:
 
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every photograph that has a mask."""
-    masks = {path.stem: path for path in sorted((_masks(folder) or folder).iterdir()) if is_image(path)}
+    masks = {path.stem: path for path in files(_masks(folder) or folder) if is_image(path)}
     colours, numbers = _colours(folder / "labelmap.txt"), _numbers(folder / "class_names.txt")
     if not colours and not numbers:
         notes.decide(
@@ -80,4 +79,6 @@ def _by_number(mask: Image.Image, numbers: dict[int, str]) -> dict[str, np.ndarr
         raise ValueError(f"its pixels are of mode {mask.mode}: add a labelmap.txt that names the colours")
     pixels = np.asarray(mask)
     named = {int(number): numbers.get(int(number), f"Class {number}") for number in np.unique(pixels)}
+    if VOID in named and named.keys() <= {0, VOID}:
+        raise ValueError(f"its only number is {VOID}, which is a border's: number the classes from 1 on")
     return {name: pixels == k for k, name in named.items() if k not in {0, VOID} and name not in BACKGROUND}

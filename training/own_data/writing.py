@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from host.files import write_table, write_whole
-from tiles import DecodeError, decode_mask, encode_mask_png
+from tiles import DecodeError, encode_mask_png, read_image
 from training.dataset.index import FREE
 from training.dataset.table import COLUMNS, COMMENT, read_rows
+from training.dataset.truth import is_marked
 from training.errors import DatasetError
 from training.own_data.found import DEFECT, MASKS, TABLE, Found, Notes, type_name
 from training.params import DataLoadParams
@@ -98,8 +99,9 @@ def refuse_alike(names: Mapping[str, str]) -> None:
 
 
 def _has_defect(mask: Path, params: DataLoadParams) -> bool:
+    content = mask.read_bytes()
     try:
-        return bool(decode_mask(mask.read_bytes(), above=params.mask_above, max_pixels=params.max_pixels).any())
+        return is_marked(content, read_image(content, max_pixels=params.max_pixels), params)
     except DecodeError:
         return True  # a defective image's mask is looked at again, and then refused
 

@@ -43,4 +43,5 @@ def level_text(name: str, level: str) -> str:
 
 def _figures(row: Mapping[str, str]) -> list[str]:
     dice = [f"{float(row[name]):.3f}" for name in ("dice_pooled", "dice_type_mean")]
-    return [*dice, *(f"{float(row[name]):.1%}" for name in ("found_share", "false_alarm_share"))]
+    shares = [row.get(name) for name in ("found_share", "false_alarm_share")]  # the second only where images are sound
+    return [*dice, *("–" if share is None else f"{float(share):.1%}" for share in shares)]
