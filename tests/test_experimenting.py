@@ -91,6 +91,12 @@ def rate_of(folder: Path, revision: str) -> float:
     return json.loads(run(folder, f"git show {revision}:models/segmenter.json"))["rate"]
 
 
+def finished(folder: Path) -> set[str]:
+    """The names of all experiments that are done, as their git refs have them: `dvc exp show` takes seconds."""
+    refs = run(folder, "git for-each-ref --format='%(refname)' 'refs/exps/??/*/*'").split()
+    return {ref.rpartition("/")[2] for ref in refs}
+
+
 def experiments(folder: Path) -> dict[str, dict]:
     """{name: state} of all experiments that are done."""
     shown = json.loads(run(folder, "dvc exp show --json"))
@@ -105,8 +111,9 @@ def tried(repository):
     run(repository, *BACK)
     said["status"] = run(repository, *QUEUE)
     until = time.monotonic() + QUEUE_S
-    while len(experiments(repository)) < 5:
+    while len(finished(repository)) < 5:
         assert time.monotonic() < until, run(repository, "dvc queue status")
+        time.sleep(0.2)
     said["logs"] = run(repository, *WATCH)
     return said
 
@@ -149,8 +156,9 @@ def test_they_are_compared_by_table_difference_plots_and_on_their_validation_ima
 def test_an_experiment_that_only_trained_is_not_compared(repository):
     run(repository, "dvc exp run train --queue --name trained -S train.learning_rate=0.003", "dvc queue start")
     until = time.monotonic() + QUEUE_S
-    while "trained" not in experiments(repository):
+    while "trained" not in finished(repository):
         assert time.monotonic() < until, run(repository, "dvc queue status")
+        time.sleep(0.2)
     refused = run(repository, "python -m studies.compare HEAD trained 2>&1 || true")
     assert "trained: the stage evaluate has not run since train wrote models/segmenter.json" in refused
     assert "`dvc exp apply trained` and `dvc repro evaluate`" in refused

@@ -214,17 +214,17 @@ def test_folds_are_joined_each_at_its_own_operating_point():
 
 
 def test_a_bootstrap_draws_whole_tiles_and_its_interval_covers_the_figure():
-    draws = bootstrap(outcomes_at(RESULTS, POINT), samples=200, seed=1)
-    assert 200 == len(draws)
+    draws = bootstrap(outcomes_at(RESULTS, POINT), samples=50, seed=1)
+    assert 50 == len(draws)
     assert all(10 <= draw["images"] <= 20 for draw in draws)  # ten tiles, one of which has two images
     low, high = interval([draw["dice_pooled"] for draw in draws])
     assert 0 < low < 158 / 203 < high <= 1
-    assert draws == bootstrap(outcomes_at(RESULTS, POINT), samples=200, seed=1)
+    assert draws == bootstrap(outcomes_at(RESULTS, POINT), samples=50, seed=1)
 
 
 def test_a_draw_has_no_figure_of_what_it_lacks():
     few = outcomes_at([RESULTS[0], RESULTS[4], *RESULTS[7:]], POINT)  # a Blowhole, a Fray and four Free images
-    draws = bootstrap(few, samples=200, seed=1)
+    draws = bootstrap(few, samples=50, seed=1)
     lacking = [draw for draw in draws if not draw["defective_images"]]
     assert lacking
     assert not any({"dice_pooled", "dice_type_mean", "type_right_of_found"} & draw.keys() for draw in lacking)
