@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import resource
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,12 +19,19 @@ from aiohttp.web_protocol import RequestHandler
 
 from proxy.connection_limits import Connections, Limits
 from proxy.errors import UnknownExpectationError
-from proxy.problems import problem_of, problem_of_bad_http, problem_of_bug, problem_of_old_http, raw_problem
+from proxy.middleware import request_id_of
+from proxy.problems import (
+    MAX_HEAD_BYTES,
+    problem_of,
+    problem_of_bad_http,
+    problem_of_bug,
+    problem_of_old_http,
+    raw_problem,
+)
 from proxy.security_headers import SECURITY_HEADERS
 
 SWEEP_S = 1.0
 TOO_MANY_HEADERS = "Too many headers"  # how aiohttp says it
-MAX_HEAD_BYTES = 32_768  # of one request's line and headers together
 OTHER_DESCRIPTORS = 200  # Triton's connections, files, the event loop's own
 log = structlog.get_logger(__name__)
 
@@ -159,14 +168,16 @@ class LimitedServer(web.Server):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer as the application does; aiohttp judges the header Expect before the application's middleware."""
         if request.version < HttpVersion10:
-            return _sealed(problem_of_old_http(request_id := uuid.uuid4().hex), request_id)
+            return _refused(request, "HTTP/0.9", problem_of_old_http)
+        if _head_bytes(request) > MAX_HEAD_BYTES:  # one that comes in pieces is refused before
+            return _refused(request, "a long head", partial(problem_of_bad_http, too_long=True))
         try:
             return await self._plain_handler(request)
         except web.HTTPExpectationFailed:
             error = UnknownExpectationError(
                 "the only expectation that is met is 100-continue: leave the header Expect out"
             )
-            return _sealed(problem_of(error, request_id := uuid.uuid4().hex), request_id)
+            return _refused(request, "an unknown expectation", partial(problem_of, error))
 
     async def sweep(self) -> None:
         """End the connections that are too slow, for ever."""
@@ -208,6 +219,17 @@ async def invite_later(request: web.Request) -> None:
     """Check the header Expect, and leave the invitation to `upload`: aiohttp's own comes before anything is checked."""
     if request.headers["Expect"].lower() != "100-continue":
         raise web.HTTPExpectationFailed
+
+
+def _head_bytes(request: web.BaseRequest) -> int:
+    return len(request.raw_path) + sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
+
+
+def _refused(request: web.BaseRequest, reason: str, answer: Callable[[str], web.Response]) -> web.Response:
+    """Answer a request that the application does not see. answer: makes the problem, given the request's id."""
+    request_id = request_id_of(request)
+    log.info("bad_http", id=request_id, address=request.remote, error=reason)
+    return _sealed(answer(request_id), request_id)
 
 
 def _sealed(response: web.Response, request_id: str) -> web.Response:

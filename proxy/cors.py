@@ -23,7 +23,7 @@ class Cors:
     """The allowed origins: separated by commas; `*` allows all, and an empty text none."""
 
     def __init__(self, origins: str) -> None:
-        self._origins = frozenset(filter(None, (each.strip() for each in origins.split(","))))
+        self._origins = frozenset(filter(None, map(_as_browsers_write, origins.split(","))))
 
     def __bool__(self) -> bool:
         return bool(self._origins)
@@ -41,6 +41,12 @@ class Cors:
             "Access-Control-Expose-Headers": EXPOSED,
             "Vary": "Accept, Accept-Encoding, Origin",
         }
+
+
+def _as_browsers_write(origin: str) -> str:
+    """Return an origin in small letters and without the port that is its scheme's own."""
+    small = origin.strip().lower()
+    return small.removesuffix(":443" if small.startswith("https:") else ":80")
 
 
 async def preflight(_request: web.Request) -> web.Response:

@@ -5,27 +5,37 @@ A browser gets them again only when they changed.
 
 import gzip
 import hashlib
+import io
+import re
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
+NO_GZIP = re.compile(r"gzip\s*;\s*q\s*=\s*0(\.0*)?\s*(,|$)", re.IGNORECASE)  # RFC 9110, section 12.5.3
 
-def serve(body: bytes, content_type: str) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
+# aiohttp writes a longer body piece by piece if it comes as a file: bytes would be copied whole for each client that is
+# slow to take them. After a shorter file it would not wait for the client at all.
+PIECE = 2**16
+
+
+def serve(content: bytes, content_type: str) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
     """Return a handler that answers with this body, or with 304 if the client has it already."""
     charset = "utf-8" if content_type.startswith("text/") else None
-    digest = hashlib.sha256(body).hexdigest()[:16]
-    packed = gzip.compress(body, mtime=0)
-    plainly = (body, _headers(digest))
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    packed = gzip.compress(content, mtime=0)
+    plainly = (content, _headers(digest))
     briefly = (packed, _headers(f"{digest}-gzip") | {"Content-Encoding": "gzip"})
 
     async def handle(request: web.Request) -> web.Response:
-        takes_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
-        sent, headers = briefly if takes_gzip and len(packed) < len(body) else plainly
+        codings = request.headers.get("Accept-Encoding", "")
+        takes_gzip = "gzip" in codings and not NO_GZIP.search(codings)
+        sent, headers = briefly if takes_gzip and len(packed) < len(content) else plainly
         if {"*", headers["ETag"].strip('"')} & {each.value for each in request.if_none_match or ()}:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return web.Response(body=sent, content_type=content_type, charset=charset, headers=headers)
+        body = io.BytesIO(sent) if len(sent) > PIECE else sent
+        return web.Response(body=body, content_type=content_type, charset=charset, headers=headers)
 
     return handle
 

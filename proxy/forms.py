@@ -21,11 +21,13 @@ from proxy.parameters import PART_CHARACTERS, read_parameter
 FORM_TYPE = "multipart/form-data"
 IMAGE, PART = "image", "part"  # the fields that are known
 MAX_HEADERS = 16  # of a field
+MAX_FOLDED = 128  # lines of all fields' headers that continue the line before: for each, its header is built anew
 PART_BYTES = 4 * PART_CHARACTERS  # in UTF-8
 PLAIN = ("", "7bit", "8bit", "binary")  # transfer encodings that change nothing
 NO_CODING = ("", "identity")
 LINE_BREAKS = b" \t\r\n"  # what base64 may have between its characters
 EXTENDED_NAME = re.compile(r";\s*filename\*=utf-8'[^']*'([^;\s]+)", re.IGNORECASE)  # RFC 5987
+NOTHING = object()  # what no parser finds
 BROKEN_HTTP: tuple[type[Exception], ...] = (web.RequestPayloadError, HttpProcessingError)
 
 
@@ -95,16 +97,40 @@ async def _events(request: web.Request) -> AsyncIterator[MultipartSegment | byte
         )
     with malformed(MultipartError, UnicodeError):  # the latter: the boundary is not ASCII
         # Latin-1 takes any bytes; `_filename` reads them
-        parser = PushMultipartParser(options["boundary"], max_header_count=MAX_HEADERS, header_charset="latin-1")
+        parser = _Parser(options["boundary"], max_header_count=MAX_HEADERS, header_charset="latin-1")
     while True:
         with malformed():
             chunk = await request.content.readany()
-        with malformed(MultipartError):  # without a chunk the form breaks off, unless it was complete
-            events = list(parser.parse(chunk))
-        for event in events:
+        for event in _found(parser, chunk):
             yield event
         if parser.closed:
             return
+
+
+def _found(parser: PushMultipartParser, chunk: bytes) -> Iterator[MultipartSegment | bytes | None]:
+    """Give what a chunk completes; of a form of very many fields, none is parsed behind the one that is refused."""
+    events = parser.parse(chunk)
+    while True:
+        with malformed(MultipartError):  # without a chunk the form breaks off, unless it was complete
+            event = next(events, NOTHING)
+        if event is NOTHING:
+            return
+        yield event
+
+
+class _Parser(PushMultipartParser):  # type: ignore[misc]  # the library has no types
+    """The library's parser, with a limit on folded lines."""
+
+    _folded = 0
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        self._folded += line.startswith((b" ", b"\t"))
+        if self._folded > MAX_FOLDED:
+            raise MalformedUploadError(
+                f"the form's fields have more than {MAX_FOLDED} folded lines of headers: write each in one line, "
+                'such as Content-Disposition: form-data; name="image"; filename="tile.png"'
+            )
+        super()._on_segment_headerline(line)
 
 
 async def _rest(events: AsyncIterator[MultipartSegment | bytes | None]) -> AsyncIterator[bytes]:
@@ -125,20 +151,32 @@ async def _chunks(segment: MultipartSegment, sent: AsyncIterator[bytes]) -> Asyn
             f"the form's field has the Content-Transfer-Encoding {encoding!r:.80}: send the bytes as they are "
             "or in base64"
         )
-    rest = b""  # of base64: fewer than four characters
+    rest, ended = b"", False  # of base64: fewer than four characters; whether its padding has come
     async for chunk in sent:
         if encoding != "base64":
             yield chunk
             continue
         rest += chunk.translate(None, LINE_BREAKS)
+        if rest and ended:
+            raise _wrong_base64("more follows its padding")
         whole = len(rest) // 4 * 4
-        with malformed(binascii.Error):
-            decoded = binascii.a2b_base64(rest[:whole])
+        try:  # not strict, it would drop what is no base64, and make another file of the rest
+            decoded = binascii.a2b_base64(rest[:whole], strict_mode=True)
+        except binascii.Error as error:
+            raise _wrong_base64(str(error)) from None
+        ended = ended or rest.endswith(b"=", 0, whole)
         rest = rest[whole:]
         if decoded:
             yield decoded
     if rest:
-        raise MalformedUploadError("the field breaks off in the middle of its base64: send the whole image again")
+        raise _wrong_base64("it breaks off in the middle")
+
+
+def _wrong_base64(found: str) -> MalformedUploadError:
+    return MalformedUploadError(
+        f"the field's base64 is wrong ({found}): write it with the characters A-Z, a-z, 0-9, + and / and with its "
+        "padding (RFC 4648, section 4), or send the bytes as they are"
+    )
 
 
 def _filename(segment: MultipartSegment) -> str | None:

@@ -27,8 +27,7 @@ def run_lengths(analysis: Analysis) -> dict[str, Any]:
     height, width = analysis.mask.shape
     columns = analysis.mask.T.ravel()  # a copy
     changes = np.flatnonzero(columns[1:] != columns[:-1]) + 1
-    starts = [0, *([0] if columns[0] else []), *changes.tolist(), columns.size]
-    counts = [following - start for start, following in pairwise(starts)]
+    counts = np.diff(np.concatenate(([0, 0] if columns[0] else [0], changes, [columns.size])))
     size = [height, width]
     encoded: Any = coco.encode(columns.view(np.uint8).reshape(height, width, order="F"))
     return {"rle": {"size": size, "counts": counts}, "rle_string": {"size": size, "counts": encoded["counts"].decode()}}

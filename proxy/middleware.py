@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 @web.middleware
 async def answer_and_record(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take a request from its arrival to its answer."""
-    request_id = _request_id(request.headers.get("X-Request-ID", ""))
+    request_id = request_id_of(request)
     times, request[FACTS] = StageTimes(), {}
     request[TIMES] = times
     try:
@@ -64,8 +64,9 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
         return problem_of_bug(request_id)
 
 
-def _request_id(given: str) -> str:
+def request_id_of(request: web.BaseRequest) -> str:
     """Return the client's id if it is harmless in a header and a log line, otherwise a new one."""
+    given = request.headers.get("X-Request-ID", "")
     return given if HARMLESS_ID.fullmatch(given) else uuid.uuid4().hex
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from proxy.errors import NotAcceptableError
 
+MAX_RANGES = 64  # that are looked at; a browser names ten
+
 
 class _MediaRange(NamedTuple):
     """One entry of an Accept header: `type/subtype`, either of them may be `*`, and its weight (0–1)."""
@@ -31,11 +33,13 @@ def choose(accept: str, offers: tuple[str, ...]) -> str:
     """
     if not accept.strip():
         return offers[0]
-    ranges = [parsed for part in accept.split(",") if (parsed := _parse(part)) is not None]
+    ranges = [parsed for part in accept.split(",", MAX_RANGES)[:MAX_RANGES] if (parsed := _parse(part)) is not None]
     best = max(offers, key=lambda offer: _quality(offer, ranges))
     if _quality(best, ranges) > 0:
         return best
-    raise NotAcceptableError(f"no answer has a type of the Accept header {accept!r}: ask for {' or '.join(offers)}")
+    raise NotAcceptableError(
+        f"no answer has a type of the Accept header {accept!r:.200}: ask for {' or '.join(offers)}"
+    )
 
 
 def _quality(offer: str, ranges: Sequence[_MediaRange]) -> float:

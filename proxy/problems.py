@@ -13,6 +13,7 @@ from proxy.security_headers import SECURITY_HEADERS
 
 CONTENT_TYPE = "application/problem+json"
 MAX_HEADERS = 64  # of one request
+MAX_HEAD_BYTES = 32_768  # of one request's line and headers together
 _ADDRESS = (
     r"(?:\[[0-9A-Fa-f:.]+\]:\d+|[\w.-]+:\d{1,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9A-Fa-f]*(?::[0-9A-Fa-f]*){2,}\b)"
 )
@@ -62,7 +63,10 @@ def problem_of_bad_http(request_id: str, *, too_long: bool) -> web.Response:
     if too_long:
         status, detail = (
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"a line is too long, or there are more than {MAX_HEADERS} headers: send shorter ones, or fewer",
+            (
+                f"a line is too long, or there are more than {MAX_HEADERS} headers, or {MAX_HEAD_BYTES} bytes of "
+                "them: send shorter ones, or fewer"
+            ),
         )
     else:
         status, detail = (
@@ -88,7 +92,7 @@ def raw_problem(status: int, title: str, detail: str) -> bytes:
         "Content-Length": len(body),
         "Connection": "close",
         "Cache-Control": "no-store",
-        "Server": SECURITY_HEADERS["Server"],
+        **SECURITY_HEADERS,
         **({"Retry-After": 1} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}),
     }
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]

@@ -7,8 +7,10 @@ worker 1 s.
 import contextlib
 import io
 import struct
+import sys
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +35,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tiles
+import tiles.jpeg as jpeg_structure
 import tiles.png as png_structure
 from proxy.decoding import canvas_pixels, decode
 from proxy.errors import ImageTooLargeError, ProxyError, TooMuchWorkError
 from proxy.image_steps import LOOP_S, SMALL_PIXELS, thread_budget_s
 from proxy.upload_memory import SMALL_BYTES
+from tiles.jpeg import MARKER
 
 MAX_PIXELS = 4_194_304
 THREAD_S = thread_budget_s(MAX_PIXELS)
@@ -205,6 +209,34 @@ def test_a_look_for_the_size_of_128_kb_holds_the_loop_for_at_most_10_ms(make):
     with contextlib.suppress(tiles.DecodeError):
         tiles.declared_size(data)
     assert time.thread_time() - started < LOOP_MUST_S / 2
+
+
+def test_a_jpeg_without_a_marker_for_64_kb_before_its_size_is_refused_before_more_is_read():
+    for filler in (b"\xff", b"\xff\0", b"\0"):
+        for data in (SOI + b"\xff" + 70_000 * filler, SOI + segment(0xFE) + 70_000 * filler + PLAIN[2:]):
+            with pytest.raises(tiles.TruncatedImageError, match="65536 bytes before its size are no part of a JPEG"):
+                tiles.declared_size(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [SOI + 300_000 * b"\xff" + PLAIN[2:], jpeg(frame(64, 64), scan(150_000 * b"\xff\0", 1), scan(b"", 1))],
+    ids=["before the size", "in a scan"],
+)
+def test_no_search_for_a_marker_goes_over_more_than_64_kb_at_once(monkeypatch, data):
+    """Nothing else runs while `re` searches, whatever thread it is in."""
+    spans = []
+
+    class Marker:
+        def search(self, text, start, end=sys.maxsize):
+            spans.append(min(end, len(text)) - start)
+            return MARKER.search(text, start, end)
+
+    monkeypatch.setattr(jpeg_structure, "MARKER", Marker())
+    for look in (tiles.declared_size, partial(decode, max_pixels=MAX_PIXELS, budget_s=THREAD_S)):
+        with contextlib.suppress(ProxyError, tiles.DecodeError):
+            look(data)
+    assert max(spans) <= 2**16 + 1
 
 
 def test_the_size_is_told_by_the_first_bytes():

@@ -90,8 +90,8 @@ def project(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_the_project(project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
-    monkeypatch.setattr(report, "BOOTSTRAP_SAMPLES", 20)
-    monkeypatch.setattr(differences, "SAMPLES", 20)
+    monkeypatch.setattr(report, "BOOTSTRAP_SAMPLES", 5)
+    monkeypatch.setattr(differences, "SAMPLES", 5)
     monkeypatch.setattr(doubtful, "DOUBTFUL_FILE", tmp_path / "doubtful.csv")
     doubtful.DOUBTFUL_FILE.write_text("image,reason\nexp1_num_262480,for the test\n")
 

@@ -6,7 +6,15 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from training_data import SMALL_NETWORK, GreyIsDefect, a_sample, params_with, real_sample, write_project
+from training_data import (
+    SMALL_NETWORK,
+    GreyIsDefect,
+    a_sample,
+    few_draws,
+    params_with,
+    real_sample,
+    write_project,
+)
 
 from tiles.operating_point import OperatingPoint
 from training.errors import EvaluationError
@@ -51,6 +59,7 @@ def report(sample_predictions, tmp_path_factory):
     parts = {"validation": results[3:], "test": results}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        few_draws(patch)
         chosen = Chosen(POINT, None, Limits(0.5, 0.25))
         write_outputs(parts, sample_predictions, chosen, params_with(evaluate__gallery_images=1))
     return folder / "evaluation"
@@ -227,6 +236,7 @@ def test_the_stage_measures_the_test_part_and_a_random_split_calls_it_leaky(tmp_
     write_project(tmp_path, PARTS, **knobs)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluate, "check_packages", dict)  # tested by itself
+    few_draws(monkeypatch)
     params = params_with(**knobs)
     save_model(build_network(params.train), {"train": params.train.model_dump()})
     evaluate.main()

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from crafted import bmp_of_indices, chunk, png, tiff
+from crafted import bmp_of_indices, chunk, jpeg, png, scan, segment, tiff
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,6 +14,7 @@ from proxy_servers import encoded, texture
 
 import tiles
 from tiles.errors import DecodeError, NotAnImageError, TruncatedImageError, UnsupportedModeError
+from tiles.png import ADAM7
 
 GREY = texture(60, 50)
 COLOUR = np.stack([GREY, np.roll(GREY, 9, 0), np.roll(GREY, 9, 1)], axis=2)
@@ -101,6 +102,26 @@ def test_a_tiff_file_with_the_bits_of_each_byte_reversed_is_refused():
         read(tiff(60, 50, [GREY.tobytes()], more=[(266, 3, 2)]))
 
 
+def test_a_tiff_file_with_a_predictor_and_without_compression_is_refused():
+    with pytest.raises(UnsupportedModeError, match=r"compression 1 with predictor 2: .*magick photo\.tif"):
+        read(tiff(60, 50, [GREY.tobytes()], predictor=2))
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (b"\x0c\0\x3c\0\x32\x01", "12 bits a channel and 1 channels"),
+        (b"\x08\0\x3c\0\x32\x02", "8 bits .* and 2 channels"),
+    ],
+)
+def test_a_jpeg_file_of_another_kind_of_pixel_is_called_so_and_not_damaged(header, expected):
+    components = b"\x01\x11\0\x02\x11\0"[: 3 * header[5]]
+    data = jpeg(segment(0xC1, header + components), scan(b"", 1))
+    for look in (read, tiles.declared_size):
+        with pytest.raises(UnsupportedModeError, match=f"{expected}: save it with 8 bits"):
+            look(data)
+
+
 CONVERTED = {
     "webp": encoded(Image.fromarray(GREY), "WEBP"),
     "gif": encoded(Image.fromarray(GREY), "GIF"),
@@ -122,6 +143,42 @@ def test_a_file_that_is_not_read_is_refused_with_a_command_that_converts_it(name
 PNG = encoded(Image.fromarray(GREY), "PNG")
 PALETTE_PNG = encoded(Image.fromarray(GREY % 16).convert("P"), "PNG")
 PALETTE = PALETTE_PNG[PALETTE_PNG.index(b"PLTE") - 4 : PALETTE_PNG.index(b"IDAT") - 4]
+
+
+def packed(*rows):
+    """A PNG's compressed rows, each without a filter."""
+    return zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+
+
+def of_passes(image):
+    """The rows of an interlaced PNG in their order."""
+    return [row for left, top, across, down in ADAM7 for row in image[top::down, left::across] if row.size]
+
+
+LIGHT = GREY | 1  # no black pixel
+COLOURS = chunk(b"PLTE", bytes(3 * [200]) + bytes(3 * 255))  # the first is no black
+ROWS = {
+    "grey": (LIGHT, {}, list(LIGHT)),
+    "16 bits": (LIGHT, {"bits": 16}, list(np.stack([LIGHT, LIGHT], axis=2))),
+    "colour": (LIGHT, {"colour": 2}, list(np.repeat(LIGHT[..., np.newaxis], 3, axis=2))),
+    "a palette": (np.zeros_like(LIGHT), {"colour": 3, "before": COLOURS}, list(LIGHT)),
+    "interlaced": (LIGHT, {"interlaced": 1}, of_passes(LIGHT)),
+    "interlaced, of an odd height": (LIGHT[:59], {"interlaced": 1}, of_passes(LIGHT[:59])),
+}
+
+
+@pytest.mark.parametrize(("image", "options", "rows"), ROWS.values(), ids=ROWS)
+def test_a_png_whose_compressed_rows_end_early_is_called_damaged(image, options, rows):
+    np.testing.assert_array_equal(image, read(png(*image.shape, pixels=packed(*rows), **options)).image)
+    for there in (1, len(rows) // 2, len(rows) - 1):
+        with pytest.raises(TruncatedImageError, match="bytes of its pixels are missing"):
+            read(png(*image.shape, pixels=packed(*rows[:there]), **options))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (50, 1), (1, 60), (50, 60), (700, 600)])
+def test_a_png_that_is_black_to_its_end_is_read(mode, size):
+    assert size[::-1] == read(encoded(Image.new(mode, size), "PNG")).image.shape
 
 
 DAMAGED = {
@@ -239,7 +296,14 @@ def test_broken_exif_data_are_no_orientation():
 
 @pytest.mark.parametrize(
     ("form", "options"),
-    [("PNG", {}), ("TIFF", {}), ("JPEG", {}), ("JPEG", {"subsampling": 0}), ("JPEG", {"progressive": True})],
+    [
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("JPEG", {}),
+        ("JPEG", {"subsampling": 0}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"keep_rgb": True}),
+    ],
 )
 def test_a_colour_image_is_warned_of_and_a_grey_one_of_three_channels_is_not(form, options):
     vivid = COLOUR.copy()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_data import ROOT, SMALL_NETWORK, params_with, sample_names, write_knobs, write_project
+from training_data import ROOT, SMALL_NETWORK, few_draws, params_with, sample_names, write_knobs, write_project
 
 from tiles import DEFECT_TYPES
 from training.errors import DatasetError, EvaluationError, TrainingError
@@ -101,6 +101,7 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(other_images, "EACH", 2)
+        few_draws(patch)
         for stage in (evaluate, robustness, novelty, model_card):
             patch.setattr(stage, "check_packages", dict)  # tested by itself
         write_inputs(folder)

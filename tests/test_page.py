@@ -224,6 +224,7 @@ async def test_a_service_that_is_away_is_asked_again_and_the_images_wait(browser
         front.away = True
         await choose(page, *[photograph(tmp_path / f"{number}.png", DARK) for number in range(6)])
         await page.locator("#away", has_text="could not be reached").wait_for()
+        await page.locator("#verdict", has_text="Waiting").wait_for()
         assert "6 images will be analysed" in await page.inner_text("#away-text")
         assert await page.is_visible("#away-retry")
         front.away = False
@@ -274,6 +275,23 @@ async def test_an_image_that_was_refused_for_overload_is_sent_again(browser, tmp
         await analysed(page, 1)
         assert 3 == len(front.images())
         assert "1 analysed: 1 with a defect" == await page.inner_text("#status")
+
+
+async def test_a_refused_image_is_not_sent_again_before_the_time_that_was_asked_for(browser, tmp_path):
+    files = [photograph(tmp_path / f"{number}.png") for number in range(5)]
+    async with page_over_fake(browser) as (page, front, _):
+        await page.clock.install()
+        await page.reload()
+        await page.locator("#samples").wait_for()
+        await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))
+        front.busy = 1
+        await choose(page, *files)
+        await page.locator("#status", has_text="Analysing… 4 of 5").wait_for()
+        await page.locator("tbody .verdict-cell", has_text="Waiting").wait_for()
+        assert 5 == len(front.images())
+        await page.clock.run_for(1000)
+        await analysed(page, 5)
+        assert 6 == len(front.images())
 
 
 async def test_an_answer_that_breaks_off_is_asked_for_again(browser, tmp_path):

@@ -138,6 +138,21 @@ async def test_a_tile_is_judged_by_the_limits_of_its_answers_model_and_never_by_
         assert [["review", 0.5, 0.6], ["defect", 0.5, 0.4], ["mixed", None, None]] == judged
 
 
+async def test_a_mean_in_the_middle_of_two_roundings_is_rounded_as_the_service_does(browser):
+    scores = [[0.0312, 0.0313], [0.0937, 0.0938], [0.2187, 0.2188], [0.5, 0.5001], [0.9062, 0.9063], [0.0001]]
+    async with page_over_fake(browser) as (page, _, _):
+        means = await page.evaluate(
+            """async (scores) => {
+              const { judge } = await import("/page/tiles.js");
+              const model = { sha256: "a", tile_alarm_score: 0.6 };
+              const item = (score) => ({ state: "done", answer: { score, defect_pixels: 1, types: {}, model } });
+              return scores.map((each) => judge(each.map(item)).score);
+            }""",
+            scores,
+        )
+        assert [tile_score(each) for each in scores] == means
+
+
 async def analyze_tile(front, images):
     form = FormData()
     for name, data in images:
@@ -179,6 +194,43 @@ async def test_a_tile_is_named_by_a_pattern(browser, tmp_path):
         assert ["1", "2"] == await texts(page, "tr.tile strong")
         await page.fill("#pattern", "(")  # not complete yet: each image is a tile of its own
         assert sorted(SPOTS) == await texts(page, "tr.tile strong")
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern", "expected"),
+    [
+        ("name", "", ["lot-1/A", "lot-2/A", "lot-1/single.png", "A", "B.png"]),
+        ("folder", "", ["lot-1", "lot-2", "lot-1", "A-1.png", "B.png"]),
+        ("pattern", r"^(?:.*/)?[^/_-]+", ["lot-1/A", "lot-2/A", "lot-1/single.png", "A", "B.png"]),
+        ("pattern", "no such words", ["lot-1/A-1.png", "lot-2/A-1.png", "lot-1/single.png", "A-1.png", "B.png"]),
+        ("pattern", r"([A-Z])-\d", ["A", "A", "lot-1/single.png", "A", "B.png"]),
+    ],
+)
+async def test_files_of_one_name_in_two_folders_are_two_tiles(browser, rule, pattern, expected):
+    items = [["lot-1", "A-1.png"], ["lot-2", "A-1.png"], ["lot-1", "single.png"], ["", "A-1.png"], ["", "B.png"]]
+    async with page_over_fake(browser) as (page, _, _):
+        named = await page.evaluate(
+            """async ([items, rule, pattern]) => {
+              const { tileOf } = await import("/page/tiles.js");
+              return items.map(([folder, name]) => tileOf({ folder, name }, rule, new RegExp(pattern)));
+            }""",
+            [items, rule, pattern],
+        )
+        assert expected == named
+
+
+async def test_the_pattern_that_is_offered_first_keeps_folders_apart(browser, tmp_path):
+    for folder in ("lot_1", "lot_2"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        for name in ("A_1.png", "A_2.png"):
+            photograph(tmp_path / "photos" / folder / name)
+    async with page_over_fake(browser) as (page, _, _):
+        async with page.expect_file_chooser() as chooser:
+            await page.click("#choose-folder")
+        await (await chooser.value).set_files(tmp_path / "photos")
+        await analysed(page, 4)
+        await page.select_option("#group", "pattern")
+        assert ["photos/lot_1/A", "photos/lot_2/A"] == await texts(page, "tr.tile strong")
 
 
 async def test_failed_images_do_not_count_for_their_tile(browser, tmp_path):

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from training_data import a_prediction, params_with
+from training_data import a_prediction, few_draws, params_with
 
 from host.files import write_table
 from tests.chromium import open_page
@@ -69,6 +69,7 @@ def repository(tmp_path_factory):
     run(folder, "git", "config", "user.email", "test@example.com")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        few_draws(patch)
         for branch, sureness in (("other", 120), ("main", 240)):
             run(folder, "git", "checkout", "--quiet", "-B", branch)
             write_evaluation(sureness)

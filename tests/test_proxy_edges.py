@@ -12,6 +12,7 @@ from proxy import connections
 from proxy.connection_limits import PATIENCE_S
 from proxy.image_steps import ADMISSION
 from proxy.problems import without_addresses
+from proxy.security_headers import SECURITY_HEADERS
 
 BODY = png(texture(32, 40))
 SETTINGS = {"max_pixels": 10_240}
@@ -36,6 +37,7 @@ BAD = {
     "two lengths": (b"POST /analyze HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
     "a long header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 9000 * b"x" + b"\r\n\r\n", 431),
     "many headers": (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(65)) + b"\r\n", 431),
+    "a long head": (b"GET / HTTP/1.1\r\nHost: a\r\n" + 40 * (b"X: " + 1000 * b"x" + b"\r\n") + b"\r\n", 431),
     "an endless head": (b"GET / HTTP/1.1\r\nHost: a\r\n" + 60 * (b"X: " + 1000 * b"x" + b"\r\n"), 431),
 }
 
@@ -46,6 +48,7 @@ async def test_bad_http_is_a_problem_and_one_line_in_the_log(proxy, sent, status
         found, headers, document = await raw(proxy, sent)
     assert (status, status, "magnetic-tiles") == (found, document["status"], headers["Server"])
     assert "application/problem+json" == headers["Content-Type"]
+    assert SECURITY_HEADERS.items() <= headers.items()
     assert "aiohttp" not in json.dumps(document) + json.dumps(headers)
     assert len(logs) <= 1
     assert not any(each.get("exc_info") for each in logs)
@@ -63,9 +66,13 @@ async def test_a_boundary_that_is_not_ascii_is_a_malformed_body(proxy):
 
 @pytest.mark.parametrize("path", ["/analyze", "/", "/unknown"])
 async def test_an_unknown_expectation_is_a_problem(proxy, path):
-    async with proxy.request("POST", path, data=b"x", headers={"Expect": "more"}) as response:
-        document = json.loads(await response.read())
+    named = {"Expect": "more", "X-Request-ID": "line-7"}
+    with capture_logs() as logs:
+        async with proxy.request("POST", path, data=b"x", headers=named) as response:
+            document = json.loads(await response.read())
     assert (417, 417, "magnetic-tiles") == (response.status, document["status"], response.headers["Server"])
+    assert "line-7" == response.headers["X-Request-ID"] == document["request_id"]
+    assert ["line-7"] == [each["id"] for each in logs]
 
 
 async def test_a_body_is_invited_only_after_the_limits_were_checked(proxy):
@@ -199,6 +206,13 @@ async def test_a_named_origin_is_let_in_and_others_are_not(fake):
                 assert "Origin" in response.headers["Vary"]
         async with proxy.post(BODY, Origin="https://c.example") as response:
             assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize("setting", ["https://Plant.Example:443", "HTTP://plant.example:80"])
+async def test_an_origin_is_let_in_however_the_setting_writes_it(fake, setting):
+    origin = setting.lower().rpartition(":")[0]  # as browsers write it
+    async with running_proxy(fake.url, cors_origins=setting) as proxy, proxy.post(BODY, Origin=origin) as response:
+        assert origin == response.headers["Access-Control-Allow-Origin"]
 
 
 async def test_who_has_just_been_answered_makes_no_room(fake):

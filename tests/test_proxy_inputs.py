@@ -69,6 +69,33 @@ async def test_a_form_is_read_alike_in_whatever_pieces_it_comes(proxy, transfer,
     assert await answer_of(proxy.post(body)) == await answer_of(proxy.post(pieces(), content_type=MULTIPART))
 
 
+async def test_a_field_whose_headers_are_folded_is_read(proxy):
+    field = part(BODY).replace(b"; ", b";\r\n ")
+    assert await answer_of(proxy.post(field, content_type=MULTIPART))
+
+
+WRONG_BASE64 = {
+    "the alphabet of addresses": base64.urlsafe_b64encode(b"\xff\xd8\xff" * 9),
+    "other characters": b"Q#U-J_D" + base64.b64encode(BODY),
+    "more behind the padding": b"QUI=" + base64.b64encode(BODY),
+    "padding at the start": b"====" + base64.b64encode(BODY),
+    "a part of four characters": base64.b64encode(BODY).rstrip(b"=") + b"QUJ",
+}
+
+
+@pytest.mark.parametrize("size", [1, 4, 10_000])
+@pytest.mark.parametrize("written", WRONG_BASE64.values(), ids=WRONG_BASE64)
+async def test_wrong_base64_is_refused_in_whatever_pieces_it_comes(proxy, written, size):
+    form = part(written, b"Content-Transfer-Encoding: base64")
+
+    async def pieces():
+        for start in range(0, len(form), size):
+            yield form[start : start + size]
+
+    async with proxy.post(pieces(), content_type=MULTIPART) as response:
+        assert "base64 is wrong" in (await problem(response, 400, "Malformed body"))["detail"]
+
+
 async def test_an_encoding_that_is_not_undone_is_named(proxy):
     field = part(BODY, b"Content-Transfer-Encoding: quoted-printable")
     async with proxy.post(field, content_type=MULTIPART) as response:

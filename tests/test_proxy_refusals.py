@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from aiohttp import client_exceptions, web
 from crafted import chunk
+from multipart import PushMultipartParser
 from PIL import Image
 from proxy_servers import encoded, png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
-from proxy import readiness
+from proxy import negotiation, readiness
+from proxy.answers import OFFERS
+from proxy.errors import NotAcceptableError
+from proxy.negotiation import choose
 
 BODY = png(texture(32, 40))
 JPEG = encoded(Image.fromarray(texture(96, 96)), "JPEG")
@@ -53,6 +57,7 @@ FORM_REFUSALS = {
     ),
     "many headers": (part(b'form-data; name="image"' + b"\r\nX-More: 1" * 99, BODY), 400, "Malformed body"),
     "a long header": (part(b'form-data; name="image"; filename="' + b"x" * 9000 + b'"', BODY), 400, "Malformed body"),
+    "many folded lines": (part(b'form-data; name="image"' + b"\r\n a" * 200, BODY), 400, "Malformed body"),
     "text in the field": (part(b'form-data; name="image"', b"an image"), 415, "Unsupported upload"),
 }
 
@@ -67,6 +72,37 @@ async def test_two_images_in_one_form_are_refused(proxy):
     request = proxy.post_form(("image", BODY), ("image", BODY))
     async with refused(proxy, request, 422, "Wrong form field") as (_, detail):
         assert "one image" in detail
+
+
+@pytest.mark.parametrize(("path", "parsed"), [("/analyze", 2), ("/analyze/tile", 33)])
+async def test_of_a_form_of_very_many_fields_none_is_parsed_behind_the_one_that_is_refused(
+    proxy, monkeypatch, path, parsed
+):
+    form = b"\r\n".join(300 * [b'--B\r\nContent-Disposition: form-data; name="image"\r\n\r\nx'])
+    lines = counted(monkeypatch, PushMultipartParser, "_on_segment_headerline")
+    async with proxy.request("POST", path, data=form, headers={"Content-Type": MULTIPART}) as response:
+        assert response.status in (415, 422)
+    assert len(lines) <= parsed
+
+
+def test_of_very_many_types_in_an_accept_header_only_the_first_64_are_read(monkeypatch):
+    parsed = counted(monkeypatch, negotiation, "_parse")
+    with pytest.raises(NotAcceptableError) as refusal:
+        choose("a/b," * 8000, OFFERS)
+    assert 64 == len(parsed)
+    assert len(str(refusal.value)) < 500
+
+
+def counted(monkeypatch, owner, name):
+    """Return a list that grows with each call of a function."""
+    calls, plain = [], getattr(owner, name)
+
+    def call(*arguments):
+        calls.append(arguments)
+        return plain(*arguments)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
 
 
 async def test_a_second_field_beside_the_image_is_refused_by_name(proxy):

@@ -12,6 +12,7 @@ from training_data import (
     SMALL_NETWORK,
     GreyIsDefect,
     a_sample,
+    few_draws,
     params_with,
     sample_names,
     shipped_knobs,
@@ -152,6 +153,7 @@ def project(tmp_path_factory):
     write_project(folder, PARTS, **knobs)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        few_draws(patch)
         for stage in (evaluate, robustness):
             patch.setattr(stage, "check_packages", dict)  # tested by itself
         params = params_with(**knobs)

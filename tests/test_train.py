@@ -19,7 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_checkpoint import assert_equal
-from training_data import CIRCUMSTANCES, ROOT, params_with, unhurried, write_knobs, write_project
+from training_data import (
+    CIRCUMSTANCES,
+    ROOT,
+    SMALL_NETWORK,
+    params_with,
+    shipped_knobs,
+    unhurried,
+    write_knobs,
+    write_project,
+)
 
 from training.dataset.index import read_digest
 from training.dataset.samples import load_part
@@ -38,6 +47,7 @@ from training.stages import train
 
 CPU = torch.device("cpu")
 KNOBS = {
+    **SMALL_NETWORK,
     "train__encoder_weights": None,
     "train__epochs": 3,
     "train__crops_per_epoch": 5,  # two batches; the fifth crop's would not be whole
@@ -405,6 +415,7 @@ def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_pat
 
 
 LARGER = {"train__batch_size": 16, "train__crop_size": 96, "train__epochs": 2, "train__crops_per_epoch": 32}
+LARGER |= {f"train__{name}": shipped_knobs()["train"][name] for name in ("encoder", "decoder_channels")}
 
 
 @pytest.mark.slow

@@ -29,6 +29,13 @@ CIRCUMSTANCES = {"commit", "dirty", "lock_digest", "machine", "begun", "seconds"
 # Knobs of a network that takes little time, for tests of what is around it
 SMALL_NETWORK = {"train__encoder": "tu-mobilenetv3_small_050", "train__decoder_channels": [8, 8, 8, 8]}
 
+
+def few_draws(patch: pytest.MonkeyPatch) -> None:
+    """Let evaluation draw tiles twenty times for its intervals, for tests of the files that it writes."""
+    for module in ("outputs", "plots"):
+        patch.setattr(f"training.evaluation.{module}.BOOTSTRAP_SAMPLES", 20)
+
+
 # A property that holds slowly, on a machine that is busy, still holds.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -78,6 +78,8 @@ def _decode_with_pillow(essence: Essence, budget: Budget, max_pixels: int) -> Pi
             if image.format == "PNG":
                 image.decodermaxblock = INFLATED_AT_ONCE
             picture = _to_grey(image)
+            if image.format == "PNG" and (image.mode == "P" or _ends_black(picture.image)):
+                png.require_all_rows(essence.data, budget)
             if image.format == "PNG" and essence.data[24] == 16 and image.mode in {"RGB", "RGBA"}:  # noqa: PLR2004  bits
                 # of 16-bit colours Pillow gives the upper bytes alone
                 picture.remarks.extend(dark(np.asarray(image)[..., :3].astype(np.uint16) << 8))
@@ -109,7 +111,8 @@ def _refuse_too_large(size: Size, max_pixels: int) -> None:
 
 
 def _to_grey(image: Image.Image) -> Picture:
-    image.draft("YCbCr" if _has_luma(image) else "L", image.size)  # a colour JPEG's luma is not computed anew
+    if not _stores_rgb(image):
+        image.draft("YCbCr", image.size)  # a colour JPEG's luma is not computed anew
     image.info.pop("transparency", None)  # it changes no grey value, and Pillow warns of it in a palette
     if image.mode in SIXTEEN_BIT_MODES:
         return _grey_of_pixels(np.asarray(image).astype(np.uint16))
@@ -126,12 +129,18 @@ def _to_grey(image: Image.Image) -> Picture:
     return Picture(np.asarray(image if image.mode == "L" else image.convert("L")), [])  # `convert` would copy it
 
 
-def _has_luma(image: Image.Image) -> bool:
-    """Return whether it is a JPEG file that stores luma and two colours: libjpeg cannot give them for stored RGB."""
+def _ends_black(image: np.ndarray) -> bool:
+    """Return whether one of the last two rows is black, as all rows are that a PNG file lacks.
+
+    An interlaced file ends with one of these two. Only in a palette the missing pixels may have another colour.
+    """
+    return bool(not image[-2:].any(axis=1).all())
+
+
+def _stores_rgb(image: Image.Image) -> bool:
+    """Return whether it is a JPEG file without luma, by libjpeg's rule."""
     numbers = [layer[0] for layer in getattr(image, "layer", ())]
-    return image.mode == "RGB" and (
-        "jfif" in image.info or (numbers == [1, 2, 3] and image.info.get("adobe_transform", 1) == 1)
-    )
+    return "jfif" not in image.info and image.info.get("adobe_transform", numbers != list(b"RGB")) == 0
 
 
 def _grey_of_pixels(pixels: np.ndarray) -> Picture:

@@ -6,7 +6,9 @@ blocks visited.
 Source: ITU-T T.81, annex B.
 """
 
+import math
 import re
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,10 +27,12 @@ OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0
 APP1, EXIF = 0xE1, b"Exif\0\0"
 METADATA = frozenset({0xC8, 0xDC, *range(0xE0, 0xFF)})
 MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])", re.DOTALL)  # not one of those that stand inside a scan's data
+SEARCHED_AT_ONCE = 2**16  # bytes, between two looks at the budget: `re` lets nothing else run meanwhile
 SEGMENTS_A_CHECK = 256
 SEGMENTS_BEFORE_SIZE = 1000  # 10 MB of metadata are 160 segments
 MAX_SAMPLING = 4  # of a component, in each direction
 MAX_COMPONENTS = 4
+BITS, CHANNELS = 8, (1, 3, 4)  # that are read
 # Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
 VISIT_S = 60e-9  # a block in a scan: a refining scan looks at each of its 64 coefficients
 OUTPUT_S = 200e-9  # a block becomes pixels
@@ -60,6 +64,11 @@ class _Frame:
             0 < each <= MAX_SAMPLING for both in sampling for each in both
         ):
             raise damaged("its frame header is wrong")
+        if header[0] != BITS or len(names) not in CHANNELS:
+            raise UnsupportedModeError(
+                f"the JPEG file has {header[0]} bits a channel and {len(names)} channels: save it with {BITS} bits a "
+                "channel, in grey or in colour"
+            )
         wide, high = (8 * max(both[axis] for both in sampling) for axis in (0, 1))
         units = -(-self.size.height // high) * -(-self.size.width // wide)
         self._blocks = {name: units * across * down for name, (across, down) in zip(names, sampling, strict=True)}
@@ -75,7 +84,9 @@ def size_of(start: bytes) -> Size | None:
 
     Raises: UnsupportedModeError, TruncatedImageError, TooMuchWorkError.
     """
-    for number, segment in enumerate(_segments(start)):
+    end = len(SIGNATURE)
+    for number, segment in enumerate(_segments(start, Budget(math.inf), reach=SEARCHED_AT_ONCE)):
+        end = segment.end
         if number == SEGMENTS_BEFORE_SIZE:
             raise TooMuchWorkError(
                 f"the file has more than {SEGMENTS_BEFORE_SIZE} segments before its size: save it again as a baseline "
@@ -85,6 +96,8 @@ def size_of(start: bytes) -> Size | None:
             return _Frame(start, segment).size if segment.end <= len(start) else None
         if segment.code not in TABLES:
             _require_metadata(segment.code)
+    if end + SEARCHED_AT_ONCE < len(start):
+        raise damaged(f"{SEARCHED_AT_ONCE} bytes before its size are no part of a JPEG file")
     return None
 
 
@@ -93,8 +106,8 @@ def essence(data: bytes, budget: Budget) -> Essence:
 
     Raises: UnsupportedModeError, TruncatedImageError, TooMuchWorkError.
     """
-    pixels = _Pixels(data)
-    for number, segment in enumerate(_segments(data), 1):
+    pixels = _Pixels(data, budget)
+    for number, segment in enumerate(_segments(data, budget), 1):
         if number % SEGMENTS_A_CHECK == 0:
             budget.check(pixels.work_s)
         if segment.code in FRAMES:
@@ -119,8 +132,9 @@ def essence(data: bytes, budget: Budget) -> Essence:
 class _Pixels:
     """The parts of a file that make its pixels, and the work that they are."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, budget: Budget) -> None:
         self._data = data
+        self._budget = budget
         self._frame: _Frame | None = None
         self._kept = [SIGNATURE[:2]]
         self.work_s = 0.0
@@ -148,7 +162,7 @@ class _Pixels:
         if (
             visits != self._frame.blocks or self._frame.progressive
         ):  # otherwise the only scan: a decoder reads no further
-            following = MARKER.search(self._data, segment.end)
+            following = _next_marker(self._data, segment.end, end, self._budget)
             end = following.start() if following else end
         self.work_s += SCAN_S + visits * VISIT_S
         self.keep(segment.start, end, BYTE_S)
@@ -162,13 +176,25 @@ class _Pixels:
         return Essence(b"".join(self._kept), self._frame.size, self.work_s, orientation)
 
 
-def _segments(data: bytes) -> Iterator[_Segment]:
-    """Go from marker to marker; what is none, such as a scan's pixels, is passed over."""
+def _segments(data: bytes, budget: Budget, reach: int = sys.maxsize) -> Iterator[_Segment]:
+    """Go from marker to marker; what is none, such as a scan's pixels, is passed over, up to `reach` bytes."""
     at = len(SIGNATURE) - 1
-    while (marker := MARKER.search(data, at)) is not None:
+    while (marker := _next_marker(data, at, at + reach, budget)) is not None:
         start, code = marker.start(), marker[1][0]
         at = start + 2 if code == END else start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4], "big"))
         yield _Segment(code, start, at)
+
+
+def _next_marker(data: bytes, at: int, end: int, budget: Budget) -> re.Match[bytes] | None:
+    """Find the first marker that begins before `end`."""
+    end = min(end, len(data))
+    while at < end:
+        marker = MARKER.search(data, at, at + SEARCHED_AT_ONCE + 1)
+        if marker is not None:
+            return marker
+        budget.check()
+        at += SEARCHED_AT_ONCE
+    return None
 
 
 def _require_metadata(code: int) -> None:

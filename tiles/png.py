@@ -17,8 +17,13 @@ HEADER_END = len(SIGNATURE) + 25  # of the first chunk: length, name, 13 bytes, 
 PALETTE = 3  # the colour type
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
+HEADER = struct.Struct(">IIBBBBB")  # the first chunk's data: width, height, bits, colour type, …, interlaced
 CHUNK_HEAD = struct.Struct(">I4s")  # the length of its data, its name
 CHUNKS_A_CHECK = 256
+INFLATED_AT_ONCE = 2048  # bytes of compressed pixels, between two looks at the budget: they become 2 MB at most
+# Of an interlaced image, the pixels of each pass: the first column and row, and the steps between columns and rows
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PLAIN = ((0, 0, 1, 1),)
 EXIF_BYTES = 2**16  # as much as a JPEG can have
 # Upper bounds in seconds; tests/test_crafted_images.py holds them against the slowest files that were found.
 BYTE_S = 6e-9  # of inflated pixels: unfilter and unpack
@@ -78,6 +83,37 @@ def _pixels(data: bytes, at: int, budget: Budget) -> bytes:
         if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise damaged("the checksum of its pixels is wrong")
     return data[at:]
+
+
+def require_all_rows(data: bytes, budget: Budget) -> None:
+    """Refuse an image whose compressed pixels end between two rows: Pillow makes black rows of those that are missing.
+
+    data: the file without metadata, which Pillow could decode.
+
+    Raises: TruncatedImageError, TooMuchWorkError.
+    """
+    missing, inflater = _inflated_bytes(data), zlib.decompressobj()
+    for name, start, end in _chunks(data, HEADER_END):
+        for at in range(start + 8, end - 4 if name == b"IDAT" else 0, INFLATED_AT_ONCE):
+            budget.check()
+            try:  # no more than the rows have
+                missing -= len(inflater.decompress(data[at : min(at + INFLATED_AT_ONCE, end - 4)], missing))
+            except zlib.error as error:
+                raise damaged(str(error)) from None
+            if not missing:
+                return
+    raise damaged(f"the last {missing} bytes of its pixels are missing")
+
+
+def _inflated_bytes(data: bytes) -> int:
+    """Return how many bytes the rows have, each with a byte for its filter."""
+    width, height, bits, colour, _, _, interlaced = HEADER.unpack_from(data, len(SIGNATURE) + 8)
+    total = 0
+    for left, top, across, down in ADAM7 if interlaced else PLAIN:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0:
+            total += max(0, rows) * (1 + -(-columns * CHANNELS[colour] * bits // 8))
+    return total
 
 
 def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:

@@ -194,7 +194,9 @@ def _require_readable(page: _Page, tags: Mapping[int, tuple[int, ...]]) -> None:
     channels = {INVERTED: (1, 2), GREY: (1, 2), RGB: (3, 4)}.get(page.photometric, ())
     if page.samples not in channels or (page.samples > 1 and one(tags, PLANES, 1) != 1):
         raise UnsupportedModeError(f"the TIFF file is neither grey nor RGB, or its channels are separate: {CONVERT}")
-    if page.compression not in (PLAIN, LZW, *DEFLATES) or page.predictor not in (1, DIFFERENCES):
+    # Without compression some readers follow a predictor, and others do not
+    predictors = (1,) if page.compression == PLAIN else (1, DIFFERENCES)
+    if page.compression not in (PLAIN, LZW, *DEFLATES) or page.predictor not in predictors:
         raise UnsupportedModeError(
             f"the TIFF file has compression {page.compression} with predictor {page.predictor}: {CONVERT}"
         )

@@ -50,7 +50,10 @@ function changed(item) {
       (read) => drawThumb(item, read.source),
       () => {},
     );
-  if (item === view.item && ["done", "failed"].includes(item.state)) view.show(item);
+  if (item === view.item) {
+    if (["done", "failed"].includes(item.state)) view.show(item);
+    else view.rewrite();
+  }
   report();
 }
 
@@ -128,11 +131,6 @@ function clear() {
   document.body.classList.remove("used");
 }
 
-function tryAgain(failed) {
-  queue.add(failed);
-  if (failed.includes(view.item)) view.show(view.item);
-}
-
 async function saveZip() {
   const done = table.rows().filter(({ answer }) => answer);
   const files = [];
@@ -183,8 +181,8 @@ $("choose-folder").addEventListener("click", () => $("folder").click());
 listenToCamera($("photograph"), take);
 $("intake").addEventListener("submit", (event) => event.preventDefault());
 onClick("clear", clear);
-onClick("retry", () => tryAgain(items.filter(({ state }) => state === "failed")));
-onClick("again", () => tryAgain([view.item]));
+onClick("retry", () => queue.add(items.filter(({ state }) => state === "failed")));
+onClick("again", () => queue.add([view.item]));
 onClick("previous", () => step(-1));
 onClick("next", () => step(1));
 onClick("away-retry", () => watch.hurry());

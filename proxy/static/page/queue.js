@@ -60,17 +60,18 @@ export class Queue {
     }
   }
 
-  // Put an item back if it may be answered later, and wait for that; return whether it was put back.
+  // Put an item back once it may be answered, and return whether it was put back. Until then the worker that waits keeps
+  // it: the others would send it at once.
   async #again(item, problem) {
     if (!problem.passes || item.gone || !(await isReadable(item.file))) return false;
     const away = !(await this.watch.check());
     if (!away) item.tries += 1;
     if (!away && ONE_BY_ONE.includes(problem.status)) this.#atOnce = 1;
     if (item.tries >= TRIES) return false;
-    this.#waiting.unshift(item);
     this.#enter(item, "waiting");
     if (away) await this.watch.untilBack();
     else await new Promise((resolve) => setTimeout(resolve, 1000 * (problem.retryAfter ?? PAUSE_S)));
+    this.#waiting.unshift(item);
     return true;
   }
 

@@ -2,15 +2,21 @@
 
 import { score, verdictOf } from "./words.js";
 
+// Two folders may have files of one name, of two tiles.
+const pathOf = ({ folder, name }) => (folder ? `${folder}/${name}` : name);
+
 const RULES = {
-  name: ({ name }) => name.replace(/\.[^.]*$/, "").match(/^(.+)[_-]/)?.[1],
+  name: (item) =>
+    pathOf(item)
+      .replace(/\.[^.]*$/, "")
+      .match(/^(.+)[_-][^/]*$/)?.[1],
   folder: ({ folder }) => folder,
-  pattern: ({ name }, pattern) => pattern && ((match) => match?.[1] ?? match?.[0])(name.match(pattern)),
+  pattern: (item, pattern) => pattern && ((match) => match?.[1] ?? match?.[0])(pathOf(item).match(pattern)),
 };
 
 // The tile of an item by a rule: name, folder or pattern; an image that fits no rule is a tile of its own.
 export function tileOf(item, rule, pattern) {
-  return RULES[rule]?.(item, pattern) || item.name;
+  return RULES[rule]?.(item, pattern) || pathOf(item);
 }
 
 // { verdict, score, alarm, review, type, area, failed, count } of the images of one tile. Failed ones do not count for the
@@ -78,4 +84,10 @@ function exactSum(values) {
   return sum + lost;
 }
 
-const round = (value) => Number(value.toFixed(4)); // as the service rounds: the binary value, not 10,000 times it
+// As the service rounds: the binary value, not 10,000 times it. In the middle, where only odd multiples of 1/32 can be,
+// to the even digit.
+function round(value) {
+  const rounded = Number(value.toFixed(4));
+  const isMiddle = (32 * value) % 2 === 1;
+  return isMiddle && Math.round(10000 * rounded) % 2 ? Number((rounded - 0.0001).toFixed(4)) : rounded;
+}

@@ -46,6 +46,11 @@ export class View {
     this.shown = this.#show(item);
   }
 
+  // Write the item's state, which has changed; its picture stays.
+  rewrite() {
+    this.#write(this.item.answer);
+  }
+
   async #show(item) {
     const turn = ++this.#turn;
     this.item = item;
