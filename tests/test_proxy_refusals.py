@@ -370,6 +370,9 @@ WRONG_ANSWERS = {
     "no length of its json": lambda fake, c: web.Response(
         body=fake.echo(c).body, headers={"Inference-Header-Content-Length": "all"}
     ),
+    "an output of a datatype that no tensor of the contract has": lambda fake, c: web.Response(
+        body=fake.echo(c).body.replace(b'"UINT8"', b'"BF160"'), headers=fake.echo(c).headers
+    ),
     "an output without a shape": lambda *_: web.json_response(
         {"outputs": [{"name": "probability", "datatype": "UINT8", "data": [1]}]}
     ),
