@@ -5,7 +5,6 @@ A browser gets them again only when they changed.
 
 import gzip
 import hashlib
-import io
 import re
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -14,10 +13,6 @@ from typing import Any
 from aiohttp import web
 
 NO_GZIP = re.compile(r"gzip\s*;\s*q\s*=\s*0(\.0*)?\s*(,|$)", re.IGNORECASE)  # RFC 9110, section 12.5.3
-
-# aiohttp writes a longer body piece by piece if it comes as a file: bytes would be copied whole for each client that is
-# slow to take them. After a shorter file it would not wait for the client at all.
-PIECE = 2**16
 
 
 def serve(content: bytes, content_type: str) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
@@ -34,8 +29,7 @@ def serve(content: bytes, content_type: str) -> Callable[[web.Request], Coroutin
         sent, headers = briefly if takes_gzip and len(packed) < len(content) else plainly
         if {"*", headers["ETag"].strip('"')} & {each.value for each in request.if_none_match or ()}:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        body = io.BytesIO(sent) if len(sent) > PIECE else sent
-        return web.Response(body=body, content_type=content_type, charset=charset, headers=headers)
+        return web.Response(body=sent, content_type=content_type, charset=charset, headers=headers)
 
     return handle
 

@@ -1,22 +1,17 @@
 """proxy/openapi.yaml against the code: routes, problems, examples; and the files of its page."""
 
-import asyncio
 import json
 import re
-import socket
 
 import jsonschema
 import pytest
 import schemathesis
 import yaml
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from proxy_servers import running_proxy
 
 from proxy.app import make_app, routes
 from proxy.document import DOCUMENT, FOLDER
 from proxy.errors import ProxyError, StartError
-from proxy.files import serve
 from proxy.report import describe_model
 from proxy.served_model import read_model
 from proxy.settings import Settings
@@ -186,21 +181,6 @@ async def test_a_file_is_sent_compressed_to_clients_that_take_it_and_then_has_an
                 tags.append(response.headers["ETag"])
     assert 1 == len(set(bodies))
     assert 2 == len(set(tags))
-
-
-async def test_of_a_large_file_little_is_held_for_a_client_that_does_not_take_it():
-    app = web.Application()
-    app.router.add_get("/", serve(bytes(2**25), "application/octet-stream"))
-    async with TestServer(app) as server:
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(client, (server.host, server.port))
-            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 200 OK")
-            (connection,) = server.runner.server.connections
-            assert connection.transport.get_write_buffer_size() <= 2**19
 
 
 async def test_the_document_and_its_page_are_served_and_asked_for_again_they_cost_nothing():

@@ -164,6 +164,7 @@ ROWS = {
     "a palette": (np.zeros_like(LIGHT), {"colour": 3, "before": COLOURS}, list(LIGHT)),
     "interlaced": (LIGHT, {"interlaced": 1}, of_passes(LIGHT)),
     "interlaced, of an odd height": (LIGHT[:59], {"interlaced": 1}, of_passes(LIGHT[:59])),
+    "interlaced, of one row": (LIGHT[:1], {"interlaced": 1}, of_passes(LIGHT[:1])),
 }
 
 
@@ -171,8 +172,9 @@ ROWS = {
 def test_a_png_whose_compressed_rows_end_early_is_called_damaged(image, options, rows):
     np.testing.assert_array_equal(image, read(png(*image.shape, pixels=packed(*rows), **options)).image)
     for there in (1, len(rows) // 2, len(rows) - 1):
-        with pytest.raises(TruncatedImageError, match="bytes of its pixels are missing"):
-            read(png(*image.shape, pixels=packed(*rows[:there]), **options))
+        for behind in (b"", bytes(100_000)):
+            with pytest.raises(TruncatedImageError, match="bytes of its pixels are missing"):
+                read(png(*image.shape, pixels=packed(*rows[:there]) + behind, **options))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])

@@ -199,15 +199,20 @@ async def test_a_tile_is_named_by_a_pattern(browser, tmp_path):
 @pytest.mark.parametrize(
     ("rule", "pattern", "expected"),
     [
-        ("name", "", ["lot-1/A", "lot-2/A", "lot-1/single.png", "A", "B.png"]),
-        ("folder", "", ["lot-1", "lot-2", "lot-1", "A-1.png", "B.png"]),
-        ("pattern", r"^(?:.*/)?[^/_-]+", ["lot-1/A", "lot-2/A", "lot-1/single.png", "A", "B.png"]),
-        ("pattern", "no such words", ["lot-1/A-1.png", "lot-2/A-1.png", "lot-1/single.png", "A-1.png", "B.png"]),
-        ("pattern", r"([A-Z])-\d", ["A", "A", "lot-1/single.png", "A", "B.png"]),
+        ("name", "", ["lot-1/A", "lot-2/A", "lot-1/one.png", "A", "B.png", "lot-1/_DSC1.png", "2.3/A"]),
+        ("folder", "", ["lot-1", "lot-2", "lot-1", "A-1.png", "B.png", "lot-1", "2.3"]),
+        ("pattern", r"^(?:.*/)?[^/_-]+", ["lot-1/A", "lot-2/A", "lot-1/one.png", "A", "B.png", "lot", "2.3/A"]),
+        (
+            "pattern",
+            "no such words",
+            ["lot-1/A-1.png", "lot-2/A-1.png", "lot-1/one.png", "A-1.png", "B.png", "lot-1/_DSC1.png", "2.3/A"],
+        ),
+        ("pattern", r"([A-Z])-\d", ["A", "A", "lot-1/one.png", "A", "B.png", "lot-1/_DSC1.png", "2.3/A"]),
     ],
 )
 async def test_files_of_one_name_in_two_folders_are_two_tiles(browser, rule, pattern, expected):
-    items = [["lot-1", "A-1.png"], ["lot-2", "A-1.png"], ["lot-1", "single.png"], ["", "A-1.png"], ["", "B.png"]]
+    items = [["lot-1", "A-1.png"], ["lot-2", "A-1.png"], ["lot-1", "one.png"], ["", "A-1.png"], ["", "B.png"],
+             ["lot-1", "_DSC1.png"], ["2.3", "A"]]  # fmt: skip
     async with page_over_fake(browser) as (page, _, _):
         named = await page.evaluate(
             """async ([items, rule, pattern]) => {

@@ -132,9 +132,10 @@ def _to_grey(image: Image.Image) -> Picture:
 def _ends_black(image: np.ndarray) -> bool:
     """Return whether one of the last two rows is black, as all rows are that a PNG file lacks.
 
-    An interlaced file ends with one of these two. Only in a palette the missing pixels may have another colour.
+    An interlaced file ends with one of these two, but for one of a single row. Only in a palette the missing pixels may
+    have another colour.
     """
-    return bool(not image[-2:].any(axis=1).all())
+    return len(image) == 1 or bool(not image[-2:].any(axis=1).all())
 
 
 def _stores_rgb(image: Image.Image) -> bool:

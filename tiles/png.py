@@ -93,16 +93,25 @@ def require_all_rows(data: bytes, budget: Budget) -> None:
     Raises: TruncatedImageError, TooMuchWorkError.
     """
     missing, inflater = _inflated_bytes(data), zlib.decompressobj()
-    for name, start, end in _chunks(data, HEADER_END):
-        for at in range(start + 8, end - 4 if name == b"IDAT" else 0, INFLATED_AT_ONCE):
-            budget.check()
-            try:  # no more than the rows have
-                missing -= len(inflater.decompress(data[at : min(at + INFLATED_AT_ONCE, end - 4)], missing))
-            except zlib.error as error:
-                raise damaged(str(error)) from None
-            if not missing:
-                return
+    for piece in _compressed(data):
+        budget.check()
+        try:
+            missing -= len(inflater.decompress(piece, missing))  # no more than the rows have
+        except zlib.error as error:
+            raise damaged(str(error)) from None
+        if not missing:
+            return
+        if inflater.eof:  # what follows would be copied for each piece
+            break
     raise damaged(f"the last {missing} bytes of its pixels are missing")
+
+
+def _compressed(data: bytes) -> Iterator[bytes]:
+    """Give the compressed pixels in pieces."""
+    for name, start, end in _chunks(data, HEADER_END):
+        if name == b"IDAT":
+            for at in range(start + 8, end - 4, INFLATED_AT_ONCE):
+                yield data[at : min(at + INFLATED_AT_ONCE, end - 4)]
 
 
 def _inflated_bytes(data: bytes) -> int:

@@ -8,8 +8,8 @@ const pathOf = ({ folder, name }) => (folder ? `${folder}/${name}` : name);
 const RULES = {
   name: (item) =>
     pathOf(item)
-      .replace(/\.[^.]*$/, "")
-      .match(/^(.+)[_-][^/]*$/)?.[1],
+      .replace(/\.[^./]*$/, "")
+      .match(/^((?:.*\/)?[^/]+)[_-][^/]*$/)?.[1],
   folder: ({ folder }) => folder,
   pattern: (item, pattern) => pattern && ((match) => match?.[1] ?? match?.[0])(pathOf(item).match(pattern)),
 };
