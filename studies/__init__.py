@@ -4,7 +4,8 @@
                         differences, int8, report_rows, report_tiles and report_verdicts are their parts
     misses              which defects the networks of all folds miss
     literature          the published ways to score
-    consensus           scored against what most masks of a tile say
+    consensus           scored against what most masks of a tile say (consensus_masks), laid onto one another by
+                        registration and tile_frames, which the audit uses as well
     baseline/           the first public project's recipe on our folds
     compare             is an experiment really better, or only by chance?
     paired              the same for two recipes, on the test images of all folds

@@ -1,12 +1,12 @@
-"""Scores the test predictions against consensus masks (`training.dataset.consensus`) instead of the published ones."""
+"""Scores the test predictions against consensus masks (`consensus_masks`) instead of the published ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from studies.consensus_masks import with_consensus
+from studies.tile_frames import register_tiles
 from tiles.operating_point import OperatingPoint
-from training.dataset.consensus import with_consensus
-from training.dataset.tile_frames import register_tiles
 from training.evaluation.figures import Outcomes, join, outcomes_at
 from training.evaluation.image_results import read_results, result_of, write_results
 from training.evaluation.predict import Prediction

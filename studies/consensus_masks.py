@@ -15,10 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from studies.tile_frames import Frames, between, lay
 from training.dataset.doubtful import doubtful_images
 from training.dataset.index import FREE
 from training.dataset.samples import Sample
-from training.dataset.tile_frames import Frames, between, lay
 
 HALF = 0.5
 TIE = 0.01  # how near to a half a share counts as one: rounding errors must not make a majority

@@ -24,7 +24,7 @@ from training.dataset.index import read_index
 from training.dataset.samples import load_part
 from training.dataset.split import PARTS, assign_folds_and_parts
 from training.errors import StudyError, exit_status
-from training.files import SPLIT_FILE
+from training.files import TILES_FOLDER
 from training.packages import check_packages
 from training.params import Params, load_params
 from training.runs import refuse_mixed_runs
@@ -64,7 +64,7 @@ def main() -> None:
     """Do the runs that the command line names, or all of them, except those that have tables."""
     packages, params = check_packages(), load_params()
     refuse_own_images(params)
-    refuse_mixed_runs([SPLIT_FILE], as_configured=True)  # the masks are those of params.yaml's data_load
+    refuse_mixed_runs([TILES_FOLDER], as_configured=True)  # data_load ran with the parameters and code that are here
     names = sys.argv[1:] or run_names(params)
     for name in names:
         params_of(name, params)  # refuse a wrong name before the others take hours

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from training.dataset.registration import (
+from studies.registration import (
     GOOD_ENOUGH,
     SAME_TILE,
     SCALE,

@@ -6,7 +6,7 @@ A surface is smooth noise; a photograph is a crop of it, turned and lit as told,
 import numpy as np
 from training_data import a_sample
 
-from training.dataset.registration import running_mean, turn
+from studies.registration import running_mean, turn
 
 HEIGHT, WIDTH = 150, 190
 BORDER = 30  # of a surface around the photographed part

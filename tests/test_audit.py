@@ -15,10 +15,10 @@ from studies.audit.figures import examine
 from studies.audit.report import render
 from studies.audit.rules import missing_labels, two_types, votes
 from studies.audit.tile_recovery import frame, recover_tiles, sample_pairs
+from studies.registration import Alignment, Registrar, project, turn
 from tiles import encode_mask_png
 from training.dataset.index import write_index
 from training.dataset.published import read_tile_ids
-from training.dataset.registration import Alignment, Registrar, project, turn
 from training.errors import DatasetError
 
 

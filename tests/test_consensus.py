@@ -5,10 +5,10 @@ import pytest
 from surfaces import HEIGHT, SPOT, WIDTH, mask_of, series
 from training_data import a_prediction, a_sample
 
+from studies import consensus_masks
 from studies.consensus import TABLE, write_consensus
-from training.dataset import consensus
-from training.dataset.consensus import with_consensus
-from training.dataset.tile_frames import register_tiles
+from studies.consensus_masks import with_consensus
+from studies.tile_frames import register_tiles
 from training.evaluation.image_results import read_results, result_of, write_results
 from training.evaluation.predict import Prediction
 
@@ -41,7 +41,7 @@ def agreed(samples, frames=None):
 def doubtful(monkeypatch):
     """The list of doubtful images, which a test may fill."""
     names = []
-    monkeypatch.setattr(consensus, "doubtful_images", lambda: names)
+    monkeypatch.setattr(consensus_masks, "doubtful_images", lambda: names)
     return names
 
 

@@ -485,6 +485,19 @@ def test_data_of_other_parameters_are_refused_before_any_run_is_done(tmp_path, m
         crossval.main()
 
 
+def test_another_split_is_trained(tmp_path, monkeypatch):
+    """Its parts are drawn here; data/split.csv may be of another one."""
+    done = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crossval, "check_packages", dict)
+    monkeypatch.setattr(crossval, "perform", lambda name, *_: done.append(name))
+    monkeypatch.setattr(sys, "argv", ["crossval", "honest-0"])
+    shutil.copyfile(ROOT / "dvc.lock", tmp_path / "dvc.lock")
+    write_knobs(tmp_path / "params.yaml", base__seed=21)
+    crossval.main()
+    assert ["honest-0"] == done
+
+
 def test_own_images_are_told_how_to_measure_each_fold_without_publishing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(crossval, "check_packages", dict)

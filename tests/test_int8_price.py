@@ -134,7 +134,7 @@ def test_nothing_is_told_unless_every_fold_has_the_tables(folders):
 
 
 def test_a_folds_quantized_graph_answers_each_image(tmp_path, monkeypatch):
-    """test_context_graph.py exports and quantizes a network as a fold's."""
+    """test_fold_graph.py exports and quantizes a network as a fold's."""
     given = []
 
     def quantized_graph(*arguments):

@@ -127,6 +127,22 @@ def test_every_layout_of_three_castings_gives_their_truth(
             np.testing.assert_array_equal(mask_of(row["type"]), pixels(folder / row["mask"]) > 127)
 
 
+def test_a_voc_mask_belongs_to_the_photograph_of_its_own_subfolder(folder: Path) -> None:
+    for camera, defect_type in (("cam1", "Dent"), ("cam2", "Rust spot")):
+        write_photograph(folder / f"JPEGImages/{camera}/0001.jpg", defect_type)
+        (folder / f"SegmentationClass/{camera}").mkdir(parents=True)
+        Image.fromarray(mask_of(defect_type).astype(np.uint8)).save(folder / f"SegmentationClass/{camera}/0001.png")
+    for row in rows_of(table_of(folder)):
+        expected = mask_of("Dent" if "cam1" in row["image"] else "Rust spot")
+        np.testing.assert_array_equal(expected, pixels(folder / row["mask"]) > 127)
+
+
+def test_photographs_without_a_folder_of_masks_are_not_their_own_masks(folder: Path) -> None:
+    photographs(folder / "JPEGImages")
+    with pytest.raises(DatasetError, match="no photograph can be taken"):
+        table_of(folder, "voc")
+
+
 def test_a_drawn_mask_that_somebody_corrected_stays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labelme(folder, masks=False)
     mask = next(folder / row["mask"] for row in rows_of(table_of(folder)) if row["mask"])

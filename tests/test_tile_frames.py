@@ -5,7 +5,7 @@ import pytest
 from surfaces import HEIGHT, WIDTH, mask_of, photograph, surface
 from training_data import a_sample
 
-from training.dataset.tile_frames import between, lay, register_tiles
+from studies.tile_frames import between, lay, register_tiles
 
 CORNERS = np.array([(0, 0, 1), (WIDTH - 1, 0, 1), (0, HEIGHT - 1, 1), (WIDTH - 1, HEIGHT - 1, 1)]).T
 

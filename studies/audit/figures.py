@@ -23,8 +23,8 @@ from studies.audit.rules import (
     votes,
 )
 from studies.audit.tile_recovery import Difference, Pair, agreement, joined, parted, recover_tiles, sample_pairs
+from studies.registration import GOOD_ENOUGH, Registrar
 from training.dataset.index import FREE, Entry
-from training.dataset.registration import GOOD_ENOUGH, Registrar
 from training.dataset.samples import Sample
 
 SAMPLED_PAIRS = 300  # of images of the same tile, and as many of images of different tiles

@@ -10,9 +10,9 @@ import numpy as np
 from studies.audit.figures import SAMPLED_PAIRS, Audit, Correlations
 from studies.audit.rules import AGREEMENT, LEAST_PIXELS, REGION_MARGIN, SHOWN, Shown, Types, Vote, dice_pooled
 from studies.audit.tile_recovery import EQUAL_SIZE, Difference, exposure
+from studies.registration import SAME_TILE
 from tiles import DEFECT_TYPES
 from training.dataset.index import FREE, TYPES
-from training.dataset.registration import SAME_TILE
 from training.dataset.samples import Sample
 from training.reports import templates
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.registration import Alignment, correlation, high_pass, project, running_mean
 from training.dataset.index import FREE, Entry
-from training.dataset.registration import Alignment, correlation, high_pass, project, running_mean
 from training.dataset.samples import Sample
 
 LEAST_PIXELS = 4  # a mask of fewer shows nothing; the smallest of the others has 26

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from sklearn.metrics import adjusted_rand_score
 
+from studies.registration import SAME_TILE, TURNS, Registrar
 from training.dataset.index import Entry
-from training.dataset.registration import SAME_TILE, TURNS, Registrar
 from training.errors import DatasetError
 
 FILE_NAME = re.compile(r"exp(\d+)_num_(\d+)")

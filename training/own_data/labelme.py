@@ -77,5 +77,5 @@ def _unpacked(mask: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(base64.b64decode(mask))) as png:
             return np.asarray(png.convert("L")) > 0
-    except OSError:
+    except (OSError, SyntaxError):  # the second: a broken PNG chunk
         raise ValueError("its mask is damaged") from None

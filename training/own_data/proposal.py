@@ -25,7 +25,7 @@ def propose_crop_size(entries: Sequence[Entry]) -> int:
 
 
 def propose_split(group: str | None, entries: list[Entry], params: Params) -> DataSplitParams:
-    """Return the split of most folds, up to MOST_FOLDS, that the stage data_split accepts.
+    """Return the split of most folds, up to MOST_FOLDS, whose folds and parts the stage data_split accepts.
 
     Few objects validate where objects are known, unless validation would have no Free image then.
 

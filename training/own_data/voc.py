@@ -23,20 +23,22 @@ def fits(folder: Path) -> bool:
 
 def find(folder: Path, notes: Notes) -> Iterator[Found]:
     """Give every photograph that has a mask."""
-    masks = {path.stem: path for path in files(_masks(folder) or folder) if is_image(path)}
+    root = _masks(folder)
+    masks = {path.relative_to(root).with_suffix(""): path for path in files(root) if is_image(path)} if root else {}
     colours, numbers = _colours(folder / "labelmap.txt"), _numbers(folder / "class_names.txt")
     if not colours and not numbers:
         notes.decide(
             "no labelmap.txt or class_names.txt names the classes: they are called Class 1, Class 2, …", folder
         )
     for path in Photographs(folder / IMAGES, notes).paths:
-        if path.stem not in masks:
+        key = path.relative_to(folder / IMAGES).with_suffix("")
+        if key not in masks:
             notes.skip(f"no mask in {MASKS[-1]}", path.name)
             continue
         try:
-            with Image.open(masks.pop(path.stem)) as mask:
+            with Image.open(masks.pop(key)) as mask:
                 labels = _by_colour(mask, colours) if colours else _by_number(mask, numbers)
-        except (OSError, ValueError, UnidentifiedImageError) as error:
+        except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:  # the second: a broken PNG chunk
             notes.skip(f"its mask cannot be read: {error}", path.name)
             continue
         yield from_labels(path, labels, notes)
