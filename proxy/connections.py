@@ -170,7 +170,9 @@ class LimitedServer(web.Server):
         if request.version < HttpVersion10:
             return _refused(request, "HTTP/0.9", problem_of_old_http)
         if _head_bytes(request) > MAX_HEAD_BYTES:  # one that comes in pieces is refused before
-            return _refused(request, "a long head", partial(problem_of_bad_http, too_long=True))
+            response = _refused(request, "a long head", partial(problem_of_bad_http, too_long=True))
+            response.force_close()
+            return response
         try:
             return await self._plain_handler(request)
         except web.HTTPExpectationFailed:
