@@ -153,11 +153,10 @@ def test_a_done_run_is_not_done_again(project, monkeypatch, capsys):
 
 def test_a_run_that_another_process_does_is_refused_and_others_are_not(monkeypatch, capsys):
     monkeypatch.setattr(crossval, "check_packages", lambda: PACKAGES)
-    holds = (
-        "from studies.crossval import alone; stack = alone('honest-1'); stack.__enter__(); print(flush=True); input()"
-    )
-    command = [sys.executable, "-c", holds]
-    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=PIPE, stdout=PIPE) as other:
+    holds = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    crossval.LOCK_FOLDER.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-c", holds, crossval.LOCK_FOLDER / "honest-1.lock"]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE) as other:
         other.stdout.readline()
         monkeypatch.setattr("sys.argv", ["crossval", "honest-0", "honest-1"])
         with pytest.raises(StudyError, match="honest-1 is running in another process"):
