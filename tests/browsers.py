@@ -114,6 +114,12 @@ async def choose(page: Page, *files: Path) -> None:
     await page.set_input_files("#files", list(files))
 
 
+async def choose_folder(page: Page, folder: Path) -> None:
+    async with page.expect_file_chooser() as chooser:
+        await page.click("#choose-folder")
+    await (await chooser.value).set_files(folder)
+
+
 async def analysed(page: Page, count: int) -> None:
     """Wait until so many images are analysed and none is on its way."""
     await page.locator("#status", has_text=f"{count} analysed").wait_for()

@@ -6,7 +6,7 @@ import json
 import struct
 
 import pytest
-from browsers import REVIEW, analysed, choose, page_over, page_over_fake, photograph, pixels, texts
+from browsers import REVIEW, analysed, choose, choose_folder, page_over, page_over_fake, photograph, pixels, texts
 from PIL import Image
 from proxy_servers import until
 
@@ -61,9 +61,7 @@ async def test_a_chosen_folder_gives_its_images_and_their_folder(browser, tmp_pa
     for name in ("10.png", "2.png", ".hidden.png", ".thumbs/1.png"):
         photograph(tmp_path / "A-17" / name, DARK)
     async with page_over_fake(browser) as (page, _, _):
-        async with page.expect_file_chooser() as chooser:
-            await page.click("#choose-folder")
-        await (await chooser.value).set_files(tmp_path / "A-17")
+        await choose_folder(page, tmp_path / "A-17")
         await analysed(page, 2)
         await page.select_option("#group", "folder")
         assert ["A-17"] == await texts(page, "tr.tile strong")

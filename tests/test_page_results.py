@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 from aiohttp import ClientSession, FormData
-from browsers import REVIEW, analysed, choose, page_over_fake, photograph, texts
+from browsers import REVIEW, analysed, choose, choose_folder, page_over_fake, photograph, texts
 from PIL import Image
 
 from tiles.operating_point import tile_score
@@ -230,9 +230,7 @@ async def test_the_pattern_that_is_offered_first_keeps_folders_apart(browser, tm
         for name in ("A_1.png", "A_2.png"):
             photograph(tmp_path / "photos" / folder / name)
     async with page_over_fake(browser) as (page, _, _):
-        async with page.expect_file_chooser() as chooser:
-            await page.click("#choose-folder")
-        await (await chooser.value).set_files(tmp_path / "photos")
+        await choose_folder(page, tmp_path / "photos")
         await analysed(page, 4)
         await page.select_option("#group", "pattern")
         assert ["photos/lot_1/A", "photos/lot_2/A"] == await texts(page, "tr.tile strong")
