@@ -64,7 +64,8 @@ class Model:
         data: digest of the training data.
         threshold, alarm_score: the model's own.
         tile_alarm_score: of a tile's mean score.
-        review_score, tile_review_score: from which on a person should look; None if the model knows only ok and defect.
+        review_score, tile_review_score: the lowest that a person should look at; None if the model knows only ok and
+            defect.
         novelty_limit: the highest novelty of an image that is familiar.
     """
 
@@ -91,8 +92,8 @@ class Analysis:
         part: the name that was sent with the image.
         defect_pixels: number of defective pixels.
         score: how sure the model is that the image shows a defect, 0–1.
-        alarm_score, threshold: what was used: from which score on an image is defective, and from which probability on
-            a pixel of it is.
+        alarm_score, threshold: the lowest score of a defective image and the lowest probability of a defective pixel,
+            as used.
         type: the type that most defective pixels have; None without a defect.
         types: number of defective pixels of each type.
         defects: the connected regions, the surest first.

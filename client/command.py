@@ -28,7 +28,9 @@ FAILED = 1
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument("sources", type=Path, nargs="+", metavar="FOLDER_OR_FILE", help="folders are searched below")
+    parser.add_argument(
+        "sources", type=Path, nargs="+", metavar="FOLDER_OR_FILE", help="images, or folders with their subfolders"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results go")
     parser.add_argument("--url", default=URL, help="of the service; default: %(default)s")
     parser.add_argument("--pattern", default="*", help="of file names in folders, such as '*.jpg'; default: all images")
@@ -36,14 +38,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--part-from", type=_expression, metavar="REGEX", help="what it finds in a file's path is sent as its part"
     )
     parser.add_argument(
-        "--tile-from", type=_expression, metavar="REGEX", help="files in whose path it finds the same show one tile"
+        "--tile-from", type=_expression, metavar="REGEX", help="files whose paths give the same match show one tile"
     )
     parser.add_argument("--threshold", type=float, help="0-1; default: the model's own")
     parser.add_argument("--alarm-score", type=float, help="0-1, of one image; default: the model's own")
     parser.add_argument("--tile-alarm-score", type=float, help="0-1, of a tile's mean score; default: the model's own")
     parser.add_argument("--at-once", type=_positive, default=AT_ONCE, help="images at once; default: %(default)s")
     parser.add_argument(
-        "--wait", type=float, default=WAIT_S, metavar="SECONDS", help="for a service that is away; default: %(default)g"
+        "--wait",
+        type=float,
+        default=WAIT_S,
+        metavar="SECONDS",
+        help="how long to wait for a service that is away; default: %(default)g",
     )
     parser.add_argument("--again", action="store_true", help="send refused images again, too")
     parser.add_argument(
@@ -71,7 +77,9 @@ def analyze(options: argparse.Namespace) -> int:
         with Journal(options.out) as journal:
             return _analyze(options, photographs, journal)
     except OSError as error:
-        raise InputError(f"{error.filename or options.out} cannot be used: {error.strerror}") from None
+        raise InputError(
+            f"{error.filename or options.out} cannot be used: {error.strerror}; name another, or change its permissions"
+        ) from None
 
 
 def _analyze(options: argparse.Namespace, photographs: Sequence[Photograph], journal: Journal) -> int:
@@ -159,9 +167,11 @@ def _api_key(options: argparse.Namespace) -> str | None:
     try:
         key = str(options.api_key_file.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
-        raise InputError(f"--api-key-file {options.api_key_file} cannot be read: {error}") from None
+        raise InputError(
+            f"--api-key-file {options.api_key_file} cannot be read: {error}; name a text file that has the key"
+        ) from None
     if not key:
-        raise InputError(f"--api-key-file {options.api_key_file} is empty")
+        raise InputError(f"--api-key-file {options.api_key_file} is empty: write the key into it")
     return key
 
 
@@ -169,11 +179,11 @@ def _expression(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r:.150} is no regular expression: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r:.150} is no regular expression ({error}): correct it") from None
 
 
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+        raise argparse.ArgumentTypeError(f"{number} is less than 1: give 1 or more")
     return number

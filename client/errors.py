@@ -26,6 +26,8 @@ ABOUT_THE_CALLER = frozenset(
         HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
     }
 )
+# What Pillow raises for a damaged file: SyntaxError and IndexError are of a bad chunk in a PNG
+DAMAGED = (OSError, EOFError, IndexError, SyntaxError, ValueError)
 
 
 class ClientError(Exception):

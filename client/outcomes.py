@@ -50,7 +50,7 @@ def answered(photograph: Photograph, analysis: Analysis, *, mask: str, overlay: 
         **_names(photograph),
         "status": "answered",
         "verdict": analysis.verdict,
-        "defective": _word(analysis.defective),
+        "defective": written(analysis.defective),
         "type": analysis.type,
         "score": analysis.score,
         "alarm_score": analysis.alarm_score,
@@ -60,12 +60,12 @@ def answered(photograph: Photograph, analysis: Analysis, *, mask: str, overlay: 
         "width": analysis.width,
         "height": analysis.height,
         "novelty": analysis.novelty,
-        "familiar": _word(analysis.familiar),
+        "familiar": written(analysis.familiar),
         "warnings": " ".join(each.code for each in analysis.warnings),
         "model": f"{model.name}/{model.version}",
         "model_sha256": model.sha256,
         "model_commit": model.commit,
-        "model_dirty": _word(model.dirty),
+        "model_dirty": written(model.dirty),
         "mask": mask,
         "overlay": overlay,
     }
@@ -79,9 +79,10 @@ def unanswered(photograph: Photograph, error: str, *, status: Status = "failed",
     return Outcome(photograph, status, row, error=error, sent=sent)
 
 
+def written(value: object) -> str:
+    """Return a value as the tables and the pictures have it: true and false in lower case."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _names(photograph: Photograph) -> dict[str, str | None]:
     return {"file": photograph.name, "part": photograph.part, "tile": photograph.tile}
-
-
-def _word(value: bool | None) -> str | None:
-    return None if value is None else str(value).lower()

@@ -83,8 +83,8 @@ def _files(source: Path, pattern: str) -> Iterator[Path]:
         yield source
         return
     for folder, below, names in os.walk(source, onerror=_refuse):
-        if FILE in names:  # another run's results: their pictures are no photographs
-            below[:] = [name for name in below if name not in (MASKS, OVERLAYS)]
+        results = (MASKS, OVERLAYS) if FILE in names else ()  # another run's: its pictures are no photographs
+        below[:] = [name for name in below if name not in results and not name.startswith(".")]
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith(".") and fnmatch.fnmatch(name, pattern):
                 yield Path(folder, name)

@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from client.analysis import Analysis, Defect
 from client.bmp_file import BMP_SIGNATURE, plain_bmp
 from client.mask import Mask
+from client.outcomes import written
 from client.png_file import mask_png, palette_png, png_text
 from client.tiff_file import TIFF_SIGNATURES, plain_tiff
 
@@ -78,11 +79,7 @@ def text_chunks(analysis: Analysis) -> dict[str, str]:
         "Model-Dirty": model.dirty,
         "Model-Data": model.data,
     }
-    return {key: _written(value) for key, value in figures.items() if value is not None}
-
-
-def _written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return {key: written(value) for key, value in figures.items() if value is not None}
 
 
 def _patch(mask: Mask) -> Patch | None:

@@ -42,7 +42,7 @@ def png_text(texts: Mapping[str, str]) -> bytes:
 def read_text(data: bytes) -> dict[str, str]:
     """Read the text that a PNG file carries.
 
-    Raises: OSError or ValueError, if it is no PNG file.
+    Raises: one of `errors.DAMAGED`, if it is no PNG file.
     """
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         image.load()  # text may stand behind the pixels

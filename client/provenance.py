@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from client.errors import InputError
+from client.errors import DAMAGED, InputError
 from client.png_file import read_text
 
 UNKNOWN = "unknown"
@@ -21,7 +21,7 @@ def provenance(path: Path) -> str:
     """
     try:
         text = read_text(path.read_bytes())
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is no PNG file that can be read: {error}") from None
     if "Model" not in text or "Model-Commit" not in text:
         raise InputError(f"{path} does not say which model made it: name a mask or overlay as the service or this "

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from client.analysis import Analysis, read_analysis
-from client.errors import ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
+from client.errors import DAMAGED, ClientError, InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.files import write_whole
 from client.journal import Journal, journal_key
 from client.outcomes import Outcome, answered, unanswered
@@ -96,6 +96,7 @@ class Run:
         except OSError as error:
             return unanswered(photograph, f"it cannot be read: {error.strerror}")
         if not content:
+            self._remove(*_pictures(photograph))
             return unanswered(photograph, "the file is empty")
         try:
             return self._analyse(photograph, content)
@@ -123,7 +124,7 @@ class Run:
             return unanswered(photograph, self.stopped, status=NOT_SENT)
         if entry is None:
             entry = self._ask(photograph, content, key)
-        mask, overlay = (f"{folder}/{photograph.name}.png" for folder in (MASKS, OVERLAYS))
+        mask, overlay = _pictures(photograph)
         if "problem" in entry:
             self._remove(mask, overlay)
             return unanswered(photograph, str(RefusedError(**entry["problem"])), sent=sent)
@@ -131,7 +132,8 @@ class Run:
         if sent or not self._has_pictures(photograph.name, key, mask, overlay):
             try:
                 self._draw(content, analysis, mask, overlay)
-            except (ValueError, _UndrawnError) as error:
+            except _UndrawnError as error:
+                self._remove(mask, overlay)
                 return unanswered(photograph, f"it was answered, but cannot be drawn: {error}", sent=sent)
             self.journal.add(key, photograph.name, answer=entry["answer"])
         return answered(photograph, analysis, mask=mask, overlay=overlay, sent=sent)
@@ -169,7 +171,7 @@ class Run:
 
         try:
             drawn = draw_pictures(content, analysis)
-        except OSError as error:
+        except DAMAGED as error:
             raise _UndrawnError(str(error)) from None
         for name, picture in ((mask, drawn.mask), (overlay, drawn.overlay)):
             try:
@@ -177,8 +179,15 @@ class Run:
             except OSError as error:
                 if error.errno in NO_SUCH_NAME:
                     raise _UndrawnError(f"{name}: {error.strerror}") from None
-                raise InputError(f"{self.folder / name} cannot be written: {error.strerror}") from None
+                raise InputError(
+                    f"{self.folder / name} cannot be written: {error.strerror}; make room, or choose another --out"
+                ) from None
 
 
 class _UndrawnError(Exception):
     """Pillow cannot read an image that the service could, or its picture cannot have this name."""
+
+
+def _pictures(photograph: Photograph) -> tuple[str, str]:
+    """Return the paths of a photograph's mask and overlay, from the run's folder."""
+    return f"{MASKS}/{photograph.name}.png", f"{OVERLAYS}/{photograph.name}.png"

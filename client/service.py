@@ -74,8 +74,8 @@ class Client:
 
         While the service is away or busy, it waits as long as the service says and sends the image again.
 
-        Raises: RefusedError, if the service refuses the image or the caller; ServiceAwayError, if waiting was in vain;
-        WrongAnswerError; InputError.
+        Raises: RefusedError, if the service refuses the image or the caller; ServiceAwayError, if it stays away or busy
+        for wait_s; WrongAnswerError; InputError.
         """
         return read_analysis(self.ask(image, part=part, threshold=threshold, alarm_score=alarm_score))
 
@@ -128,7 +128,9 @@ class Client:
             what = f"{self._url} could not be reached{self._connections.via}"
             raise TryAgainError(ServiceAwayError(f"{what} ({why}): is it running, and is the URL right?")) from None
         except http.client.HTTPException as error:
-            raise WrongAnswerError(f"{self._url} does not speak HTTP as this service does: {error}") from None
+            raise WrongAnswerError(
+                f"{self._url} does not speak HTTP as this service does ({error}): check the URL"
+            ) from None
 
     def _read(self, answer: Answer) -> dict[str, Any]:
         document = _parse(answer.body)

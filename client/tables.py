@@ -7,7 +7,7 @@ from typing import Any
 
 from client.errors import WrongAnswerError
 from client.files import replacing
-from client.outcomes import COLUMNS, Outcome
+from client.outcomes import COLUMNS, Outcome, written
 from client.verdict import judge_tile
 
 RESULTS, TILES = "results.csv", "tiles.csv"
@@ -52,11 +52,11 @@ def _tile_row(name: str, outcomes: Sequence[Outcome], tile_alarm_score: float | 
     model = found[0].model
     return row | {
         "verdict": judged.verdict,
-        "defective": str(judged.defective).lower(),
+        "defective": written(judged.defective),
         "score": judged.score,
         "alarm_score": judged.alarm_score,
         "type": judged.type,
-        "familiar": str(judged.familiar).lower(),
+        "familiar": written(judged.familiar),
         "model": f"{model.name}/{model.version}",
         "model_sha256": model.sha256,
     }

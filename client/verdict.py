@@ -42,7 +42,7 @@ class TileVerdict:
 
     Attributes:
         score: the mean of the photographs' scores, 0–1.
-        alarm_score: from which mean on the tile is defective.
+        alarm_score: the lowest mean of a defective tile.
         type: the type that most defective pixels have, over all photographs; None without one.
         images: number of photographs.
         familiar: whether all are.

@@ -12,9 +12,10 @@ import threading
 
 import numpy as np
 from aiohttp import web
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from host.ports import free_port
+from tiles import DecodeError, NotAnImageError, decode_image
 
 DARK = 40
 MODEL = {
@@ -166,11 +167,10 @@ class ContractService:
             refusal = self.refusals.pop(0)
             return refusal if isinstance(refusal, web.Response) else problem(*refusal)
         try:
-            with Image.open(io.BytesIO(body)) as image:
-                pixels = np.asarray(image.convert("L"))
-        except UnidentifiedImageError:
+            pixels = decode_image(body, max_pixels=100_000_000)
+        except NotAnImageError:
             return problem(415, "Unsupported upload")
-        except OSError:
+        except DecodeError:
             return problem(422, "Damaged image")
         return web.json_response(answer(pixels, dict(self.model), request.query))
 

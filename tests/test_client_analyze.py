@@ -14,8 +14,10 @@ from PIL import Image
 from client import Client
 from client.__main__ import main
 from client.errors import InputError
+from client.png_file import END
 from tests.conftest import ROOT, wait_until
 from tests.contract_service import DARK, MODEL, ContractService, defective, png, sound
+from tests.crafted import chunk
 
 
 @pytest.fixture
@@ -248,13 +250,37 @@ def test_failures_are_named_have_rows_and_are_not_sent_again_unless_told(analyze
     assert 2 == len(service.posts)
 
 
-def test_a_refused_file_keeps_no_pictures_of_its_earlier_content(analyze, photos, tmp_path):
-    analyze()
-    (photos / "line 1/tile1_exp0.png").write_text("no image")
+def with_a_chunk_that_pillow_refuses(image):
+    """A PNG that the service decodes: it ignores the text behind the pixels, whose compression is unknown."""
+    return image.removesuffix(END) + chunk(b"zTXt", b"Comment\0\1x") + END
 
-    analyze()
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no image", "Unsupported upload"),
+        (b"", "the file is empty"),
+        (with_a_chunk_that_pillow_refuses(png(sound())), "it was answered, but cannot be drawn: Unknown compression"),
+    ],
+)
+def test_a_file_without_a_result_fails_alone_and_keeps_no_pictures_of_its_earlier_content(
+    analyze, photos, tmp_path, content, why
+):
+    analyze()
+    (photos / "line 1/tile1_exp0.png").write_bytes(content)
+
+    status, rows, _ = analyze()
+
+    assert (1, ["line 1/tile1_exp0.png"]) == (status, [name for name, row in rows.items() if row["status"] == "failed"])
+    assert rows["line 1/tile1_exp0.png"]["error"].startswith(why)
     assert [] == list((tmp_path / "out").rglob("tile1_exp0*"))
+
+
+def test_hidden_folders_are_left_out(analyze, photos):
+    (photos / "line 1/.Trash-1000").mkdir()
+    (photos / "line 1/.Trash-1000/tile1_exp2.png").write_bytes(png(sound(9)))
+
+    assert 6 == len(analyze()[1])
 
 
 def test_a_name_that_no_file_can_have_fails_alone(analyze, photos, tmp_path):

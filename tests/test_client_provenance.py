@@ -15,9 +15,11 @@ from PIL.PngImagePlugin import PngInfo
 from client.__main__ import main
 from client.analysis import read_analysis
 from client.pictures import draw_pictures
+from client.png_file import END
 from tests.clones import clone
 from tests.conftest import ROOT
 from tests.contract_service import MODEL, answer, defective, png
+from tests.crafted import chunk
 
 CONFIG = (ROOT / "model_repository/segmenter/config.pbtxt").read_text()
 
@@ -124,9 +126,12 @@ def test_a_model_that_says_less_has_fewer_commands(tmp_path, capsys):
 def test_a_picture_of_another_program_is_refused(tmp_path, capsys):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     Image.new("1", (4, 4)).save(tmp_path / "plain.png")
+    plain = (tmp_path / "plain.png").read_bytes()
+    (tmp_path / "odd.png").write_bytes(plain.removesuffix(END) + chunk(b"zTXt", b"Comment\0\1x") + END)
 
     for name, why in (
         ("photo.jpg", "no PNG file"),
+        ("odd.png", "no PNG file"),
         ("plain.png", "does not say which model"),
         ("gone.png", "No such file"),
     ):
