@@ -108,12 +108,13 @@ async def test_a_sample_that_cannot_be_fetched_is_told(browser):
         await page.locator("#samples").wait_for()
         front.away = True
         await page.click("#samples-list li:first-child button")
-        await page.locator("#status", has_text="The sample could not be fetched").wait_for()
+        await page.locator("#refusal", has_text="The sample could not be fetched").wait_for()
         await page.locator("#away").wait_for()
         front.away = False
         await page.locator("#away").wait_for(state="hidden")
         await page.click("#samples-list li:first-child button")
         await analysed(page, 1)
+        assert not await page.is_visible("#refusal")
 
 
 async def test_samples_are_offered_only_for_a_model_that_knows_their_types(browser):
@@ -141,7 +142,7 @@ async def test_several_files_are_sent_a_few_at_a_time_and_all_counted(browser, t
     async with page_over_fake(browser) as (page, front, fake):
         fake.open.clear()
         await choose(page, *files)
-        await page.locator("#status", has_text="Analysing… 0 of 9").wait_for()
+        await page.locator("#count", has_text="0 of 9").wait_for()
         await until(lambda: reaches(front, 4))
         await asyncio.sleep(0.3)
         assert 4 == len(front.images())
@@ -157,12 +158,12 @@ async def test_many_images_that_come_together_are_counted_once(browser, tmp_path
             """() => {
               window.written = 0;
               const count = (changes) => (window.written += changes.length);
-              new MutationObserver(count).observe(document.getElementById("status"), { childList: true });
+              new MutationObserver(count).observe(document.getElementById("retry"), { childList: true });
             }"""
         )
         fake.open.clear()
         await choose(page, *[photograph(tmp_path / f"{number}.png") for number in range(20)])
-        await page.locator("#status", has_text="Analysing… 0 of 20").wait_for()
+        await page.locator("#count", has_text="0 of 20").wait_for()
         assert 1 == await page.evaluate("written")
         fake.open.set()
         await analysed(page, 20)
@@ -284,7 +285,7 @@ async def test_a_refused_image_is_not_sent_again_before_the_time_that_was_asked_
         await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))
         front.busy = 1
         await choose(page, *files)
-        await page.locator("#status", has_text="Analysing… 4 of 5").wait_for()
+        await page.locator("#count", has_text="4 of 5").wait_for()
         await page.locator("tbody .verdict-cell", has_text="Waiting").wait_for()
         assert 5 == len(front.images())
         await page.clock.run_for(1000)

@@ -84,6 +84,27 @@ async def test_the_state_of_the_work_is_told_to_a_screen_reader(browser, tmp_pat
         await page.get_by_role("button", name="Crack, score 0.941, 120 px: show it").wait_for()
 
 
+async def test_a_run_is_read_out_at_its_beginning_and_its_end_and_not_with_each_image(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        await choose(page, photograph(tmp_path / "A-1.png"))
+        await analysed(page, 1)
+        await page.select_option("#group", "name")
+        await page.evaluate(
+            """() => {
+              window.said = [];
+              const hear = ([{ target }]) => target.ariaLive === "off" || said.push(target.textContent);
+              for (const region of document.querySelectorAll("#status, #shown"))
+                new MutationObserver(hear).observe(region, { childList: true });
+            }"""
+        )
+        await choose(page, *[photograph(tmp_path / f"B-{number}.png") for number in range(12)])
+        await page.locator("#shown", has_text="2 tiles: 2 OK").wait_for()
+        limit = "by mean score: defect from 0.500"
+        beginning = [f"13 images; 2 tiles: 1 OK; {limit}", "Analysing 13 images…"]
+        end = ["13 analysed: 13 OK", f"13 images; 2 tiles: 2 OK; {limit}"]
+        assert [*beginning, *end] == await page.evaluate("said")
+
+
 async def test_where_the_score_stands_is_told_to_a_screen_reader(browser, tmp_path):
     async with page_over_fake(browser, REVIEW) as (page, _, _):
         await choose(page, photograph(tmp_path / "A-1.png", SMALL))

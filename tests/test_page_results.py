@@ -8,6 +8,7 @@ import pytest
 from aiohttp import ClientSession, FormData
 from browsers import REVIEW, analysed, choose, choose_folder, page_over_fake, photograph, texts
 from PIL import Image
+from proxy_servers import until
 
 from tiles.operating_point import tile_score
 
@@ -236,6 +237,49 @@ async def test_the_pattern_that_is_offered_first_keeps_folders_apart(browser, tm
         assert ["photos/lot_1/A", "photos/lot_2/A"] == await texts(page, "tr.tile strong")
 
 
+async def test_a_file_that_is_chosen_again_is_analysed_again_and_counts_once(browser, tmp_path):
+    async with results(browser, tmp_path, ("A-1.png", "A-2.png")) as (page, front):
+        await page.select_option("#group", "name")
+        await choose(page, tmp_path / "A-1.png")
+        await page.locator("tr.tile th", has_text="A Defect 2 images, mean score 0.520").wait_for()
+        assert 3 == len(front.images("mask=rle"))
+        assert ["A-1.png", "A-2.png"] == await names(page)
+        assert "2 analysed: 1 with a defect, 1 OK" == await page.inner_text("#status")
+
+
+async def test_a_file_that_is_chosen_again_while_it_is_on_its_way_is_sent_once(browser, tmp_path):
+    image = photograph(tmp_path / "A-1.png")
+    async with page_over_fake(browser) as (page, front, fake):
+        fake.open.clear()
+        await choose(page, image)
+        await choose(page, image)
+        fake.open.set()
+        await analysed(page, 1)
+        assert 1 == len(front.images("mask=rle"))
+
+
+async def test_a_tile_that_two_models_answered_has_a_verdict_once_its_images_are_analysed_again(browser, tmp_path):
+    old, new = 64 * "a", 64 * "b"
+    async with page_over_fake(browser, {"sha256": old}) as (page, _, fake):
+        await choose(page, photograph(tmp_path / "A-1.png", *SPOTS["A-1.png"]))
+        await analysed(page, 1)
+        fake.config["parameters"]["model.sha256"] = {"string_value": new}
+        await until(lambda: is_served(page, new))
+        await choose(page, photograph(tmp_path / "A-2.png"))
+        await analysed(page, 2)
+        await page.select_option("#group", "name")
+        assert ["A Two models 2 images, analyse them again"] == await texts(page, "tr.tile th")
+        assert "A-1.png" == await page.inner_text("#view-name")
+        await page.click("#again")
+        await page.locator("tr.tile th", has_text="A Defect 2 images, mean score 0.520").wait_for()
+        assert ["A-1.png"] == await texts(page, "tr[aria-current] th button")
+
+
+async def is_served(page, sha256):
+    ready = await page.request.get(f"{page.url}health/ready")
+    return sha256 in await ready.text()
+
+
 async def test_failed_images_do_not_count_for_their_tile(browser, tmp_path):
     (tmp_path / "A-3.png").write_bytes(b"no image")
     async with results(browser, tmp_path) as (page, _):
@@ -253,10 +297,7 @@ async def test_the_csv_has_a_row_for_each_image_in_the_order_shown(browser, tmp_
         await page.locator("#status", has_text="1 failed").wait_for()
         await page.select_option("#group", "name")
         await page.click("th[data-key=score] button")
-        async with page.expect_download() as download:
-            await page.click("#save-csv")
-        saved = await (await download.value).path()
-        rows = list(csv.DictReader(saved.read_text("utf-8-sig").splitlines()))
+        rows = await saved_csv(page)
         assert ["B-1.png", "B-2.png", "A-1.png", "A-2.png", "C-1.png", "'=bad.png"] == [row["file"] for row in rows]
         assert ("B", "defect", "Crack", "0.7843", "400", "0.7353") == tuple(
             rows[0][name] for name in ("tile", "verdict", "type", "score", "defect_pixels", "tile_score")
@@ -265,13 +306,33 @@ async def test_the_csv_has_a_row_for_each_image_in_the_order_shown(browser, tmp_
         assert rows[-1]["problem"]
 
 
+async def saved_csv(page):
+    """The rows of a CSV file that is saved now."""
+    async with page.expect_download() as download:
+        await page.click("#save-csv")
+    saved = await (await download.value).path()
+    return list(csv.DictReader(saved.read_text("utf-8-sig").splitlines()))
+
+
+async def test_the_csv_has_the_results_for_which_the_table_was_not_arranged_yet(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        await page.clock.install()
+        await page.reload()
+        await page.locator("#samples").wait_for()
+        await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))  # what is to be arranged later never is
+        await choose(page, photograph(tmp_path / "A-1.png", *SPOTS["A-1.png"]))
+        await analysed(page, 1)
+        await page.select_option("#show", "defect")
+        await choose(page, photograph(tmp_path / "B-1.png", *SPOTS["B-1.png"]))
+        await analysed(page, 2)
+        assert ["A-1.png"] == await names(page)
+        assert ["A-1.png", "B-1.png"] == [row["file"] for row in await saved_csv(page)]
+
+
 async def test_the_csv_tells_what_is_for_review_and_by_which_limits(browser, tmp_path):
     async with results(browser, tmp_path, ("A-1.png", "A-2.png", "D-1.png"), model=REVIEW) as (page, _):
         await page.select_option("#group", "name")
-        async with page.expect_download() as download:
-            await page.click("#save-csv")
-        saved = await (await download.value).path()
-        rows = list(csv.DictReader(saved.read_text("utf-8-sig").splitlines()))
+        rows = await saved_csv(page)
         assert ["defect", "ok", "review"] == [row["verdict"] for row in rows]
         assert ["review"] * 3 == [row["tile_verdict"] for row in rows]
         limits = {"alarm_score": "0.5", "review_score": "0.3", "tile_alarm_score": "0.6", "tile_review_score": "0.2"}
@@ -280,7 +341,8 @@ async def test_the_csv_tells_what_is_for_review_and_by_which_limits(browser, tmp
 
 async def test_the_zip_holds_an_overlay_of_each_image_that_is_shown(browser, tmp_path):
     async with results(browser, tmp_path) as (page, front):
-        await choose(page, tmp_path / "A-1.png")  # the same name once more
+        (tmp_path / "more").mkdir()
+        await choose(page, photograph(tmp_path / "more/A-1.png", *SPOTS["A-1.png"]))  # the same name once more
         await analysed(page, 6)
         asked = len(front.images())
         await page.select_option("#show", "defect")
@@ -320,7 +382,7 @@ async def test_an_image_that_cannot_be_drawn_is_named_and_the_zip_holds_the_othe
             await page.click("#save-zip")
         with zipfile.ZipFile(await (await download.value).path()) as archive:
             assert ["A-1_overlay.png"] == archive.namelist()
-        await page.locator("#shown", has_text="1 overlay saved. Not drawn: C-1.tiff.").wait_for()
+        await page.locator("#shown", has_text="1 overlay saved. These could not be drawn: C-1.tiff.").wait_for()
 
 
 async def test_a_zip_of_more_than_4_gib_is_refused_with_what_to_do(browser):

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession, FormData
 from browsers import REVIEW, analysed, choose, page_over_fake, photograph, pixels, set_range, texts
 from PIL import Image
+from proxy_servers import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -308,7 +309,7 @@ async def test_a_mask_of_another_model_than_the_one_that_is_shown_is_not_saved(b
     async with opened(browser, tmp_path, STRONG, model={"sha256": 64 * "a"}) as (page, front, _):
         front.model = 64 * "f"
         await page.click("#save-mask")
-        await page.locator("#status", has_text="another model is served meanwhile: choose the file again").wait_for()
+        await page.locator("#refusal", has_text="has another model: analyse this image again").wait_for()
 
 
 async def test_a_saved_overlay_shows_the_image_and_its_marks(browser, tmp_path):
@@ -321,6 +322,38 @@ async def test_a_saved_overlay_shows_the_image_and_its_marks(browser, tmp_path):
         assert 0 < ((overlay[..., 0] > 200) & (overlay[..., 1] < 90)).sum()
 
 
+async def test_nothing_of_a_large_picture_is_left_under_the_name_of_a_file_that_cannot_be_shown(browser, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    large = photograph(tmp_path / "large.png", (200, 300, 120, 100, 15), size=(1200, 1200))
+    async with page_over_fake(browser) as (page, _, _):
+        await choose(page, large, tmp_path / "notes.txt")
+        await page.locator("#status", has_text="1 failed").wait_for()
+        await page.locator("#stage-note").wait_for(state="hidden")
+        assert 0 < await pixels(page, "a > 0")
+        await page.click("text=notes.txt")
+        await page.locator("#stage-note", has_text="The browser cannot show this file.").wait_for()
+        assert 0 == await pixels(page, "a > 0")
+
+
+async def test_what_a_button_could_not_do_is_told_until_the_next_click(browser, tmp_path):
+    async with opened(browser, tmp_path, STRONG) as (page, front, fake):
+        fake.open.clear()
+        await choose(page, *[photograph(tmp_path / f"{number}.png") for number in range(4)])
+        await until(lambda: are_sent(front, 5))
+        front.busy = 1
+        await page.click("#save-mask")
+        await page.get_by_role("alert").filter(has_text="Busy").wait_for()
+        fake.open.set()
+        await analysed(page, 5)
+        assert "Busy" == await page.inner_text("#refusal")
+        await page.click("#next")
+        await page.locator("#refusal").wait_for(state="hidden")
+
+
+async def are_sent(front, count):
+    return len(front.images("mask=rle")) == count
+
+
 async def test_a_format_that_the_browser_cannot_show_is_shown_by_the_service(browser, tmp_path):
     async with opened(browser, tmp_path, STRONG, name="tile.tiff") as (page, _, _):
         assert 0 < await pixels(page, RED)
@@ -330,12 +363,29 @@ async def test_a_picture_that_the_service_does_not_draw_now_is_told_and_no_overl
     async with opened(browser, tmp_path, STRONG, name="tile.tiff") as (page, front, _):
         front.busy = 3  # the row's picture is there already
         await page.click("tbody th button")
-        await page.locator("#stage-note", has_text="Not fetched: Busy. Choose it again in the table.").wait_for()
+        await page.locator("#stage-note", has_text="could not be fetched: Busy. Choose it again").wait_for()
         await page.click("#save-overlay")
-        await page.locator("#status", has_text="Busy").wait_for()
+        await page.locator("#refusal", has_text="Busy").wait_for()
         front.busy = 0
         await page.click("tbody th button")
         await page.locator("#stage-note").wait_for(state="hidden")
+
+
+async def test_a_slider_that_was_moved_asks_nothing_of_an_image_without_an_answer(browser, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    async with page_over_fake(browser) as (page, front, _):
+        await page.clock.install()
+        await page.reload()
+        await page.locator("#samples").wait_for()
+        await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))  # the slider does not rest yet
+        await choose(page, photograph(tmp_path / "tile.png", STRONG), tmp_path / "notes.txt")
+        await page.locator("#status", has_text="1 failed").wait_for()
+        await set_range(page, "#threshold", 200)
+        await page.click("text=notes.txt")
+        await page.clock.run_for(1000)
+        await page.click("#again")
+        await until(lambda: are_sent(front, 3))
+        assert [] == front.images("threshold=")
 
 
 async def test_the_keys_move_the_alarm_score_in_small_steps(browser, tmp_path):

@@ -3,6 +3,7 @@
 import { listenToCamera } from "./page/camera.js";
 import { csvOf } from "./page/csv.js";
 import { listen } from "./page/intake.js";
+import { isOpen, itemOf } from "./page/item.js";
 import { overlayOf } from "./page/overlay.js";
 import { readPicture } from "./page/picture.js";
 import { Queue } from "./page/queue.js";
@@ -16,7 +17,7 @@ import { listed, plural, stem, tally, verdictOf } from "./page/words.js";
 import { zipOf } from "./page/zip.js";
 
 const $ = (id) => document.getElementById(id);
-let items = [];
+const items = new Map(); // by their keys, in the order in which they came
 let unread = []; // paths of what was dropped last and could not be read
 
 const watch = new Watch(tellHealth);
@@ -24,22 +25,24 @@ const queue = new Queue(watch, changed);
 const view = new View();
 const table = new Table(choose);
 
+// A file that is here already is analysed again: its new item takes the old one's place, so that it counts once. A file
+// that is on its way goes on.
 function take(found) {
-  if (!found.length) return;
-  const added = found.map(({ file, folder, truth }) => ({
-    file,
-    folder,
-    truth,
-    name: file.name,
-    state: "waiting",
-    answer: null,
-  }));
-  items.push(...added);
-  table.add(added);
+  refuse("");
+  const added = [];
+  for (const item of found.map(itemOf)) {
+    const earlier = items.get(item.key);
+    if (earlier && isOpen(earlier)) continue;
+    items.set(item.key, item);
+    added.push(item);
+  }
+  if (!added.length) return;
+  table.show([...items.values()]);
   queue.add(added);
   for (const id of ["bar", "results"]) $(id).hidden = false;
   document.body.classList.add("used");
-  if (!view.item) select(added[0]);
+  const viewed = view.item ? items.get(view.item.key) : added[0];
+  if (viewed !== view.item) select(viewed);
 }
 
 function changed(item) {
@@ -51,8 +54,8 @@ function changed(item) {
       () => {},
     );
   if (item === view.item) {
-    if (["done", "failed"].includes(item.state)) view.show(item);
-    else view.rewrite();
+    if (isOpen(item)) view.rewrite();
+    else view.show(item);
   }
   report();
 }
@@ -86,26 +89,42 @@ function report() {
 }
 
 function writeReport() {
-  const count = (...states) => items.filter((item) => states.includes(item.state)).length;
-  const [left, done, failed] = [count("waiting", "running"), count("done"), count("failed")];
-  const found = tally(items.map(verdictOf));
+  const all = [...items.values()];
+  const left = all.filter(isOpen).length;
+  const failed = all.filter(({ state }) => state === "failed").length;
+  const done = all.length - left - failed;
+  const found = tally(all.map(verdictOf));
   const words = `${done} analysed${found && `: ${found}`}${failed ? `; ${failed} failed` : ""}`;
   const lost = unread.length ? `; not read: ${listed(unread)}. Look at their permissions, and drop them again` : "";
-  $("status").textContent = (left ? `Analysing… ${done + failed} of ${items.length}` : words) + lost;
+  write("status", (left ? `Analysing ${plural(all.length, "image")}…` : words) + lost);
+  const step = left ? `${done + failed} of ${all.length}` : "";
+  write("count", step);
+  $("shown").ariaLive = left ? "off" : "polite"; // else the counts of tiles would be read out with each answer
   $("progress").hidden = !left;
-  Object.assign($("progress"), { max: items.length, value: done + failed });
+  Object.assign($("progress"), { max: all.length, value: done + failed, ariaValueText: step });
   $("retry").hidden = !failed;
   $("retry").textContent = `Try ${plural(failed, "failed image")} again`;
+}
+
+// A screen reader reads out what is written, also if it is the same again.
+function write(id, words) {
+  if ($(id).textContent !== words) $(id).textContent = words;
+}
+
+// Say what could not be done, until the next click.
+function refuse(words) {
+  $("refusal").textContent = words;
+  $("refusal").hidden = !words;
 }
 
 function tellHealth({ reachable, model, reason }) {
   if (model) tellModel(model);
   $("away").hidden = reachable;
-  const waiting = items.filter(({ state }) => state === "waiting" || state === "running").length;
+  const waiting = [...items.values()].filter(isOpen).length;
   const wait = waiting ? ` ${plural(waiting, "image")} will be analysed when it is back.` : "";
-  $("away-text").textContent = reachable
-    ? ""
-    : `The service could not be reached${reason ? ` (${reason})` : ""}. The page tries again every two seconds.${wait}`;
+  const why = reason ? ` (${reason})` : "";
+  const words = `The service could not be reached${why}. The page tries again every two seconds.${wait}`;
+  write("away-text", reachable ? "" : words);
 }
 
 let told = null;
@@ -114,18 +133,16 @@ function tellModel(model) {
   told = JSON.stringify(model);
   document.title = $("title").textContent = model.title ?? model.name;
   offerSamples(model.types ?? [], take, ({ message }) => {
-    $("bar").hidden = false;
-    $("status").textContent = `The sample could not be fetched: ${message}`;
+    refuse(`The sample could not be fetched: ${message}`);
     watch.untilBack();
   }).catch(() => (told = null)); // the next answer tells it again
 }
 
 function clear() {
-  for (const item of items) item.gone = true;
-  items = [];
+  items.clear();
   unread = [];
   queue.clear();
-  table.clear();
+  table.show([]);
   view.show(null);
   for (const id of ["bar", "results"]) $(id).hidden = true;
   document.body.classList.remove("used");
@@ -146,7 +163,7 @@ async function saveZip() {
   }
   $("shown").textContent = ""; // what refuses the zip is told above
   if (files.length) save(await zipOf(files), "overlays.zip");
-  const rest = lost.length ? ` Not drawn: ${listed(lost)}. Choose these files again.` : "";
+  const rest = lost.length ? ` These could not be drawn: ${listed(lost)}. Choose them again.` : "";
   $("shown").textContent = `${plural(files.length, "overlay")} saved.${rest}`;
 }
 
@@ -164,10 +181,11 @@ async function saveOverlay() {
 // What a button does may fail: tell it where the reader looks.
 function onClick(id, act) {
   $(id).addEventListener("click", async () => {
+    refuse("");
     try {
       await act();
     } catch (problem) {
-      $("status").textContent = [problem.message, problem.detail].filter(Boolean).join(": ");
+      refuse([problem.message, problem.detail].filter(Boolean).join(": "));
     }
   });
 }
@@ -181,8 +199,8 @@ $("choose-folder").addEventListener("click", () => $("folder").click());
 listenToCamera($("photograph"), take);
 $("intake").addEventListener("submit", (event) => event.preventDefault());
 onClick("clear", clear);
-onClick("retry", () => queue.add(items.filter(({ state }) => state === "failed")));
-onClick("again", () => queue.add([view.item]));
+onClick("retry", () => take([...items.values()].filter(({ state }) => state === "failed")));
+onClick("again", () => take([view.item]));
 onClick("previous", () => step(-1));
 onClick("next", () => step(1));
 onClick("away-retry", () => watch.hurry());

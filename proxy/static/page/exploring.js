@@ -18,11 +18,13 @@ export class Exploring {
     this.point = new Point({ onFirst: () => this.#fetch(), onMove: () => this.#move(), onRest: () => this.#rest() });
   }
 
+  // Turn to another item, or to none: null.
   start(item) {
     this.#item = item;
     this.#probability = null;
     this.#turn += 1;
-    if (item.answer) this.point.reset(shippedOf(item.answer));
+    this.point.stop();
+    if (item?.answer) this.point.reset(shippedOf(item.answer));
   }
 
   // What a request needs to be answered as the view shows it.
@@ -83,7 +85,7 @@ export class Exploring {
 // Two models' answers would be mixed in one view.
 function refuseOther(model, { answer }) {
   const other = model && answer.model.sha256 && model !== answer.model.sha256;
-  if (other) throw new Error("another model is served meanwhile: choose the file again");
+  if (other) throw new Error("the service now has another model: analyse this image again");
 }
 
 // The model's own operating point.

@@ -47,9 +47,13 @@ export class Point {
     return this.level !== levelOf(this.shipped.threshold) || Number($("alarm").value) !== this.shipped.alarm_score;
   }
 
+  // Forget the last movement.
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
   // shipped: the model's threshold and alarm_score, 0–1.
   reset(shipped) {
-    clearTimeout(this.#timer);
     this.shipped = shipped;
     $("threshold").value = levelOf(shipped.threshold);
     $("alarm").value = shipped.alarm_score;
@@ -66,7 +70,7 @@ export class Point {
   #moved(onMove) {
     this.#write();
     onMove();
-    clearTimeout(this.#timer);
+    this.stop();
     this.#timer = setTimeout(this.onRest, REST_MS);
   }
 

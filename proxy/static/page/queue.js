@@ -1,18 +1,17 @@
 // Images wait here, not in the server's queue: a few uploads are in flight at once.
-//
-// An item is { file, name, folder, truth, state, answer, problem }; its state is waiting, running, done or failed.
 
 import { analyse } from "./service.js";
 
 const AT_ONCE = 4;
 const ONE_BY_ONE = [0, 408]; // statuses of uploads that may have been too slow beside each other
-const TRIES = 6; // of one image, while the service is there
+const TRIES = 6; // of one image; while the service is away the image waits, and that is one try
 const PAUSE_S = 1; // where the service names no other
 
 export class Queue {
   #waiting = [];
   #running = 0;
   #atOnce = AT_ONCE;
+  #end = new AbortController(); // of the work on all that was added since the last clear()
 
   // onChange(item) is called when an item's state has changed.
   constructor(watch, onChange) {
@@ -26,31 +25,36 @@ export class Queue {
   }
 
   add(items) {
+    if (!this.left) this.#atOnce = AT_ONCE; // what slowed the images before these down may be over
     for (const item of items) {
-      Object.assign(item, { tries: 0, problem: null });
+      Object.assign(item, { tries: 0, signal: this.#end.signal });
       this.#waiting.push(item);
       this.#enter(item, "waiting");
     }
-    while (this.#running < Math.min(this.#atOnce, this.left)) this.#work();
+    while (this.#running < Math.min(this.#atOnce, this.left)) this.#work(this.#end.signal);
   }
 
-  // Forget all; what is in flight is dropped when its answer comes.
+  // Forget all, end the requests in flight, and leave their places to others.
   clear() {
+    this.#end.abort();
+    this.#end = new AbortController();
     this.#waiting = [];
-    this.#atOnce = AT_ONCE;
+    this.#running = 0;
   }
 
-  async #work() {
+  async #work(signal) {
     this.#running += 1;
-    while (this.#waiting.length && this.#running <= this.#atOnce) await this.#analyse(this.#waiting.shift());
+    while (this.#waiting.length && this.#running <= this.#atOnce) {
+      await this.#analyse(this.#waiting.shift());
+      if (signal.aborted) return; // its place is no longer counted
+    }
     this.#running -= 1;
   }
 
   async #analyse(item) {
-    if (item.gone) return;
     this.#enter(item, "running");
     try {
-      item.answer = await analyse(item.file, { mask: "rle" });
+      item.answer = await analyse(item.file, { mask: "rle" }, item.signal);
       this.#enter(item, "done");
     } catch (problem) {
       if (!(await this.#again(item, problem))) {
@@ -63,21 +67,23 @@ export class Queue {
   // Put an item back once it may be answered, and return whether it was put back. Until then the worker that waits keeps
   // it: the others would send it at once.
   async #again(item, problem) {
-    if (!problem.passes || item.gone || !(await isReadable(item.file))) return false;
+    if (!problem.passes || item.signal.aborted || !(await isReadable(item.file))) return false;
     const away = !(await this.watch.check());
-    if (!away) item.tries += 1;
+    if (item.signal.aborted) return false;
+    item.tries += 1; // also while the service is away: this image may be what ends it
     if (!away && ONE_BY_ONE.includes(problem.status)) this.#atOnce = 1;
     if (item.tries >= TRIES) return false;
     this.#enter(item, "waiting");
     if (away) await this.watch.untilBack();
     else await new Promise((resolve) => setTimeout(resolve, 1000 * (problem.retryAfter ?? PAUSE_S)));
+    if (item.signal.aborted) return false;
     this.#waiting.unshift(item);
     return true;
   }
 
   #enter(item, state) {
     item.state = state;
-    if (!item.gone) this.onChange(item);
+    if (!item.signal.aborted) this.onChange(item);
   }
 }
 

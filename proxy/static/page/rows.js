@@ -55,7 +55,8 @@ export function rowOfTile(name, { verdict, score: mean, failed, count }) {
   title.textContent = name;
   const facts = document.createElement("span");
   const judged = mean === null ? "" : `, mean score ${score(mean)}`;
-  facts.textContent = `${plural(count, "image")}${judged}${failed ? `, ${failed} failed and not counted` : ""}`;
+  const todo = verdict === "mixed" ? ", analyse them again" : "";
+  facts.textContent = `${plural(count, "image")}${judged}${todo}${failed ? `, ${failed} failed and not counted` : ""}`;
   head.append(title, " ", badge(verdict, VERDICTS[verdict]), " ", facts);
   row.append(head);
   return row;

@@ -33,7 +33,8 @@ async function fetchSample({ name, type }) {
   const [photo, mask] = await Promise.all(
     ["jpg", "png"].map((kind) => fetchWhole(`${FOLDER}/${name}.${kind}`)),
   );
-  return { file: new File([photo], `${name}.jpg`, { type: "image/jpeg" }), folder: "samples", truth: { type, mask } };
+  const file = new File([photo], `${name}.jpg`, { type: "image/jpeg", lastModified: 0 }); // the same file at each click
+  return { file, folder: "samples", truth: { type, mask } };
 }
 
 async function fetchWhole(address) {

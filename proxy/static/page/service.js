@@ -1,6 +1,7 @@
 // The documented API, and nothing else: every request of the page to the service.
 
-const TIMEOUT_MS = 5000; // of the question whether the service is ready
+const READY_MS = 5000; // for the answer whether the service is ready
+const ANSWER_MS = 120_000; // for an image's answer: four times the service's own limit, DEADLINE_S, which may be raised
 
 // A refusal or a failure: the service's problem document, or our words where there is none.
 export class Problem extends Error {
@@ -16,27 +17,28 @@ export class Problem extends Error {
   }
 }
 
-export async function analyse(file, query = {}) {
-  const response = await ask(file, "application/json", query);
-  return response.json().catch(() => {
-    throw new Problem(0, { title: "No answer", detail: "The answer broke off, or is not one of this service" });
-  });
+// signal: ends the request
+export async function analyse(file, query = {}, signal = null) {
+  const response = await ask(file, "application/json", query, signal);
+  return response.json().catch(tellCutOff);
 }
 
 // The answer as a PNG: { blob, model }, where model is the SHA-256 of the model's graph.
 export async function picture(file, view, query = {}) {
   const response = await ask(file, "image/png", { view, ...query });
-  return { blob: await response.blob(), model: response.headers.get("Tile-Model-Sha256") };
+  return { blob: await response.blob().catch(tellCutOff), model: response.headers.get("Tile-Model-Sha256") };
 }
 
-async function ask(file, accept, query) {
+async function ask(file, accept, query, signal = null) {
   const body = new FormData();
   body.append("image", file, file.name);
   const address = `analyze?${new URLSearchParams(query)}`;
-  const response = await fetch(address, { method: "POST", body, headers: { Accept: accept } }).catch(() => {
+  const ends = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)].filter(Boolean));
+  const request = { method: "POST", body, headers: { Accept: accept }, signal: ends };
+  const response = await fetch(address, request).catch(() => {
     throw new Problem(0, {
       title: "No answer",
-      detail: "The service could not be reached, or the file could not be read",
+      detail: "The service could not be reached, or the file could not be read. Try again, or choose the file again.",
     });
   });
   if (response.ok) return response;
@@ -44,10 +46,17 @@ async function ask(file, accept, query) {
   throw new Problem(response.status, await response.json().catch(() => ({})), retryAfter);
 }
 
+function tellCutOff() {
+  throw new Problem(0, {
+    title: "No answer",
+    detail: "The answer was cut off, or is not from this service. Try again.",
+  });
+}
+
 // { reachable, model, reason }: whether requests can be answered, by which model, or why not.
 export async function health() {
   try {
-    const response = await fetch("health/ready", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch("health/ready", { cache: "no-store", signal: AbortSignal.timeout(READY_MS) });
     const document = await response.json().catch(() => ({}));
     if (response.ok) return { reachable: true, model: document.model ?? null };
     // Where a front proxy hides this route, what it answers says nothing of the service.

@@ -39,6 +39,7 @@ export class Table {
 
   // The rows that are shown, in their order, for a file: items with their tile where they are grouped.
   rows() {
+    if (this.#timer) this.arrange(); // results have come since the last time
     if (!this.grouped) return [...this.#shown];
     const tiles = this.#tiles(this.#items); // the verdict counts all images of a tile, shown or not
     return this.#shown.map((item) => ({
@@ -48,20 +49,16 @@ export class Table {
     }));
   }
 
-  add(items) {
-    for (const item of items) item.row = rowFor(item, () => this.onSelect(item));
-    this.#items.push(...items);
+  // Show these items and no others, in the order in which they came.
+  show(items) {
+    for (const item of items) item.row ??= rowFor(item, () => this.onSelect(item));
+    this.#items = items;
     this.arrange();
   }
 
   changed(item) {
     fillRow(item);
     if (this.grouped || this.#sort.key || $("show").value || $("search").value) this.#later(); // else it stays where it is
-  }
-
-  clear() {
-    this.#items = [];
-    this.arrange();
   }
 
   select(item) {
@@ -76,6 +73,8 @@ export class Table {
   }
 
   arrange() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
     $("pattern-label").hidden = $("group").value !== "pattern";
     const groups = this.grouped
       ? this.#tileGroups()
@@ -91,7 +90,6 @@ export class Table {
   #later() {
     this.#timer ??= setTimeout(
       () => {
-        this.#timer = null;
         const began = performance.now();
         this.arrange();
         this.#cost_ms = performance.now() - began;

@@ -1,5 +1,6 @@
 // Which images show one tile, and the tile's verdict: the rule of POST /analyze/tile, over the answers that are here.
 
+import { isOpen } from "./item.js";
 import { score, verdictOf } from "./words.js";
 
 // Two folders may have files of one name, of two tiles.
@@ -26,7 +27,7 @@ export function judge(items) {
   const answers = items.filter(({ state }) => state === "done").map(({ answer }) => answer);
   const failed = items.filter(({ state }) => state === "failed").length;
   const found = { count: items.length, failed, area: null, score: null, alarm: null, review: null, type: null };
-  const open = items.find(({ state }) => state === "waiting" || state === "running");
+  const open = items.find(isOpen);
   if (open) return { ...found, verdict: open.state };
   if (!answers.length) return { ...found, verdict: verdictOf(items[0]) };
   const [{ model }] = answers;

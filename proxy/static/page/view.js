@@ -56,11 +56,11 @@ export class View {
     this.item = item;
     this.#layers = null;
     this.stage.redraw();
+    this.exploring.start(item);
     $("view").hidden = !item;
     if (!item) return;
     $("view-name").textContent = item.name;
     note("Reading the image…");
-    this.exploring.start(item);
     this.#write(item.answer);
     this.#early = null; // the item's own marks come with its picture
     try {
@@ -74,10 +74,11 @@ export class View {
       this.stage.open(layers.width, layers.height);
     } catch (problem) {
       if (turn !== this.#turn) return;
+      const wasAsked = problem.status !== undefined; // the service, which reads what the browser does not
       note(
-        problem.status === undefined
-          ? "The browser cannot show this file."
-          : `Not fetched: ${problem.message}. Choose it again in the table.`, // the service was asked for it
+        wasAsked
+          ? `The picture could not be fetched: ${problem.message}. Choose it again in the table.`
+          : "The browser cannot show this file.",
       );
     }
   }
@@ -88,7 +89,7 @@ export class View {
   }
 
   #paint(context, at) {
-    if (!this.#layers) return context.clearRect(0, 0, context.canvas.width, context.canvas.height);
+    if (!this.#layers) return context.reset(); // clearRect() would clear through the transform of the picture before
     const truth = $("truth").checked ? this.#layers.truth : null;
     paint(context, at, { ...this.#layers, truth }, styleNow());
   }

@@ -5,7 +5,7 @@ export const VERDICTS = {
   review: "Review",
   ok: "OK",
   failed: "Failed",
-  mixed: "Two models", // of a tile alone: analyse it again
+  mixed: "Two models", // of a tile alone: analyse its images again
   running: "Analysing…",
   waiting: "Waiting",
 };
