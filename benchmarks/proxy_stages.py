@@ -21,7 +21,8 @@ from proxy.analysis import Analysis, summarize
 from proxy.answers import represent_json, represent_png
 from proxy.batcher import Batcher
 from proxy.report import Report
-from proxy.segmenter import Segmentation, Segmenter
+from proxy.segmentation import Segmentation
+from proxy.segmenter import Segmenter
 from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
 from tiles.operating_point import OperatingPoint

@@ -20,8 +20,8 @@ from benchmarks.errors import ServerStartError
 from benchmarks.tools import Command, serving_python
 from host.ports import free_port
 from inference_server.child import child
-from inference_server.launcher import becomes_ready, is_ready
 from inference_server.log import Log
+from inference_server.ready import becomes_ready, is_ready
 
 START_S = 120
 STOP_S = 40  # Triton takes three seconds, more while it still has requests

@@ -8,7 +8,8 @@ below the proxy, knows Triton and ONNX Runtime, and knows nothing about images.
     launcher.running(settings)       one Triton, as a context manager, until it dies or stalls
     keeper.kept(name, start, …)      whatever can be started, started again when it ends
 
-    keeper → launcher → addresses, child, run_folder, limits, places, watch, stubs, log, wheel (machine, libpython)
+    keeper → launcher → addresses, child, run_folder, limits, places, ready, watch, stubs, log, wheel
+                        (machine, libpython)
     prepare                          what is checked while the serving environment is installed
 
 Words:

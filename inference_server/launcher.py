@@ -3,29 +3,23 @@
 import os
 import secrets
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from pathlib import Path
 
 from host.addresses import is_version_6
 from host.memory import MIB, memory_kills, memory_limit_bytes
 from inference_server.addresses import numeric_address, refuse_port_in_use
-from inference_server.child import Child, Waitable, child, first_of, guard
-from inference_server.errors import (
-    OutOfMemoryError,
-    ServingError,
-    StartError,
-    StopAskedError,
-)
+from inference_server.child import Child, Waitable, child, guard
+from inference_server.errors import OutOfMemoryError, ServingError, StartError
 from inference_server.limits import refuse_limits
 from inference_server.log import Log
+from inference_server.ready import becomes_ready, has_identifier, is_ready
 from inference_server.run_folder import ENVIRONMENT, HOW_TO_GET_A_MODEL, models_of, run_folder
 from inference_server.settings import Settings
 from inference_server.stubs import watched
-from inference_server.watch import Watch, fetch
+from inference_server.watch import Watch
 from inference_server.wheel import Wheel, find_wheel
 
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
@@ -35,7 +29,6 @@ NO_HEADER_HAS = "no\nheader"
 # What Triton and its stubs get of this process's environment, beside what _environment sets. Others change what Triton
 # opens (AIP_MODE), what Python imports (PYTHONPATH) or where requests go (HTTP_PROXY).
 INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_")
-POLL_S, ANSWER_S = 0.1, 5.0  # between two questions whether a server is ready, and for each answer
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,7 @@ def running(settings: Settings, *, stop: Waitable | None = None) -> Iterator[Ser
     wheel = find_wheel()
     kills = memory_kills()
     settings = replace(settings, host=numeric_address(settings.host, "TRITON_HOST"))
-    refuse_port_in_use(settings.host, settings.http_port, "TRITON_HOST", "TRITON_HTTP_PORT")
-    refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_HOST", "TRITON_METRICS_PORT")
+    _refuse_ports(settings)
     refuse_limits(settings)
     identifier = secrets.token_hex(8)  # not the run folder's name, which tells the name of the shared memory
     with (
@@ -120,6 +112,11 @@ def refuse_memory_kill(kills_before: int) -> None:
             f"the kernel killed a process because memory ran out ({memory_limit_bytes() // MIB} MiB): give it more "
             "memory, or set MODEL_INSTANCES or the proxy's MAX_PIXELS to less"
         )
+
+
+def _refuse_ports(settings: Settings) -> None:
+    refuse_port_in_use(settings.host, settings.http_port, "TRITON_HOST", "TRITON_HTTP_PORT")
+    refuse_port_in_use(settings.host, settings.metrics_port, "TRITON_HOST", "TRITON_METRICS_PORT")
 
 
 def _command(wheel: Wheel, folder: Path, settings: Settings, identifier: str) -> list[str | Path]:
@@ -169,7 +166,8 @@ def _wait_for_triton(
     process: Child, log: Log, settings: Settings, *, identifier: str, kills: int, stop: Waitable | None
 ) -> None:
     def is_served() -> bool:
-        return is_ready(settings.http_address, "/v2/health/ready") and _is_itself(settings.http_address, identifier)
+        address = settings.http_address
+        return is_ready(address, "/v2/health/ready") and has_identifier(address, identifier)
 
     if becomes_ready("Triton", process, is_served, timeout_s=settings.start_timeout_s, stop=stop):
         return
@@ -181,32 +179,3 @@ def _wait_for_triton(
         f"Triton was not ready after {settings.start_timeout_s} s: {log.reason()} "
         "(raise TRITON_START_S if it only needs more time)"
     )
-
-
-def becomes_ready(
-    name: str, process: Child, holds: Callable[[], bool], *, timeout_s: float, stop: Waitable | None
-) -> bool:
-    """Wait until it holds that a process is ready; return False when the process has ended or the time is over.
-
-    Raises: StopAskedError.
-    """
-    deadline_s = time.monotonic() + timeout_s
-    while not holds():
-        happened = first_of([process, *([] if stop is None else [stop])], timeout_s=POLL_S)
-        if happened is process or (happened is None and time.monotonic() > deadline_s):
-            return False
-        if happened is not None:
-            raise StopAskedError(f"stopped while {name} was starting")
-    return True
-
-
-def is_ready(address: str, path: str) -> bool:
-    """Return whether a server answers 200 at this path."""
-    answer = fetch(address, path, timeout_s=ANSWER_S)
-    return answer is not None and answer[0] == HTTPStatus.OK
-
-
-def _is_itself(address: str, identifier: str) -> bool:
-    """Return whether the Triton that answers here has this `--id`: another may have taken the port first."""
-    answer = fetch(address, "/v2", timeout_s=ANSWER_S)
-    return answer is not None and identifier.encode() in answer[1]

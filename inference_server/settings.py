@@ -53,13 +53,13 @@ class Settings:
         "TRITON_STALL_S",
         60,
         whole_number(5, 3600),
-        "seconds without an answer after which a Triton that computes counts as stalled, too, and is replaced",
+        "seconds without an answer after which even a Triton that computes counts as stalled and is replaced",
     )
     restarts: int = variable(
         "RESTARTS",
         10,
         whole_number(0, 1000),
-        "how often in a row what died is started again; ten seconds of service start the count anew",
+        "restarts in a row before it gives up; ten seconds of service reset the count",
     )
     log_verbose: int = variable(
         "TRITON_LOG_VERBOSE", 0, whole_number(0, 9), "0 logs warnings and errors; 1 and more log what Triton does"

@@ -31,7 +31,7 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # witho
 
 
 @dataclass(frozen=True)
-class Analysis:
+class AnalysedSample:
     """One sample and the answer of POST /analyze."""
 
     name: str  # <MT_Type>_<stem>
@@ -85,7 +85,7 @@ def show(samples: Sequence[Path], url: str, pictures: Path, stop: Waitable) -> N
     Raises: SampleError, or StopAskedError when `stop` happens before the last sample is sent.
     """
 
-    def analyse_unless_stopped(sample: Path) -> Analysis:
+    def analyse_unless_stopped(sample: Path) -> AnalysedSample:
         if first_of([stop], timeout_s=0) is not None:
             raise StopAskedError("stopped while the samples were analysed")
         return analyse(sample, url)
@@ -115,7 +115,7 @@ def _writing_to(pictures: Path) -> Iterator[None]:
         ) from None
 
 
-def analyse(path: Path, url: str) -> Analysis:
+def analyse(path: Path, url: str) -> AnalysedSample:
     """Send one image to POST /analyze and read its true mask beside it.
 
     Raises: SampleError.
@@ -128,7 +128,7 @@ def analyse(path: Path, url: str) -> Analysis:
         raise SampleError(f"{path} or its mask cannot be read: {error}") from None
     answer = _post(f"{url}/analyze", data, path)
     defect_type = path.parent.parent.name
-    return Analysis(
+    return AnalysedSample(
         name=f"{defect_type}_{path.stem}",
         true_type=defect_type.removeprefix("MT_"),
         found_type=answer["type"],
@@ -153,7 +153,7 @@ def _post(url: str, data: bytes, path: Path) -> Any:
         raise SampleError(f"{path}: POST {url} failed: {error}") from None
 
 
-def table(analyses: Sequence[Analysis]) -> str:
+def table(analyses: Sequence[AnalysedSample]) -> str:
     """Return one line an image, for a person at a terminal."""
     width = max(len(analysis.name) for analysis in analyses)
     lines = [f"{'file':<{width}}  {'true type':<10}{'found type':<12}{'Dice':>5}"]

@@ -14,9 +14,10 @@ from inference_server.addresses import numeric_address, refuse_port_in_use
 from inference_server.child import Child, Waitable, child, first_of
 from inference_server.errors import ServingError, StartError
 from inference_server.keeper import Kept, kept
-from inference_server.launcher import Server, becomes_ready, is_ready, refuse_memory_kill, running
+from inference_server.launcher import Server, refuse_memory_kill, running
 from inference_server.limits import warn
 from inference_server.log import write_line
+from inference_server.ready import becomes_ready, is_ready
 from launch.settings import Settings, triton_beside
 
 

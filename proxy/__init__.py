@@ -2,19 +2,21 @@
 
     __main__ → app → handlers, tile_handler → image_steps → batcher → segmenter (binary_tensors) ⇢ Triton
                        ├ negotiation, parameters          what is asked for
-                       ├ upload, tile_upload, forms       request → files
+                       ├ upload, tile_upload, forms, pace request → files
                        ├ decoding                         file → canvas
                        ├ analysis, regions                segmentation → what is found
                        └ report, answers, tile_answers    findings → JSON (mask_formats) | PNG (views, png_chunks)
 
-`readiness` watches whether Triton serves a model that fits; `contract` and `served_model` say which ones fit;
-`batch_queue` is the batcher's policy without I/O; `middleware` and `problems` turn every failure into one form of
-document; `document` serves the API's description and `page` the web page, both out of `files`; `settings`, `errors`,
-`telemetry`, `logs`, `security_headers` and `threads` serve them all. What may reach a handler is decided by
-`connections` (their policy is `connection_limits`), `api_keys` (`make_key` makes one), `cors`, and `admission` with
-`upload_memory`. `addresses` finds the Tritons behind a name, and `proof` tells whether an answer belongs to its
-request; `draining` and `exhaustion` see to the end and to used-up descriptors. One process fills about one core:
-several processes run behind a load balancer and share nothing. Only `segmenter` speaks to Triton. Nothing here knows
+`readiness` watches whether Triton serves a model that fits; `contract` and `served_model` say which models fit. Only
+`segmenter` speaks to Triton, and a `segmentation` is its answer. `batch_queue` is the batcher's policy without I/O.
+`middleware` and `problems` turn every failure into a problem document. `document` serves the API's description and
+`page` the web page, both with `files`. `limited_server` with its `connections` (policy: `connection_limits`),
+`api_keys` (`make_key` makes one), `cors`, and `admission` with `upload_memory` decide what reaches a handler.
+`addresses` finds the Tritons behind a name, and `proof` checks that an answer belongs to its request. `draining` ends
+the service, and `exhaustion` logs that descriptors ran out. All of them use `settings`, `errors`, `telemetry`, `logs`,
+`security_headers` and `threads`.
+
+One process fills about one core: several processes run behind a load balancer and share nothing. Nothing here knows
 torch, onnx or training.
 """
 

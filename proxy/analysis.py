@@ -10,12 +10,12 @@ import numpy as np
 import tiles
 from proxy.errors import SegmenterAnswerError
 from proxy.regions import Labels, Region, label_regions, measure_regions
-from proxy.segmenter import Segmentation
+from proxy.segmentation import Segmentation
 from proxy.served_model import ServedModel
 from tiles.operating_point import OperatingPoint, level_of, probability_of, verdict_of
 
 
-class Wish(NamedTuple):
+class PointOverride(NamedTuple):
     """What one request changes of the model's operating point; both are 0–1, None keeps the model's."""
 
     threshold: float | None = None
@@ -30,7 +30,7 @@ class Wish(NamedTuple):
         )
 
 
-UNCHANGED = Wish()
+UNCHANGED = PointOverride()
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ def majority(type_pixels: Mapping[str, int]) -> str | None:
     return best if best is not None and type_pixels[best] else None
 
 
-def summarize(segmentation: Segmentation, height: int, width: int, wish: Wish = UNCHANGED) -> Analysis:
+def summarize(segmentation: Segmentation, height: int, width: int, override: PointOverride = UNCHANGED) -> Analysis:
     """Crop off the padding, apply the operating point and count the pixels of each defect type.
 
     Shapes: segmentation (1, H32, W32) uint8; height and width in pixels are the upload's.
     Raises: SegmenterAnswerError where a defective pixel has a defect type that the model does not name.
     """
-    model, point = segmentation.model, wish.point(segmentation.model)
+    model, point = segmentation.model, override.point(segmentation.model)
     probability = tiles.crop(segmentation.probability, height, width)  # (H, W)
     defect_type = tiles.crop(segmentation.defect_type, height, width)
     mask, score = point.mask_and_score(probability)
@@ -118,7 +118,7 @@ def summarize(segmentation: Segmentation, height: int, width: int, wish: Wish = 
         mask=mask,
         score=score,
         point=point,
-        threshold=probability_of(point.threshold) if wish.threshold is None else wish.threshold,
+        threshold=probability_of(point.threshold) if override.threshold is None else override.threshold,
         type_pixels=_count_types(defect_type[mask], model.defect_types),
         novelty=round(novelty, 4) if np.isfinite(novelty) else None,
         model=model,

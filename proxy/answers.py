@@ -51,7 +51,7 @@ def _picture(report: Report, view: str) -> bytes:
 
 
 def summary(report: Report) -> dict[str, str]:
-    """Return the figures and the model as texts; what there is none of is left out."""
+    """Return the figures and the model as texts, without those that have no value."""
     analysis, model = report.analysis, report.analysis.model
     texts = {
         "Verdict": analysis.verdict,

@@ -1,4 +1,4 @@
-"""Who may ask: optional API keys, of which this process knows only the hashes.
+"""Who may use the service: optional API keys, known to this process only by their hashes.
 
 `python -m proxy.make_key NAME` makes a key and prints the line for the file that API_KEYS_FILE names:
 
@@ -77,7 +77,7 @@ class ApiKeys:
             self._read_again(self._path)
         key = self._find(authorization or "")
         if key is None:
-            raise UnknownKeyError("this service wants an API key: send the header Authorization: Bearer <key>")
+            raise UnknownKeyError("this service requires an API key: send the header Authorization: Bearer <key>")
         if wait_s := key.take(now):
             raise TooManyRequestsError(
                 f"the key {key.name!r} may send {key.rate:g} requests a second: send fewer", math.ceil(wait_s)
@@ -123,7 +123,9 @@ def _read(path: Path) -> list[_Key]:
             continue
         fields = LINE.fullmatch(text)
         if fields is None:
-            raise ValueError(f"line {number} is not a name, 64 hexadecimal digits and perhaps a number: write it so")
+            raise ValueError(
+                f"line {number} is not a name, 64 hexadecimal digits and, optionally, a number: correct it"
+            )
         rate = float(fields["rate"]) if fields["rate"] else None
         if rate == 0:
             raise ValueError(f"line {number} allows 0 requests a second: allow more, or remove the line")

@@ -15,13 +15,14 @@ from proxy.admission import Admission
 from proxy.api_keys import ApiKeys
 from proxy.batcher import Batcher
 from proxy.connection_limits import Limits
-from proxy.connections import LimitedRunner, connections_allowed, invite_later
+from proxy.connections import connections_allowed
 from proxy.contract import Contract
 from proxy.cors import Cors, preflight
 from proxy.document import document_routes
 from proxy.draining import drain, drain_s, end_in_time
 from proxy.errors import ListenError, ModelRefusedError, WrongModelError
 from proxy.exhaustion import ExhaustionLog
+from proxy.limited_server import LimitedRunner, invite_later
 from proxy.middleware import ANALYZE, CORS, DRAINING, TELEMETRY, VERSION_PREFIX, answer_and_record
 from proxy.page import page_routes
 from proxy.problems import MAX_HEADERS

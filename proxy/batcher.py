@@ -10,7 +10,7 @@ import numpy as np
 
 from proxy.batch_queue import BatchQueue
 from proxy.errors import DeadlinePassedError
-from proxy.segmenter import Segmentation
+from proxy.segmentation import Segmentation
 from proxy.telemetry import Telemetry
 
 Infer = Callable[[np.ndarray], Awaitable[Segmentation]]

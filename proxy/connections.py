@@ -1,36 +1,24 @@
-"""The connections themselves: aiohttp's server, with limits on what clients may take before and after a handler runs.
+"""The connections themselves: aiohttp's protocol, with limits on what clients may take before and after a handler runs.
 
 aiohttp reads a head before any handler runs, and writes the answer after it has ended. Slow clients are met here, by
-the policy of `connection_limits`; `upload` meets those that are slow in between.
+the policy of `connection_limits`; `upload` meets those that are slow in between. `limited_server` makes the
+connections and ends the slow ones.
 """
 
 import asyncio
-import contextlib
 import resource
 import uuid
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import structlog
-from aiohttp import HttpVersion10, web
+from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from proxy.connection_limits import Connections, Limits
-from proxy.errors import UnknownExpectationError
-from proxy.middleware import request_id_of
-from proxy.problems import (
-    MAX_HEAD_BYTES,
-    problem_of,
-    problem_of_bad_http,
-    problem_of_bug,
-    problem_of_old_http,
-    raw_problem,
-)
+from proxy.connection_limits import Connections
+from proxy.problems import MAX_HEAD_BYTES, problem_of_bad_http, problem_of_bug, raw_problem
 from proxy.security_headers import SECURITY_HEADERS
 
-SWEEP_S = 1.0
 TOO_MANY_HEADERS = "Too many headers"  # how aiohttp says it
 OTHER_DESCRIPTORS = 200  # Triton's connections, files, the event loop's own
 log = structlog.get_logger(__name__)
@@ -41,9 +29,9 @@ class Connection(RequestHandler):
 
     __slots__ = ("_body", "_connections", "_head_bytes", "_since", "_wire", "address", "head_since")
 
-    def __init__(self, server: "LimitedServer", **options: Any) -> None:
+    def __init__(self, server: web.Server, connections: Connections["Connection"], **options: Any) -> None:
         super().__init__(server, **options)
-        self._connections = server.limited
+        self._connections = connections
         self._body: Any = None  # the stream of the newest request's body
         self._head_bytes = 0  # of a head that is not complete
         self._since = 0.0  # the last change of whose turn it is
@@ -101,7 +89,8 @@ class Connection(RequestHandler):
             if self.head_since is None:
                 self.head_since = self._loop.time()
             if self._head_bytes > MAX_HEAD_BYTES:
-                self.refuse(431, "Headers too large", f"send at most {MAX_HEAD_BYTES} bytes of headers")
+                detail = f"the headers have more than {MAX_HEAD_BYTES} bytes: send fewer or shorter ones"
+                self.refuse(431, "Headers too large", detail)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -128,7 +117,7 @@ class Connection(RequestHandler):
             log.error("bug", id=request_id, exc_info=exc)
             response = problem_of_bug(request_id)
         response.force_close()
-        return _sealed(response, request_id)
+        return sealed(response, request_id)
 
     def refuse(self, status: int, title: str, detail: str) -> None:
         """Answer without a request, and close; if another answer is on its way, only close."""
@@ -148,93 +137,7 @@ class Connection(RequestHandler):
             self._wire.abort()
 
 
-class LimitedServer(web.Server):
-    """Makes such connections; everything else is as in the server whose place it takes."""
-
-    def __init__(self, plain: web.Server, limits: Limits) -> None:
-        self._plain_handler = plain.request_handler
-        super().__init__(
-            self._handle,
-            request_factory=plain.request_factory,
-            handler_cancellation=plain.handler_cancellation,
-            **plain._kwargs,  # noqa: SLF001  aiohttp gives no other access to what its protocol is made with
-        )
-        self.limited: Connections[Connection] = Connections(limits)
-
-    def __call__(self) -> Connection:
-        """Make the protocol of one connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
-
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer as the application does; aiohttp judges the header Expect before the application's middleware."""
-        if request.version < HttpVersion10:
-            return _refused(request, "HTTP/0.9", problem_of_old_http)
-        if _head_bytes(request) > MAX_HEAD_BYTES:  # one that comes in pieces is refused before
-            response = _refused(request, "a long head", partial(problem_of_bad_http, too_long=True))
-            response.force_close()
-            return response
-        try:
-            return await self._plain_handler(request)
-        except web.HTTPExpectationFailed:
-            error = UnknownExpectationError(
-                "the only expectation that is met is 100-continue: leave the header Expect out"
-            )
-            return _refused(request, "an unknown expectation", partial(problem_of, error))
-
-    async def sweep(self) -> None:
-        """End the connections that are too slow, for ever."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            now = self._loop.time()
-            for connection in self.limited.slow_heads(now):
-                connection.head_since = None
-                connection.refuse(408, "Too slow", f"send the headers within {self.limited.limits.head_s:g} s")
-            for connection in self.limited.slow_readers(now):
-                connection.end("unread_answer")
-
-
-class LimitedRunner(web.AppRunner):
-    """Runs an application on such a server."""
-
-    def __init__(self, app: web.Application, *, limits: Limits, **options: Any) -> None:
-        super().__init__(app, **options)
-        self._limits = limits
-        self._sweep: asyncio.Task[None] | None = None
-
-    async def _make_server(self) -> web.Server:
-        server = LimitedServer(await super()._make_server(), self._limits)
-        self._sweep = asyncio.create_task(server.sweep())
-        return server
-
-    async def cleanup(self) -> None:
-        """Stop; slow clients are ended meanwhile, too."""
-        try:
-            await super().cleanup()
-        finally:
-            if self._sweep is not None:
-                self._sweep.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._sweep
-
-
-async def invite_later(request: web.Request) -> None:
-    """Check the header Expect, and leave the invitation to `upload`: aiohttp's own comes before anything is checked."""
-    if request.headers["Expect"].lower() != "100-continue":
-        raise web.HTTPExpectationFailed
-
-
-def _head_bytes(request: web.BaseRequest) -> int:
-    return len(request.raw_path) + sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
-
-
-def _refused(request: web.BaseRequest, reason: str, answer: Callable[[str], web.Response]) -> web.Response:
-    """Answer a request that the application does not see. answer: makes the problem, given the request's id."""
-    request_id = request_id_of(request)
-    log.info("bad_http", id=request_id, address=request.remote, error=reason)
-    return _sealed(answer(request_id), request_id)
-
-
-def _sealed(response: web.Response, request_id: str) -> web.Response:
+def sealed(response: web.Response, request_id: str) -> web.Response:
     """Add the headers that the middleware would have added."""
     response.headers.update(SECURITY_HEADERS)
     response.headers["X-Request-ID"] = request_id

@@ -83,12 +83,14 @@ def _field(document: object, name: str, default: T) -> T:
     Raises: WrongModelError.
     """
     if not isinstance(document, Mapping):
-        raise WrongModelError(f"Triton describes it by {document!r:.80}, but a JSON object with {name!r} is needed")
+        raise WrongModelError(
+            f"Triton describes the model by {document!r:.80}, but must give a JSON object with {name!r}"
+        )
     found = document.get(name)
     if found is None:
         return default
     if not isinstance(found, type(default)):
-        raise WrongModelError(f"Triton describes {name!r} by {found!r:.80}, but {type(default).__name__} is needed")
+        raise WrongModelError(f"Triton describes {name!r} by {found!r:.80}, but must give {type(default).__name__}")
     return found
 
 

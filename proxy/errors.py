@@ -63,7 +63,7 @@ class ListenError(StartError):
 
 
 class ModelRefusedError(StartError):
-    """The first model that Triton serves lacks what this proxy needs: waiting would not mend it."""
+    """The first model that Triton serves lacks what this proxy needs: waiting would not help."""
 
     exit_code = 3
 

@@ -12,12 +12,12 @@ from proxy.image_steps import (
     READINESS,
     SETTINGS,
     UPLOAD_MEMORY,
-    Look,
+    HeaderCheck,
     begin,
     decode_upload,
     encode,
     pace_of,
-    refuse_if_vain,
+    refuse_if_unanswerable,
     segment,
 )
 from proxy.middleware import FACTS, TELEMETRY, TIMES
@@ -35,18 +35,18 @@ async def analyze(request: web.Request) -> web.Response:
     begin(request)
     media_type = accepted(request, OFFERS)
     parameters = read_parameters(request.query, IMAGE_RULES[media_type])
-    refuse_if_vain(request)
+    refuse_if_unanswerable(request)
     with request.app[UPLOAD_MEMORY].hold(request.remote or "") as held:
-        look = Look(request)
-        data, part = await _read(request, held, look)
+        check = HeaderCheck(request)
+        data, part = await _read(request, held, check)
         part = name_part(request, parameters.part, part)
-        with request.app[ADMISSION].admit(look.pixels):
-            image = await decode_upload(request, data, look.pixels)
+        with request.app[ADMISSION].admit(check.pixels):
+            image = await decode_upload(request, data, check.pixels)
             del data  # no name keeps the upload while the image waits
             answer = await segment(request, image)
             write = partial(_represent, media_type, parameters._replace(part=part))
             quick = (parameters.mask if media_type == JSON else parameters.view) in QUICK
-            report, (body, headers) = await encode(request, answer, image, parameters.wish, write, quick=quick)
+            report, (body, headers) = await encode(request, answer, image, parameters.override, write, quick=quick)
     request[FACTS].update(verdict=report.analysis.verdict, familiar=report.analysis.familiar)
     return web.Response(body=body, content_type=media_type, headers={"Vary": "Accept", **headers})
 
@@ -70,12 +70,12 @@ def name_part(request: web.Request, in_query: str | None, in_form: str | None) -
     return part
 
 
-async def _read(request: web.Request, held: Held, look: Look) -> Upload:
+async def _read(request: web.Request, held: Held, check: HeaderCheck) -> Upload:
     max_bytes = request.app[SETTINGS].max_upload_bytes
     with request[TIMES].stage("read"):
-        upload = await read_upload(request, max_bytes=max_bytes, held=held, pace=pace_of(request), look=look)
-    if not look.pixels:
-        look(upload.data)
+        upload = await read_upload(request, max_bytes=max_bytes, held=held, pace=pace_of(request), check=check)
+    if not check.pixels:
+        check(upload.data)
     return upload
 
 

@@ -13,17 +13,17 @@ from aiohttp import web
 
 import tiles
 from proxy.admission import Admission
-from proxy.analysis import Wish, summarize
+from proxy.analysis import PointOverride, summarize
 from proxy.api_keys import ApiKeys
 from proxy.batcher import Answer, Batcher
 from proxy.decoding import DecodedImage, canvas_pixels, decode
 from proxy.errors import ImageTooLargeError, TooMuchWorkError
 from proxy.middleware import TELEMETRY, TIMES
+from proxy.pace import Pace
 from proxy.readiness import Readiness
 from proxy.report import Report
 from proxy.settings import Settings
 from proxy.threads import Threads
-from proxy.upload import Pace
 from proxy.upload_memory import SMALL_BYTES, UploadMemory
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -51,8 +51,8 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-class Look:
-    """Looks at a file's first bytes, and refuses it as early as they allow.
+class HeaderCheck:
+    """Checks a file's first bytes, and refuses the file as early as they allow.
 
     Attributes:
         pixels: of the file's canvas; 0 as long as it does not tell.
@@ -82,7 +82,7 @@ def begin(request: web.Request) -> None:
     app[API_KEYS].require(request.headers.get("Authorization"))
 
 
-def refuse_if_vain(request: web.Request) -> None:
+def refuse_if_unanswerable(request: web.Request) -> None:
     """Refuse what could not be answered at the moment, before anything is read."""
     app = request.app
     app[READINESS].model()
@@ -122,12 +122,18 @@ async def segment(request: web.Request, image: DecodedImage) -> Answer:
 
 
 async def encode(
-    request: web.Request, answer: Answer, image: DecodedImage, wish: Wish, write: Callable[[Report], T], *, quick: bool
+    request: web.Request,
+    answer: Answer,
+    image: DecodedImage,
+    override: PointOverride,
+    write: Callable[[Report], T],
+    *,
+    quick: bool,
 ) -> tuple[Report, T]:
     """Return the report on an image and what `write` makes of it: here if that is quick and the image small."""
 
     def report() -> Report:
-        analysis = summarize(answer.segmentation, image.height, image.width, wish)
+        analysis = summarize(answer.segmentation, image.height, image.width, override)
         grey = tiles.crop(image.canvas, image.height, image.width)
         return Report(analysis, grey, image.remarks, request.app[READINESS].sha256(analysis.model))
 

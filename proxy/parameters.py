@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from multidict import MultiMapping
 
-from proxy.analysis import Wish
+from proxy.analysis import PointOverride
 from proxy.answers import JSON, PNG
 from proxy.errors import WrongParameterError
 from proxy.mask_formats import MASKS
@@ -65,9 +65,9 @@ class Parameters(NamedTuple):
     part: str | None = None
 
     @property
-    def wish(self) -> Wish:
+    def override(self) -> PointOverride:
         """What the request changes of the model's operating point."""
-        return Wish(self.threshold, self.alarm_score)
+        return PointOverride(self.threshold, self.alarm_score)
 
 
 def read_parameters(query: MultiMapping[str], rules: Mapping[str, Rule]) -> Parameters:
@@ -79,7 +79,7 @@ def read_parameters(query: MultiMapping[str], rules: Mapping[str, Rule]) -> Para
     for name, text in query.items():
         if name not in rules:
             hint = "; it needs the header Accept: image/png" if rules is IMAGE_RULES[JSON] and name == "view" else ""
-            raise WrongParameterError(f"there is no parameter {name!r:.80} here: {', '.join(rules)} are known{hint}")
+            raise WrongParameterError(f"there is no parameter {name!r:.80} here: use {', '.join(rules)}{hint}")
         if name in found:
             raise WrongParameterError(f"the parameter {name!r} is given twice: give it once")
         found[name] = read_parameter(name, text, rules[name])
@@ -93,7 +93,7 @@ def read_parameter(name: str, text: str, rule: Rule) -> Any:
     """
     value = rule.read(text)
     if value is None:
-        raise WrongParameterError(f"the parameter {name!r} is {text!r:.80}: {rule.allowed} is allowed")
+        raise WrongParameterError(f"the parameter {name!r} is {text!r:.80}: give {rule.allowed}")
     return value
 
 

@@ -46,7 +46,7 @@ def problem_of_http(error: web.HTTPException, request: web.Request, request_id: 
     detail, headers = f"{request.method} {request.path} is refused: {error.reason}", {}
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        detail, headers = f"{request.path} allows only {allowed}", {"Allow": allowed}
+        detail, headers = f"{request.method} is not allowed for {request.path}: use {allowed}", {"Allow": allowed}
     elif error.status == web.HTTPNotFound.status_code:
         detail = "there is nothing here: POST an image to /analyze, or open / in a browser"
     return _problem(error.status, error.reason, detail, request_id, headers)

@@ -19,7 +19,8 @@ from proxy.errors import (
     SegmenterAwayError,
     WrongModelError,
 )
-from proxy.segmenter import Segmentation, Segmenter
+from proxy.segmentation import Segmentation
+from proxy.segmenter import Segmenter
 from proxy.served_model import ServedModel
 from proxy.telemetry import Telemetry
 
@@ -27,8 +28,8 @@ FIRST_RETRY_S = 0.1  # doubled after each check that fails, up to the interval; 
 ANSWER_COUNTS_S = 1.0  # so long after an answered batch, a failed check does not count: another Triton is there
 # The interval and this are less than 3 s, within which a stopped Triton must be known.
 CHECK_S = 1.5
-# A check waits at Triton behind the batches in flight. It may take this many times as long as the largest of them, at
-# the slowest pace of the latest batches, but not longer than a batch.
+# A check waits at Triton behind the batches in flight. It may take this many times as long as the largest of them at
+# the slowest recent pace, but at most TRITON_TIMEOUT_S.
 BATCHES_BEFORE = 4
 PACE_PIXELS = 2**16  # a smaller image costs as much as this: waiting and sending, not computing
 FORGOTTEN = 0.9  # what a batch leaves of the slowest pace before it

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -30,7 +30,7 @@ from proxy.errors import (
     WrongModelError,
 )
 from proxy.proof import Mismatch, prove
-from proxy.served_model import ServedModel
+from proxy.segmentation import Segmentation
 from tiles.golden import deviation, golden_canvas
 
 BYTES_AT_ONCE = 2**20  # aiohttp warns of a larger body
@@ -42,26 +42,6 @@ END_SERVER = "end_server"  # a parameter of an inference request, which our back
 END_S = 2.0  # that Triton may take to end; if it does not, readiness tells
 GOLDEN = golden_canvas()[np.newaxis]  # (1, 1, H, W)
 SMALLEST = np.zeros((1, 1, 32, 32), np.uint8)
-
-
-class Segmentation(NamedTuple):
-    """The network's output for each pixel and for the image, and the model that made it.
-
-    Shapes: the first two (N, 1, H, W) uint8 for a batch and (1, H, W) for one image. `probability` is P(defect) · 255,
-    `defect_type` numbers the defect types from 1. `novelty` is (N, 1) or (1,) float32: the larger, the less the image
-    is like the training tiles.
-    """
-
-    probability: np.ndarray
-    defect_type: np.ndarray
-    novelty: np.ndarray
-    model: ServedModel
-
-    def of(self, place: int) -> Self:
-        """Return one image's part of a batch."""
-        return self._replace(
-            probability=self.probability[place], defect_type=self.defect_type[place], novelty=self.novelty[place]
-        )
 
 
 class _Client(InferenceServerClient):  # type: ignore[misc]  # the library has no types
@@ -141,7 +121,10 @@ class Segmenter:
                 answer = await self._infer(client, GOLDEN, timeout_s)
                 _require_golden(contract, answer, tolerance)
             except WrongModelError as error:
-                raise WrongModelError(f"Triton at {self._url} serves another {self._model_name!r}: {error}") from None
+                raise WrongModelError(
+                    f"Triton at {self._url} serves a {self._model_name!r} that does not fit this proxy: {error}. "
+                    "`dvc repro` publishes one that does"
+                ) from None
         return contract
 
     async def infer(self, canvases: np.ndarray) -> Segmentation:

@@ -22,7 +22,7 @@ class ServedModel:
         version: the version that Triton serves.
         digest: 64 hexadecimal digits that no other model has.
         operating_point: when an image is defective, and where.
-        review_score: 0–1; an image that is not defective is to be looked at from this score on; None: no such limit.
+        review_score: 0–1; the lowest score with the verdict `review`; None: the model has no such verdict.
         tile_alarm_score: 0–1; a tile is defective if the mean score of its images is at least this.
         tile_review_score: as `review_score`, for a tile.
         novelty_limit: an image is like the training tiles if its novelty is at most this.

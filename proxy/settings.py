@@ -83,7 +83,7 @@ class Settings:
         "MAX_WAIT_S",
         1.0,
         seconds(0.01, 3600),
-        "an image is refused at once if those before it take longer, by what was answered lately",
+        "seconds that the images ahead of a new one may take, at the recent pace; otherwise it is refused at once",
     )
     upload_memory: int = variable(
         "UPLOAD_MEMORY",
@@ -101,7 +101,7 @@ class Settings:
         "MIN_BYTE_RATE",
         16_384,
         whole_number(1, 2**30),
-        "bytes a second with which a body must come and an answer be taken",
+        "bytes a second at which a client must send a body and take an answer",
     )
     head_s: float = variable("HEAD_S", 10.0, seconds(0.01, 3600), "seconds that a request's headers may take")
     max_connections: int = variable(

@@ -13,12 +13,12 @@ from proxy.image_steps import (
     ADMISSION,
     SETTINGS,
     UPLOAD_MEMORY,
-    Look,
+    HeaderCheck,
     begin,
     decode_upload,
     encode,
     pace_of,
-    refuse_if_vain,
+    refuse_if_unanswerable,
     segment,
 )
 from proxy.middleware import FACTS, TIMES
@@ -35,7 +35,7 @@ async def analyze_tile(request: web.Request) -> web.Response:
     begin(request)
     accepted(request, (JSON,))
     parameters = read_parameters(request.query, TILE_RULES)
-    refuse_if_vain(request)
+    refuse_if_unanswerable(request)
     try:
         answers, part = await _answer_all(request, parameters)
     except BaseExceptionGroup as group:
@@ -58,34 +58,34 @@ async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[lis
     with ExitStack() as holding:
         async with asyncio.TaskGroup() as group:
 
-            def take(file: TileFile, look: Look) -> None:
-                tasks.append(group.create_task(_answer_one(request, turns, file, look, parameters)))
+            def take(file: TileFile, check: HeaderCheck) -> None:
+                tasks.append(group.create_task(_answer_one(request, turns, file, check, parameters)))
 
             with request[TIMES].stage("read"):
-                in_form = await reader.read(holding, partial(Look, request, in_any_case=True), take)
+                in_form = await reader.read(holding, partial(HeaderCheck, request, in_any_case=True), take)
             part = name_part(request, parameters.part, in_form)
     return [task.result() for task in tasks], part
 
 
 async def _answer_one(
-    request: web.Request, turns: asyncio.Semaphore, file: TileFile, look: Look, parameters: Parameters
+    request: web.Request, turns: asyncio.Semaphore, file: TileFile, check: HeaderCheck, parameters: Parameters
 ) -> ImageAnswer:
-    """Answer one image; only what the client can mend is its problem, everything else is the request's."""
+    """Answer one image. An error that the client can correct is this image's problem; any other fails the request."""
     if isinstance(file.data, ImageAnswer):
         return file.data
     try:
         async with turns:
-            if not look.pixels:
-                look(file.data)
-            with request.app[ADMISSION].admit(look.pixels, in_any_case=True):
-                image = await decode_upload(request, file.data, look.pixels)
+            if not check.pixels:
+                check(file.data)
+            with request.app[ADMISSION].admit(check.pixels, in_any_case=True):
+                image = await decode_upload(request, file.data, check.pixels)
                 answer = await segment(request, image)
 
                 def write(report: Report) -> ImageAnswer:
                     return of_report(file.name, report, parameters.mask)
 
                 quick = parameters.mask in QUICK
-                _, written = await encode(request, answer, image, parameters.wish, write, quick=quick)
+                _, written = await encode(request, answer, image, parameters.override, write, quick=quick)
                 return written
     except ProxyError as error:
         if error.status >= SERVER_ERROR:

@@ -8,15 +8,16 @@ from aiohttp import web
 
 from proxy.errors import MalformedUploadError, ProxyError, RequestTooLargeError, WrongFieldError
 from proxy.forms import FORM_TYPE, IMAGE, PART, Field, fields, read_part
+from proxy.pace import Pace, Progress, at_pace
 from proxy.tile_answers import ImageAnswer, of_problem
-from proxy.upload import File, Pace, Progress, at_pace, form_bytes, invite, refuse_by_headers
+from proxy.upload import File, form_bytes, invite, refuse_by_headers
 from proxy.upload_memory import Held, UploadMemory
 
 MAX_FILES = 32
 NAME_CHARACTERS = 255  # of a file's name, in the answer
 SERVER_ERROR = 500
 
-L = TypeVar("L", bound=Callable[[bytes], bool])
+C = TypeVar("C", bound=Callable[[bytes], bool])
 
 
 class TileFile(NamedTuple):
@@ -41,11 +42,11 @@ class TileReader:
         self._all_bytes = MAX_FILES * (max_bytes + form_bytes(max_bytes))
 
     async def read(
-        self, holding: ExitStack, make_look: Callable[[], L], take: Callable[[TileFile, L], None]
+        self, holding: ExitStack, make_check: Callable[[], C], take: Callable[[TileFile, C], None]
     ) -> str | None:
         """Give each file to `take` as soon as it is there; return the part that the form names.
 
-        holding: keeps the files counted until it ends. make_look: makes a `look` as `File` wants it, for each file.
+        holding: keeps the files counted until it ends. make_check: makes a `check` as `File` wants it, for each file.
 
         Raises: as `read_upload`, except what is wrong with one file only.
         """
@@ -60,20 +61,20 @@ class TileReader:
                 count += 1
                 if count > MAX_FILES:
                     raise WrongFieldError(f"the form has more than {MAX_FILES} files: send at most so many of one tile")
-                look = make_look()
-                take(await self._read_file(field, holding, look, progress), look)
+                check = make_check()
+                take(await self._read_file(field, holding, check, progress), check)
         if not count:
             raise WrongFieldError(f"the form has no field {IMAGE!r}: send each image of the tile in one")
         return part
 
     async def _read_file(
-        self, field: Field, holding: ExitStack, look: Callable[[bytes], bool], progress: Progress
+        self, field: Field, holding: ExitStack, check: Callable[[bytes], bool], progress: Progress
     ) -> TileFile:
         held = holding.enter_context(self._memory.hold(self._request.remote or "", self._held))
         self._held.append(held)
         name = None if field.filename is None else _as_text(field.filename)
         try:
-            return TileFile(name, await File(self._max_bytes, held, look, progress).join(field.chunks))
+            return TileFile(name, await File(self._max_bytes, held, check, progress).join(field.chunks))
         except (MalformedUploadError, RequestTooLargeError):
             raise
         except ProxyError as error:

@@ -1,33 +1,25 @@
 """Request body → the bytes of image files, counted and timed while they arrive.
 
 Independent limits bound what a flood of uploads can take: bytes of one (here), of all together (`upload_memory`),
-pixels (`decoding`), and how long a client may take for them. The body is read once and as it is: a compressed one is
-refused, not inflated.
+pixels (`decoding`), and how long a client may take for them (`pace`). The body is read once and as it is: a compressed
+one is refused, not inflated.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aiohttp import HttpVersion11, StreamReader, web
 
-from proxy.errors import (
-    EmptyUploadError,
-    UnsupportedUploadError,
-    UploadTooLargeError,
-    UploadTooSlowError,
-    WrongFieldError,
-)
+from proxy.errors import EmptyUploadError, UnsupportedUploadError, UploadTooLargeError, WrongFieldError
 from proxy.forms import FORM_TYPE, IMAGE, NO_CODING, PART, fields, malformed, read_part
+from proxy.pace import Pace, Progress, at_pace
 from proxy.upload_memory import Held
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/tiff", "image/bmp")
 OTHER_NAMES = ("image/jpg", "image/pjpeg", "image/x-png", "image/tif", "image/x-tiff", "image/x-bmp", "image/x-ms-bmp")
 FORM_OVERHEAD_BYTES = 4096  # boundaries and part headers around one file
-LOOK_BYTES = 2**17  # a size that is not told by then is told by the whole file: a thumbnail before it has up to 64 kB
+CHECKED_BYTES = 2**17  # without a size by then, the whole file is read: a thumbnail before it has up to 64 kB
 
 
 class Upload(NamedTuple):
@@ -37,73 +29,26 @@ class Upload(NamedTuple):
     part: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How fast an upload must come.
-
-    Attributes:
-        deadline: when all of it must be there, by the event loop's clock, in seconds.
-        grace_s: seconds in which nothing need come.
-        byte_rate: bytes a second after that, on average.
-    """
-
-    deadline: float
-    grace_s: float
-    byte_rate: float
-
-
-class Progress:
-    """Gives an upload more time with each byte that has come."""
-
-    def __init__(self, pace: Pace, timer: asyncio.Timeout, started: float) -> None:
-        self._pace, self._timer, self._started = pace, timer, started
-        self.size = 0  # bytes so far
-
-    def add(self, count: int) -> None:
-        """Count bytes."""
-        self.size += count
-        self._timer.reschedule(
-            min(self._pace.deadline, self._started + self._pace.grace_s + self.size / self._pace.byte_rate)
-        )
-
-
-@asynccontextmanager
-async def at_pace(pace: Pace) -> AsyncIterator[Progress]:
-    """Limit the time in which the block reads an upload.
-
-    Raises: UploadTooSlowError.
-    """
-    started = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout_at(min(pace.deadline, started + pace.grace_s)) as timer:
-            yield Progress(pace, timer, started)
-    except TimeoutError:
-        raise UploadTooSlowError(
-            f"the upload did not finish before the deadline, or came with less than {pace.byte_rate:g} bytes a second: "
-            "send it faster, or send a smaller image"
-        ) from None
-
-
 class File:
     """The bytes of one file as they come.
 
-    look: is given the file's first bytes, more each time, until it returns True; what it raises refuses the file
+    check: is given the file's first bytes, more each time, until it returns True; what it raises refuses the file
     before the rest is read.
     """
 
-    def __init__(self, max_bytes: int, held: Held, look: Callable[[bytes], bool], progress: Progress) -> None:
+    def __init__(self, max_bytes: int, held: Held, check: Callable[[bytes], bool], progress: Progress) -> None:
         self._max_bytes = max_bytes
         self._held = held
-        self._look = look
+        self._check = check
         self._progress = progress
         self._chunks: list[bytes] = []
         self._size = 0
-        self._next_look = 1  # doubled each time: a client may send byte by byte
+        self._next_check = 1  # doubled each time: a client may send byte by byte
 
     async def join(self, chunks: AsyncIterator[bytes]) -> bytes:
         """Join the chunks, and hold at most one chunk more than the limit.
 
-        Raises: EmptyUploadError, UploadTooLargeError, QueueFullError, and what `look` raises.
+        Raises: EmptyUploadError, UploadTooLargeError, QueueFullError, and what `check` raises.
         """
         async for chunk in chunks:
             self._size += len(chunk)
@@ -111,9 +56,9 @@ class File:
                 raise too_large(self._max_bytes)
             self._held.grow(len(chunk))
             self._chunks.append(chunk)
-            if self._next_look <= self._size:
-                seen = self._look(chunk if self._size == len(chunk) else b"".join(self._chunks))
-                self._next_look = sys.maxsize if seen or self._size > LOOK_BYTES else 2 * self._size
+            if self._next_check <= self._size:
+                seen = self._check(chunk if self._size == len(chunk) else b"".join(self._chunks))
+                self._next_check = sys.maxsize if seen or self._size > CHECKED_BYTES else 2 * self._size
             self._progress.add(len(chunk))
         if not self._size:
             raise EmptyUploadError("the image file is empty: send a JPEG, PNG, TIFF or BMP image")
@@ -121,7 +66,7 @@ class File:
 
 
 async def read_upload(
-    request: web.Request, *, max_bytes: int, held: Held, pace: Pace, look: Callable[[bytes], bool]
+    request: web.Request, *, max_bytes: int, held: Held, pace: Pace, check: Callable[[bytes], bool]
 ) -> Upload:
     """Return the image file in a form's field `image` or in the body itself.
 
@@ -133,7 +78,7 @@ async def read_upload(
     refuse_by_headers(request, (FORM_TYPE, *IMAGE_TYPES), most_bytes, too_large(max_bytes))
     await invite(request)
     async with at_pace(pace) as progress:
-        file = File(max_bytes, held, look, progress)
+        file = File(max_bytes, held, check, progress)
         if is_form:
             return await _read_form(request, file)
         return Upload(await file.join(_chunks_of_body(request.content)), None)

@@ -13,9 +13,9 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.app import SERVER_OPTIONS, connection_limits, make_app
-from proxy.connections import LimitedRunner
 from proxy.errors import NotReadyError
 from proxy.image_steps import READINESS
+from proxy.limited_server import LimitedRunner
 from proxy.settings import Settings
 from tiles.fingerprint import fingerprint
 from tiles.golden import golden_answer, golden_canvas

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxy.batch_queue import BatchQueue
 from proxy.batcher import Answer, Batcher
 from proxy.errors import DeadlinePassedError, QueueFullError, SegmenterSlowError
-from proxy.segmenter import Segmentation
+from proxy.segmentation import Segmentation
 from proxy.telemetry import Telemetry
 
 NEVER = 1e9

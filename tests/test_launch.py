@@ -32,7 +32,7 @@ from inference_server.child import child, first_of
 from inference_server.errors import OutOfMemoryError, PortInUseError, SettingError, StartError, StopAskedError
 from inference_server.settings import Settings as TritonSettings
 from launch import demo
-from launch.demo import Analysis, analyse, show, table
+from launch.demo import AnalysedSample, analyse, show, table
 from launch.samples import SampleError, find_samples
 from launch.settings import Settings, _Grace, triton_beside
 from launch.together import Proxy, _running_proxy, _wait_until_answered
@@ -416,7 +416,7 @@ def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
     sample = write_samples(tmp_path) / "MT_Free/Imgs/one.jpg"
     sample.write_bytes(b"no image")
 
-    with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the bytes are no image"):
+    with pytest.raises(SampleError, match=r"MT_Free/Imgs/one\.jpg or its mask cannot be read: the file is not"):
         analyse(sample, "http://127.0.0.1:9")
 
 
@@ -442,7 +442,9 @@ def test_a_picture_that_cannot_be_written_is_told_with_the_mend(
 ) -> None:
     (tmp_path / "pictures/MT_Crack_a.png").mkdir(parents=True)
     tile, empty = np.full((4, 4), 100, np.uint8), np.zeros((4, 4), bool)
-    monkeypatch.setattr(demo, "analyse", lambda *_: Analysis("MT_Crack_a", "Crack", None, 0.5, tile, empty, empty))
+    monkeypatch.setattr(
+        demo, "analyse", lambda *_: AnalysedSample("MT_Crack_a", "Crack", None, 0.5, tile, empty, empty)
+    )
 
     with nobody_asks_to_stop() as stop, pytest.raises(SampleError, match=r"pictures cannot be written to \(Is a"):
         show(find_samples(write_samples(tmp_path)), "http://127.0.0.1:9", tmp_path / "pictures", stop)
@@ -459,9 +461,9 @@ def test_once_a_stop_is_asked_for_no_further_sample_is_sent(monkeypatch: pytest.
     assert [] == sent
 
 
-def analysis(truth: np.ndarray, found: np.ndarray) -> Analysis:
+def analysis(truth: np.ndarray, found: np.ndarray) -> AnalysedSample:
     tile = np.full(truth.shape, 100, np.uint8)
-    return Analysis("MT_Crack_a", "Crack", "Crack" if found.any() else None, 0.5, tile, truth, found)
+    return AnalysedSample("MT_Crack_a", "Crack", "Crack" if found.any() else None, 0.5, tile, truth, found)
 
 
 def test_dice_counts_what_both_masks_share_and_is_1_where_both_are_empty() -> None:

@@ -16,11 +16,11 @@ from PIL.PngImagePlugin import PngInfo
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from proxy.analysis import Wish, summarize
+from proxy.analysis import UNCHANGED, PointOverride, summarize
 from proxy.answers import in_header, represent_json, represent_png
 from proxy.png_chunks import add_texts, black_png
 from proxy.report import Report, describe_model
-from proxy.segmenter import Segmentation
+from proxy.segmentation import Segmentation
 from proxy.served_model import ServedModel
 from tiles import decode_mask, pad
 from tiles.operating_point import OperatingPoint, level_of, probability_of, score, verdict_of
@@ -40,11 +40,11 @@ PLANES = st.tuples(st.integers(1, 30), st.integers(1, 30)).flatmap(
 )
 
 
-def report_of(probability, defect_type=None, model=MODEL, wish=Wish(), novelty=1.0, **more):  # noqa: B008  a constant
+def report_of(probability, defect_type=None, model=MODEL, override=UNCHANGED, novelty=1.0, **more):
     """What the proxy makes of these planes (H, W)."""
     types = np.ones_like(probability) if defect_type is None else defect_type
     segmentation = Segmentation(pad(probability), pad(types), np.array([novelty], np.float32), model)
-    return Report(summarize(segmentation, *probability.shape, wish), 255 - probability, **more)
+    return Report(summarize(segmentation, *probability.shape, override), 255 - probability, **more)
 
 
 def report_of_mask(mask, **more):
@@ -159,7 +159,7 @@ def test_no_mask_is_a_short_answer():
 
 @given(probability=arrays.arrays(np.uint8, (9, 11)), threshold=st.floats(0, 1))
 def test_with_an_alarm_score_of_0_the_mask_is_the_probability_at_the_threshold(probability, threshold):
-    report = report_of(probability, wish=Wish(threshold, 0.0))
+    report = report_of(probability, override=PointOverride(threshold, 0.0))
     picture = Image.open(io.BytesIO(represent_png(report, "probability").body))
     assert ("L", (11, 9)) == (picture.mode, picture.size)
     expected = np.asarray(picture) / 255 >= threshold
@@ -174,7 +174,7 @@ def test_the_models_own_threshold_as_it_is_shown_gives_its_own_mask(level):
 
 
 def test_an_answer_says_what_was_used_and_what_the_models_default_is():
-    report = report_of(np.full((4, 4), 100, np.uint8), wish=Wish(0.3, 0.9))
+    report = report_of(np.full((4, 4), 100, np.uint8), override=PointOverride(0.3, 0.9))
     answer = answer_of(report)
     assert (0.3, 0.9, "ok", False) == tuple(answer[key] for key in ("threshold", "alarm_score", "verdict", "defective"))
     assert (0.5019, 0.0) == (answer["model"]["threshold"], answer["model"]["alarm_score"])

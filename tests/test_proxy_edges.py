@@ -8,7 +8,7 @@ import pytest
 from proxy_servers import png, problem, running_proxy, texture, until
 from structlog.testing import capture_logs
 
-from proxy import connections
+from proxy import limited_server
 from proxy.connection_limits import PATIENCE_S
 from proxy.image_steps import ADMISSION
 from proxy.problems import without_addresses
@@ -113,7 +113,7 @@ async def test_a_body_below_the_least_rate_is_refused_and_one_above_it_is_not(fa
 
 
 async def test_a_slow_head_is_ended(fake, monkeypatch):
-    monkeypatch.setattr(connections, "SWEEP_S", 0.05)
+    monkeypatch.setattr(limited_server, "SWEEP_S", 0.05)
     async with running_proxy(fake.url, head_s=0.2) as proxy:
         status, _, document = await raw(proxy, b"GET / HTTP/1.1\r\nHo")
         assert (408, "Too slow") == (status, document["title"])
@@ -121,7 +121,7 @@ async def test_a_slow_head_is_ended(fake, monkeypatch):
 
 
 async def test_an_answer_that_nobody_takes_is_ended(fake, monkeypatch):
-    monkeypatch.setattr(connections, "SWEEP_S", 0.05)
+    monkeypatch.setattr(limited_server, "SWEEP_S", 0.05)
     async with running_proxy(fake.url, upload_grace_s=0.5) as proxy:
         _, writer = await proxy.connect()
         writer.transport.pause_reading()

@@ -19,8 +19,8 @@ from tritonclient.utils import InferenceServerException
 from host.files import write_whole
 from host.ports import free_port
 from inference_server.child import child
-from inference_server.launcher import becomes_ready, is_ready
 from inference_server.log import Log
+from inference_server.ready import becomes_ready, is_ready
 from tiles import pad
 from training.dataset.samples import Sample
 from training.errors import ExportError
