@@ -1,7 +1,8 @@
 """Programs that measure or explain `training`; the pipeline does not need them.
 
     crossval, report    the runs of every protocol (tables/), and the report on them with intervals; own_recipe, runs,
-                        differences, int8, report_rows, report_tiles and report_verdicts are their parts
+                        differences, int8, judged, report_calibration, report_rows, report_tiles and report_verdicts are
+                        their parts
     misses              which defects the networks of all folds miss
     literature          the published ways to score
     consensus           scored against what most masks of a tile say (consensus_masks), laid onto one another by

@@ -34,10 +34,19 @@ PARTS = {"test": TEST_RESULTS_FILE, "validation": VALIDATION_RESULTS_FILE}  # tr
 SAME_SCORE = 0.01  # between machines a probability may differ by a grey level, 0.004
 COLUMNS = ("image", "tile", "type", "found", "Dice", "score", "true px", "missed px", "false px")
 
-ONLY: dict[str, Callable[[Outcomes], np.ndarray]] = {
-    "missed": lambda outcomes: outcomes.defective & (outcomes.true_positive == 0),
-    "false_alarms": lambda outcomes: (outcomes.defect_type == FREE) & (outcomes.predicted > 0),
-    "wrong_type": lambda outcomes: (outcomes.true_positive > 0) & (outcomes.found_type != outcomes.defect_type),
+ONLY: dict[str, tuple[str, Callable[[Outcomes], np.ndarray]]] = {
+    "missed": (
+        "only defective images in which no defective pixel is found",
+        lambda outcomes: outcomes.defective & (outcomes.true_positive == 0),
+    ),
+    "false-alarms": (
+        "only Free images with a found pixel",
+        lambda outcomes: (outcomes.defect_type == FREE) & (outcomes.predicted > 0),
+    ),
+    "wrong-type": (
+        "only found images whose found type is wrong",
+        lambda outcomes: (outcomes.true_positive > 0) & (outcomes.found_type != outcomes.defect_type),
+    ),
 }
 
 
@@ -50,27 +59,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tile", nargs="+", metavar="NAME", help="only the exposures of these tiles")
     parser.add_argument("--image", nargs="+", metavar="NAME", help="only these images")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument(
-        "--missed",
-        action="store_const",
-        dest="only",
-        const="missed",
-        help="only defective images in which no defective pixel is found",
-    )
-    only.add_argument(
-        "--false-alarms",
-        action="store_const",
-        dest="only",
-        const="false_alarms",
-        help="only Free images with a found pixel",
-    )
-    only.add_argument(
-        "--wrong-type",
-        action="store_const",
-        dest="only",
-        const="wrong_type",
-        help="only found images whose found type is wrong",
-    )
+    for name, (words_of_it, _) in ONLY.items():
+        only.add_argument(f"--{name}", action="store_const", dest="only", const=name, help=words_of_it)
     parser.add_argument(
         "--sort", choices=("worst", "best"), default="worst", help="by Dice; default: %(default)s first"
     )
@@ -104,7 +94,8 @@ def matching(outcomes: Outcomes, wanted: argparse.Namespace) -> np.ndarray:
     if not any(names for _, names in named):
         chosen &= outcomes.defective | (outcomes.predicted > 0)
     if wanted.only:
-        chosen &= ONLY[wanted.only](outcomes)
+        _, matches = ONLY[wanted.only]
+        chosen &= matches(outcomes)
     wrong = outcomes.false_positive + outcomes.false_negative
     dice, worst = dice_each(outcomes), wanted.sort == "worst"
     order = np.lexsort((outcomes.name, -wrong, dice) if worst else (outcomes.name, -outcomes.true_positive, -dice))

@@ -11,6 +11,7 @@ from training.dataset.samples import Sample
 from training.evaluation.figures import Outcomes, join, outcomes_at
 from training.evaluation.image_results import read_results, result_of, write_results
 from training.evaluation.operating_point import choose_operating_point
+from training.graphs.acceptance import dice_of, excess, losses
 from training.graphs.calibration import choose_images
 from training.graphs.onnx_export import export_graph
 from training.graphs.quantization import to_int8
@@ -52,6 +53,23 @@ def int8_outcomes(folders: Sequence[Path], false_alarm_rate: float) -> Outcomes 
     """Return what the int8 graphs of all folds find, each at its own point; None unless every fold has the tables."""
     if not all((folder / TEST).is_file() for folder in folders):
         return None
-    points = [choose_operating_point(read_results(folder / VALIDATION), false_alarm_rate) for folder in folders]
-    tables = [read_results(folder / TEST) for folder in folders]
-    return join([outcomes_at(results, point) for results, point in zip(tables, points, strict=True)])
+    return join([_outcomes(folder, (VALIDATION, TEST), false_alarm_rate)[1] for folder in folders])
+
+
+def refused_int8(folders: Sequence[Path], params: Params) -> dict[str, dict[str, float]]:
+    """Return {run: {type, or `all`: loss of Dice}} where it is larger than the stage `quantize` allows."""
+    refused = {}
+    for folder in folders:
+        tables = (("validation.csv", "test.csv"), (VALIDATION, TEST))
+        full, quantized = (dice_of(_outcomes(folder, pair, params.evaluate.false_alarm_rate)) for pair in tables)
+        lost = losses(full, quantized)
+        if too_much := excess(lost, params.quantize):
+            refused[folder.name] = {name: lost[name] for name in too_much}
+    return refused
+
+
+def _outcomes(folder: Path, tables: tuple[str, str], false_alarm_rate: float) -> list[Outcomes]:
+    """Return the outcomes of two tables, at the point that the first one, of the validation part, gives."""
+    validation, test = (read_results(folder / name) for name in tables)
+    point = choose_operating_point(validation, false_alarm_rate)
+    return [outcomes_at(results, point) for results in (validation, test)]

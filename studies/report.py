@@ -16,8 +16,10 @@ import numpy as np
 from host.files import write_whole
 from studies.consensus import consensus_outcomes
 from studies.differences import paired
-from studies.int8 import int8_outcomes
+from studies.int8 import int8_outcomes, refused_int8
+from studies.judged import read_judged
 from studies.literature import CLASSES, mean_iou
+from studies.report_calibration import calibration
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
 from studies.report_verdicts import verdict_figures
@@ -39,17 +41,8 @@ from studies.runs import (
 from tiles.operating_point import OperatingPoint
 from training.dataset.doubtful import doubtful_images
 from training.errors import StudyError, exit_status
-from training.evaluation.figures import (
-    Outcomes,
-    bootstrap,
-    dice_pooled,
-    interval,
-    iou_of,
-    join,
-    measure,
-    of_one_tile,
-    outcomes_at,
-)
+from training.evaluation.bootstrap import bootstrap, interval, of_one_tile
+from training.evaluation.figures import Outcomes, dice_pooled, iou_of, join, measure, outcomes_at
 from training.evaluation.flat import flat
 from training.evaluation.image_results import read_results
 from training.files import ROBUSTNESS_FOLDER
@@ -72,8 +65,9 @@ def honest() -> dict[str, Any]:
     points = {folder.name: point_of(folder) for folder in folders}
     folds = {folder.name: outcomes_of(folder) for folder in folders}
     outcomes = join(list(folds.values()))
-    params = load_params().evaluate
-    quantized = int8_outcomes(folders, params.false_alarm_rate)
+    params = load_params()
+    quantized = int8_outcomes(folders, params.evaluate.false_alarm_rate)
+    judged = read_judged(folders)
     agreed = consensus_outcomes({folder: points[folder.name] for folder in folders})
     return {
         "all": with_intervals(outcomes),
@@ -82,12 +76,14 @@ def honest() -> dict[str, Any]:
         "folds": {name: measure(fold) for name, fold in folds.items()},
         "tiles": by_tile(
             {folder: folds[folder.name] for folder in folders},
-            params,
+            params.evaluate,
             samples=BOOTSTRAP_SAMPLES,
             seed=SEED,
         ),
         "int8": paired({"fp32": outcomes, "int8": quantized}) if quantized else None,
-        "verdicts": verdict_figures(folders, params),
+        "int8_refused": refused_int8(folders, params) if quantized else {},
+        "verdicts": verdict_figures(judged, params.evaluate),
+        "calibration": calibration(judged),
         "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
     }

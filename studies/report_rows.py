@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studies.differences import difference_rows
-from studies.report_tiles import tile_rows
+from studies.report_calibration import DOUBT, band_rows, limit_rows
+from studies.report_tiles import tile_rows, with_interval
 from studies.report_verdicts import if_defects_were_rare, rate_rows, verdict_rows
 from tiles import DEFECT_TYPES
 from training.evaluation.flat import flat
@@ -34,8 +35,11 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
     found, confirmation, leaky = (metrics[name] for name in ("honest", "confirmation", "leaky"))
     return {
         "image_count": found["all"]["images"]["value"],
+        "empty_masks": empty_masks(found["all"]),
         "certain_count": found["without_doubtful"]["images"]["value"],
         "honest": _honest_rows(found),
+        "agreed_count": found["consensus"]["defective_images"]["value"] if found["consensus"] else 0,
+        "defective_count": found["all"]["defective_images"]["value"],
         "consensus": _consensus_rows(found["consensus"]) if found["consensus"] else [],
         "confirmation": confirmation,
         "trained": trained_text(list(confirmation["runs"]), len(folds)) if confirmation else "",
@@ -45,9 +49,13 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "tiles": tile_rows(found["tiles"]),
         "tile_folds": found["tiles"]["folds"],
         "int8": difference_rows(found["int8"]) if found["int8"] else [],
+        "int8_refused": [refused_text(name, lost) for name, lost in found["int8_refused"].items()],
         "verdicts": verdict_rows(found["verdicts"]),
         "rare": if_defects_were_rare(found["tiles"]["all"]),
         "rates": rate_rows(found["verdicts"]),
+        "bands": band_rows(found["calibration"]),
+        "doubt": DOUBT,
+        "limits": limit_rows(found["calibration"]),
         "novelty": found["novelty"]["all"],
         "novelty_rows": novelty_rows(found["novelty"]["all"]),
         "novelty_folds": list(found["novelty"]["folds"]),
@@ -65,14 +73,14 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
 
 def _honest_rows(found: Mapping[str, Any]) -> list[list[str]]:
     return [
-        [words, *(_with_interval(found[which].get(name)) for which in ("all", "without_doubtful"))]
+        [words, *(with_interval(found[which].get(name)) for which in ("all", "without_doubtful"))]
         for name, words in headline(DEFECT_TYPES).items()
     ]
 
 
 def _consensus_rows(found: Mapping[str, Any]) -> list[list[str]]:
     words = headline(DEFECT_TYPES)
-    return [[words[name], _with_interval(found[name])] for name in CONSENSUS_FIGURES if name in found]
+    return [[words[name], with_interval(found[name])] for name in CONSENSUS_FIGURES if name in found]
 
 
 def _confirmation_tiles(found: Mapping[str, Any]) -> list[list[str]]:
@@ -80,17 +88,20 @@ def _confirmation_tiles(found: Mapping[str, Any]) -> list[list[str]]:
     return [[words, first, second] for (words, first), (_, second) in zip(*columns, strict=True)]
 
 
-def _with_interval(found: Mapping[str, Any] | None) -> str:
-    """Return a figure with its interval, if it has one; a dash if the folds so far do not have it."""
-    if found is None:
-        return "–"
-    within = " ({:.3f}–{:.3f})".format(*found["interval"]) if "interval" in found else ""
-    return f"**{found['value']:.3f}**{within}"
-
-
 def commit_text(run: Mapping[str, Any]) -> str:
     """Return the commit that a run began at, and whether the sources differed from it."""
     return f"{run['commit'][:12]}{', changed' if run['dirty'] else ''}"
+
+
+def refused_text(run: str, lost: Mapping[str, float]) -> str:
+    """Return the losses for which the pipeline would not serve a run's int8 graph."""
+    return f"{run}: {', '.join(f'{name} {loss:.4f}' for name, loss in lost.items())}"
+
+
+def empty_masks(found: Mapping[str, Any]) -> int:
+    """Return the number of images that are filed under a defect type and have an empty mask."""
+    images, defective, free = (found[name]["value"] for name in ("images", "defective_images", "free.images"))
+    return int(images - defective - free)
 
 
 def trained_text(names: Sequence[str], folds: int) -> str:

@@ -44,12 +44,15 @@ def novelty_of(folders: Sequence[Path]) -> dict[str, Any]:
 
 def tile_rows(found: Mapping[str, Any]) -> list[list[str]]:
     """Return each figure by tile with its interval, a dash where there is none. found: what `by_tile` returned."""
-    return [[words, _with_interval(found["all"].get(name))] for name, words in TILE_WORDS.items()]
+    return [[words, with_interval(found["all"].get(name))] for name, words in TILE_WORDS.items()]
 
 
-def _with_interval(figure: Mapping[str, Any] | None) -> str:
+def with_interval(figure: Mapping[str, Any] | None) -> str:
+    """Return a figure with its interval, if it has one; a number of images or tiles alone; a dash if there is none."""
     if figure is None:
         return "–"
-    low, high = (figure_text(bound) for bound in figure["interval"])
     shown = figure_text(figure["value"])
-    return shown if isinstance(figure["value"], int) else f"**{shown}** ({low}–{high})"
+    if isinstance(figure["value"], int):
+        return shown
+    within = " ({}–{})".format(*map(figure_text, figure["interval"])) if "interval" in figure else ""
+    return f"**{shown}**{within}"

@@ -1,130 +1,43 @@
-"""What the report says of the verdicts: what each is worth on all folds, and where their limits should be chosen.
-
-No tile chooses a limit for itself: a fold's limits come from its validation part or, nested, from the test parts of the
-other folds.
-"""
+"""What the report says of the verdicts: what each is worth on all folds, and where their limits should be chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tiles.operating_point import tile_score
-from training.dataset.index import FREE
-from training.evaluation.figures import interval
-from training.evaluation.image_results import Result, read_results
+from studies.judged import KINDS, Judged, Parts, join, share, share_text, sources
 from training.evaluation.operating_point import choose_limits
 from training.evaluation.verdicts import verdicts_of
 from training.params import EvaluateParams
 
 RATES = (0.01, 0.02, 0.035, 0.05, 0.1)  # shares of what has no defect that may raise an alarm
 VERDICTS = ("ok", "review", "defect")
-SAMPLES, SEED = 1000, 20
-KINDS = ("photographs", "tiles")
 RARE = 0.01  # share of tiles with a defect where a line makes few: an alarm is worth less there than on the dataset
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Images or tiles with their scores: arrays of shape (N,).
-
-    Attributes:
-        tile: str, the tile that it shows or is. A tile's begins with its fold: sorted, tiles stand as `join_tiles` puts
-            them, so that the intervals are over the same draws as those of `tile_intervals`.
-        score: float, 0–1.
-        defective, sound: bool; an image with a defect type and an empty mask is neither.
-    """
-
-    tile: np.ndarray
-    score: np.ndarray
-    defective: np.ndarray
-    sound: np.ndarray
-
-
-def _judged(rows: Sequence[tuple[str, float, bool, bool]]) -> Judged:
-    tile, score, defective, sound = zip(*rows, strict=True)
-    return Judged(np.array(tile), np.array(score), np.array(defective), np.array(sound))
-
-
-def _photographs(results: Sequence[Result]) -> Judged:
-    """Return each image; it is defective if its true mask has a pixel."""
-    rows = [(r.tile, r.score, bool(r.counts.defect.sum()), r.defect_type == FREE) for r in results]
-    return _judged(rows)
-
-
-def _tiles(images: Judged, fold: int) -> Judged:
-    """Return each tile: defective if one of its images is, sound if all are."""
-    groups = [(tile, images.tile == tile) for tile in np.unique(images.tile)]
-    return _judged(
-        [
-            (
-                f"{fold:02} {tile}",
-                tile_score(images.score[of].tolist()),
-                bool(images.defective[of].any()),
-                bool(images.sound[of].all()),
-            )
-            for tile, of in groups
-        ]
-    )
-
-
-def _join(parts: Sequence[Judged]) -> Judged:
-    columns = (np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Judged))
-    return Judged(*columns)
-
-
-def _shares(chosen: np.ndarray, among: np.ndarray, tile: np.ndarray) -> dict[str, Any]:
-    """Return how many of some are chosen, and the share's 95 % interval by bootstrap over tiles; no share of none.
-
-    Shapes: (N,) bool, (N,) bool and (N,) str.
-    """
-    names, index = np.unique(tile, return_inverse=True)
-    found = np.bincount(index, weights=chosen & among, minlength=len(names))  # (tiles,)
-    total = np.bincount(index, weights=among, minlength=len(names))
-    draws = np.random.default_rng(SEED).integers(len(names), size=(SAMPLES, len(names)))
-    of = total[draws].sum(axis=1)
-    shares = found[draws].sum(axis=1)[of > 0] / of[of > 0]
-    within = interval(shares.tolist()) if len(shares) else None
-    return {"number": int(found.sum()), "of": int(total.sum()), "interval": within}
-
-
-def verdict_figures(folders: Sequence[Path], params: EvaluateParams) -> dict[str, Any]:
+def verdict_figures(judged: Mapping[str, Parts], params: EvaluateParams) -> dict[str, Any]:
     """Return what the verdicts are worth, and what is found at each rate of false alarms, over all folds together."""
-    parts = {part: [_photographs(read_results(f / f"{part}.csv")) for f in folders] for part in ("validation", "test")}
-    by_kind = {
-        "photographs": parts,
-        "tiles": {part: [_tiles(images, fold) for fold, images in enumerate(each)] for part, each in parts.items()},
-    }
-    return {
-        kind: {
-            "verdicts": _worth(each["validation"], each["test"], params),
-            "rates": _rates(each["validation"], each["test"]),
-        }
-        for kind, each in by_kind.items()
-    }
+    return {kind: {"verdicts": _worth(parts, params), "rates": _rates(parts)} for kind, parts in judged.items()}
 
 
-def _worth(validation: Sequence[Judged], test: Sequence[Judged], params: EvaluateParams) -> dict[str, Any]:
-    limits = [choose_limits(part.score[part.sound].tolist(), params) for part in validation]
-    verdicts = np.concatenate([verdicts_of(part.score, chosen) for part, chosen in zip(test, limits, strict=True)])
-    every = _join(test)
+def _worth(parts: Parts, params: EvaluateParams) -> dict[str, Any]:
+    limits = [choose_limits(part.score[part.sound].tolist(), params) for part in parts["validation"]]
+    chosen = zip(parts["test"], limits, strict=True)
+    verdicts = np.concatenate([verdicts_of(part.score, of_fold) for part, of_fold in chosen])
+    every = join(parts["test"])
     return {
         name: {
-            "share": _shares(verdicts == name, np.ones(len(verdicts), bool), every.tile),
-            "defective": _shares(every.defective, verdicts == name, every.tile),
+            "share": share(verdicts == name, np.ones(len(verdicts), bool), every.tile),
+            "defective": share(every.defective, verdicts == name, every.tile),
         }
         for name in VERDICTS
     }
 
 
-def _rates(validation: Sequence[Judged], test: Sequence[Judged]) -> list[dict[str, Any]]:
-    """Return what is found and what is a false alarm at each rate, with limits from validation and nested ones."""
-    nested = [_join([*test[:fold], *test[fold + 1 :]]) for fold in range(len(test))] if len(test) > 1 else []
-    sources = {"validation": validation, "nested": nested}
+def _rates(parts: Parts) -> list[dict[str, Any]]:
+    """Return what is found and what is a false alarm at each rate, with limits from each source."""
     return [
-        {"rate": rate, **{name: _alarms(test, source, rate) for name, source in sources.items() if source}}
+        {"rate": rate, **{name: _alarms(parts["test"], source, rate) for name, source in sources(parts).items()}}
         for rate in RATES
     ]
 
@@ -133,10 +46,10 @@ def _alarms(test: Sequence[Judged], source: Sequence[Judged], rate: float) -> di
     params = EvaluateParams.model_construct(false_alarm_rate=rate, review_rate=None)
     limits = [choose_limits(part.score[part.sound].tolist(), params).alarm_score for part in source]
     alarm = np.concatenate([part.score >= limit for part, limit in zip(test, limits, strict=True)])
-    every = _join(test)
+    every = join(test)
     return {
-        "found": _shares(alarm, every.defective, every.tile),
-        "false_alarms": _shares(alarm, every.sound, every.tile),
+        "found": share(alarm, every.defective, every.tile),
+        "false_alarms": share(alarm, every.sound, every.tile),
     }
 
 
@@ -166,14 +79,6 @@ def if_defects_were_rare(tiles: Mapping[str, Any]) -> dict[str, float] | None:
         "lowest": right(high),
         "highest": right(low),
     }
-
-
-def share_text(found: Mapping[str, Any]) -> str:
-    """Return a share with its numbers and interval."""
-    if not found["of"]:
-        return "none"
-    low, high = found["interval"]
-    return f"{found['number']} of {found['of']}, **{found['number'] / found['of']:.1%}** ({low:.1%}–{high:.1%})"
 
 
 def verdict_rows(found: Mapping[str, Any]) -> list[list[str]]:

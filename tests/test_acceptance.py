@@ -68,15 +68,15 @@ def test_figures_tell_each_part_and_the_operating_point(graphs):
 
 def test_a_graph_that_sees_nothing_loses_all_dice(graphs):
     plain, blind = (measure_quality(graphs / f"{name}.onnx", parts(grey=200), RATES) for name in ("plain", "blind"))
-    lost = losses(plain, blind)
+    lost = losses(plain.dice, blind.dice)
     assert plain.dice == pytest.approx({name: lost[name] + blind.dice[name] for name in lost})
     assert 0.3 < lost["all"]
 
 
 def test_a_graph_against_itself_loses_nothing_and_is_not_refused(graphs):
     quality = measure_quality(graphs / "plain.onnx", parts(grey=200), RATES)
-    assert {"all": 0, "Crack": 0, "Break": 0} == losses(quality, quality)
-    assert [] == refusals(losses(quality, quality), 2.0, PARAMS)
+    assert {"all": 0, "Crack": 0, "Break": 0} == losses(quality.dice, quality.dice)
+    assert [] == refusals(losses(quality.dice, quality.dice), 2.0, PARAMS)
 
 
 def test_a_deeper_graph_is_slower_by_as_much_as_a_shallow_one_is_faster(graphs):

@@ -10,18 +10,8 @@ from training_data import a_prediction, unhurried
 from tiles import DEFECT_TYPES
 from tiles.operating_point import OperatingPoint, score
 from training.errors import DatasetError
-from training.evaluation.figures import (
-    OF_DEFECTIVE,
-    bootstrap,
-    dice_by_type,
-    dice_pooled,
-    interval,
-    join,
-    mean_of_types,
-    measure,
-    of_one_tile,
-    outcomes_at,
-)
+from training.evaluation.bootstrap import OF_DEFECTIVE, bootstrap, interval, of_one_tile
+from training.evaluation.figures import dice_by_type, dice_pooled, join, mean_of_types, measure, outcomes_at
 from training.evaluation.image_results import THRESHOLDS, read_results, result_of, write_results
 from training.evaluation.operating_point import USUAL_THRESHOLD, beyond_the_rate, choose_operating_point
 from training.evaluation.outputs import image_rows

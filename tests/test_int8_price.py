@@ -1,5 +1,6 @@
 """Paired comparisons, and what int8 costs: the tables of a quantized graph's answers."""
 
+import json
 import re
 import shutil
 
@@ -7,16 +8,17 @@ import numpy as np
 import onnx
 import pytest
 from tiny_graph import tiny_graph
-from training_data import ROOT, real_sample, sample_names
+from training_data import ROOT, params_with, real_sample, sample_names
 
 from studies import differences, report
 from studies.differences import difference_rows, paired
-from studies.int8 import TEST, VALIDATION, int8_outcomes, write_int8
+from studies.int8 import TEST, VALIDATION, int8_outcomes, refused_int8, write_int8
 from studies.paired import compare, main
 from training.errors import StudyError
 from training.evaluation.figures import join, measure, outcomes_at
 from training.evaluation.image_results import read_results, write_results
 from training.evaluation.operating_point import choose_operating_point
+from training.params import load_params
 
 RATE = 0.035
 FOLDS = [ROOT / f"studies/tables/honest-{fold}" for fold in (3, 4)]
@@ -50,6 +52,16 @@ def test_equal_answers_cost_nothing(folders):
     assert {"dice_pooled", "dice_by_type.Fray", "auroc"} <= price.keys()
     told = {row[-1] for row in difference_rows(price)}
     assert {"**+0.0000** (+0.0000 to +0.0000)", "**+0** (+0 to +0)"} == told
+
+
+def test_what_the_pipeline_would_not_serve_loses_more_than_allowed(folders):
+    params = load_params(ROOT / "params.yaml")
+    assert {} == refused_int8(folders, params)
+    nothing_allowed = params_with(quantize__max_dice_loss=0, quantize__max_dice_loss_of_type=0)
+    measured = json.loads((ROOT / "export/precisions.json").read_text())["int8"]["dice_loss"]  # by the stage quantize
+    shipped = refused_int8([ROOT / "studies/tables/honest-4"], nothing_allowed)
+    assert {name for name, loss in measured.items() if loss > 0} == shipped["honest-4"].keys()
+    assert shipped["honest-4"] == pytest.approx({name: measured[name] for name in shipped["honest-4"]}, abs=1e-4)
 
 
 def test_what_finds_nothing_has_figures_without_an_interval(folders):

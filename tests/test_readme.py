@@ -1,5 +1,6 @@
 """README, docs/serving.md and CONTRIBUTING.md keep their word: commands run here or in the test named beside them."""
 
+import csv
 import functools
 import json
 import os
@@ -17,7 +18,8 @@ from studies.report import BOOTSTRAP_SAMPLES, SEED
 from studies.runs import honest_folders, outcomes_of
 from tests.conftest import ROOT, descendants, runs
 from tests.pages import code, commands, table_after
-from training.evaluation.figures import Outcomes, bootstrap, interval, join
+from training.evaluation.bootstrap import bootstrap, interval
+from training.evaluation.figures import Outcomes, join
 
 README = (ROOT / "README.md").read_text()
 SERVING = (ROOT / "docs/serving.md").read_text()
@@ -137,6 +139,15 @@ def test_the_serving_pages_requests_are_answered(address: str, tmp_path: Path) -
     example = example.replace("http://127.0.0.1:8080", address)
     said = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert re.fullmatch(r"Blowhole [1-9]\d* \d+ x \d+\n", said.stdout)  # the example shows a defect that is found
+
+
+def test_the_samples_show_tiles_of_the_test_part() -> None:
+    """Those of another part were trained on, or chose the alarm score."""
+    with (ROOT / "evaluation/images.csv").open(newline="") as file:
+        tested = {row["image"] for row in csv.DictReader(file)}
+    samples = {path.stem for path in (ROOT / "samples/tiles").rglob("*.jpg")}
+    assert len(samples) >= 12
+    assert samples <= tested
 
 
 def bounds(interval_of: Sequence[float], shown: str) -> str:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from training_data import ROOT, params_with
 
+from studies.judged import SEED, read_judged, share_text
 from studies.report_tiles import by_tile
-from studies.report_verdicts import SEED, if_defects_were_rare, rate_rows, share_text, verdict_figures, verdict_rows
+from studies.report_verdicts import if_defects_were_rare, rate_rows, verdict_figures, verdict_rows
 from studies.runs import outcomes_of
 from training.evaluation.counts import LEVELS, Counts
 from training.evaluation.image_results import Result, write_results
@@ -43,7 +44,7 @@ def counted(figure):
 
 
 def test_each_photograph_and_tile_gets_the_verdict_of_its_own_folds_limits(folders):
-    found = verdict_figures(folders, params_with(**RATES).evaluate)
+    found = verdict_figures(read_judged(folders), params_with(**RATES).evaluate)
     photographs, tiles = (found[kind]["verdicts"] for kind in ("photographs", "tiles"))
     assert {"ok": (3, 7), "review": (2, 7), "defect": (2, 7)} == {
         k: counted(v["share"]) for k, v in photographs.items()
@@ -57,14 +58,14 @@ def test_each_photograph_and_tile_gets_the_verdict_of_its_own_folds_limits(folde
 
 def test_the_nested_alarm_score_comes_from_the_test_parts_of_the_other_folds(folders):
     """Nested, the first fold's alarm score is 0.7001 and the second's 0.5001."""
-    row = verdict_figures(folders, params_with(**RATES).evaluate)["photographs"]["rates"][0]
+    row = verdict_figures(read_judged(folders), params_with(**RATES).evaluate)["photographs"]["rates"][0]
     assert 0.01 == row["rate"]
     assert ((1, 3), (0, 3)) == tuple(counted(row[source]["found"]) for source in ("validation", "nested"))
     assert ((1, 3), (1, 3)) == tuple(counted(row[source]["false_alarms"]) for source in ("validation", "nested"))
 
 
 def test_an_only_fold_has_no_other_to_choose_its_limit(folders):
-    found = verdict_figures(folders[:1], params_with(**RATES).evaluate)
+    found = verdict_figures(read_judged(folders[:1]), params_with(**RATES).evaluate)
     assert {"rate", "validation"} == found["tiles"]["rates"][0].keys()
     assert {4} == {len(row) for row in rate_rows(found)}
     assert 6 == len(verdict_rows(found))
@@ -96,7 +97,9 @@ def test_a_share_is_told_with_its_numbers_and_its_interval():
 
 def test_there_is_no_share_of_nothing_and_no_draw_of_nothing_counts(folders):
     """One photograph is called defect; three draws of ten lack its tile. None is called review without a limit."""
-    verdicts = verdict_figures(folders[:1], params_with(**RATES | {"evaluate__review_rate": None}).evaluate)
+    verdicts = verdict_figures(
+        read_judged(folders[:1]), params_with(**RATES | {"evaluate__review_rate": None}).evaluate
+    )
     found = verdicts["photographs"]["verdicts"]
     assert {"number": 1, "of": 1, "interval": (1.0, 1.0)} == found["defect"]["defective"]
     assert {"number": 0, "of": 0, "interval": None} == found["review"]["defective"]
@@ -104,12 +107,12 @@ def test_there_is_no_share_of_nothing_and_no_draw_of_nothing_counts(folders):
 
 
 def test_the_tiles_have_the_intervals_of_the_figures_by_tile(monkeypatch):
-    monkeypatch.setattr("studies.report_verdicts.SAMPLES", 50)
+    monkeypatch.setattr("studies.judged.SAMPLES", 50)
     params, tables = load_params(ROOT / "params.yaml").evaluate, ROOT / "studies/tables"
     monkeypatch.setattr("studies.report_verdicts.RATES", (params.false_alarm_rate,))
     monkeypatch.chdir(ROOT)
     folds = [tables / "honest-3", tables / "honest-0"]  # in no order of their names
     figures = by_tile({fold: outcomes_of(fold) for fold in folds}, params, samples=50, seed=SEED)["all"]
-    (row,) = verdict_figures(folds, params)["tiles"]["rates"]
+    (row,) = verdict_figures(read_judged(folds), params)["tiles"]["rates"]
     assert figures["found_share"]["interval"] == row["validation"]["found"]["interval"]
     assert figures["false_alarm_share"]["interval"] == row["validation"]["false_alarms"]["interval"]

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from training.evaluation.figures import Outcomes, bootstrap, interval, of_one_tile
+from training.evaluation.bootstrap import bootstrap, interval, of_one_tile
+from training.evaluation.figures import Outcomes
 from training.evaluation.flat import flat
 
 Bounds = dict[str, tuple[float, float]]  # of the 95 % interval, by the figure's name

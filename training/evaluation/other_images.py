@@ -44,7 +44,7 @@ TEXTURES = ("brick", "grass", "gravel")
 
 
 def other_images(tiles: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """Return EACH images of every kind, (H, W) uint8. tiles: photographs of tiles, of which some are changed."""
+    """Return EACH images of every kind, (H, W) uint8. tiles: photographs of tiles; some of them are changed."""
     rng = np.random.default_rng(SEED)
     count = min(EACH, len(tiles))
     chosen = [tiles[place * len(tiles) // count] for place in range(count)]

@@ -11,8 +11,9 @@ import numpy as np
 
 from host.files import write_table
 from training.dataset.index import FREE
+from training.evaluation.bootstrap import bootstrap, interval
 from training.evaluation.counts import LEVELS, Counts, pool, precision_recall
-from training.evaluation.figures import Outcomes, bootstrap, dice_by_type, dice_pooled, interval, mean_of_types
+from training.evaluation.figures import Outcomes, dice_by_type, dice_pooled, mean_of_types
 from training.evaluation.tile_figures import TileOutcomes
 
 RELIABILITY_BINS = 16  # of equal width

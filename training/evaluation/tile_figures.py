@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from tiles.operating_point import tile_score
 from training.dataset.index import FREE
-from training.evaluation.figures import Outcomes, interval
+from training.evaluation.bootstrap import interval
+from training.evaluation.figures import Outcomes
 
 
 @dataclass(frozen=True)

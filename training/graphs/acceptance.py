@@ -39,9 +39,7 @@ class Quality:
     @property
     def dice(self) -> dict[str, float]:
         """Dice of the defective images of all parts together: for each type, and for `all`."""
-        both = join(list(self.outcomes.values()))
-        defective = both.take(both.defective)
-        return {"all": dice_pooled(defective), **dice_by_type(defective)}
+        return dice_of(list(self.outcomes.values()))
 
     def figures(self) -> dict[str, Any]:
         """Return what was chosen, and every figure of each part."""
@@ -54,6 +52,13 @@ class Quality:
             "unfamiliar": dict(self.unfamiliar),
             **parts,
         }
+
+
+def dice_of(parts: Sequence[Outcomes]) -> dict[str, float]:
+    """Return the Dice of the defective images of all parts together: for each type, and for `all`."""
+    both = join(parts)
+    defective = both.take(both.defective)
+    return {"all": dice_pooled(defective), **dice_by_type(defective)}
 
 
 def measure_quality(graph: Path, parts: Mapping[str, Sequence[Sample]], params: EvaluateParams) -> Quality:
@@ -95,19 +100,22 @@ def _ratio(sessions: Sequence[onnxruntime.InferenceSession], image: np.ndarray, 
     return seconds[sessions[0]] / seconds[sessions[1]]
 
 
-def losses(reference: Quality, other: Quality) -> dict[str, float]:
-    """Return by how much the Dice of `other` is lower than the reference's, for each type and for `all`."""
-    theirs = other.dice
-    return {name: dice - theirs[name] for name, dice in reference.dice.items()}
+def losses(reference: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """Return by how much each Dice of `other` is lower than the reference's."""
+    return {name: dice - other[name] for name, dice in reference.items()}
+
+
+def excess(lost: Mapping[str, float], params: QuantizeParams) -> dict[str, float]:
+    """Return {name of a Dice that falls by more than is allowed: what is allowed}."""
+    limits = {name: params.max_dice_loss if name == "all" else params.max_dice_loss_of_type for name in lost}
+    return {name: most for name, most in limits.items() if lost[name] > most}
 
 
 def refusals(lost: Mapping[str, float], speed_up: float | None, params: QuantizeParams) -> list[str]:
     """Return the reasons not to serve a precision; empty if it may be served. speed_up: None if it was not measured."""
-    limits = {name: params.max_dice_loss if name == "all" else params.max_dice_loss_of_type for name in lost}
     reasons = [
         f"Dice of {name} falls by {lost[name]:.4f}; at most {most} is allowed (quantize.max_… in params.yaml)"
-        for name, most in limits.items()
-        if lost[name] > most
+        for name, most in excess(lost, params).items()
     ]
     if speed_up is not None and speed_up < params.min_speed_up:
         required = f"at least {params.min_speed_up} is required (quantize.min_speed_up)"

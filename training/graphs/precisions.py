@@ -39,7 +39,7 @@ def compare_precisions(
 
 
 def _verdict(reference: Quality, quality: Quality, gained: float | None, params: Params) -> dict[str, Any]:
-    lost = losses(reference, quality)
+    lost = losses(reference.dice, quality.dice)
     speed = {} if gained is None else {"speed_up": round(gained, 2)}
     return {"dice_loss": lost, **speed, "refused": refusals(lost, gained, params.quantize)}
 
