@@ -131,7 +131,7 @@ def broken_archive():
     members["MT_Scratch/Imgs/exp9_num_2.jpg"] = members[f"{FREE}.png"]
     members["MT_Free/Imgs/exp9_num_1.jpg"] = members[f"{FREE}.png"]
     faults = {
-        f"{CRACK}.jpg": "no image that is read",
+        f"{CRACK}.jpg": "not an image of a known format",
         f"{FREE}.jpg": "truncated",
         f"{BREAK}.png": "truncated or damaged",
         "MT_Uneven/Imgs/exp1_num_109232.png": f"the mask has (20, 10) pixels, but its image has {size}",

@@ -30,7 +30,7 @@ def size_of(start: bytes) -> Size | None:
         return None
     size, width, height, *_ = FIELDS.unpack_from(start, BEFORE)
     if size not in HEADERS:
-        raise NotAnImageError(f"the bytes begin as a BMP image and have no header of one: {CONVERT}")
+        raise NotAnImageError(f"the file begins like a BMP image but has no BMP header: {CONVERT}")
     return Size(abs(height), max(width, 0))
 
 

@@ -24,8 +24,8 @@ class Budget:
         """
         if time.thread_time() + ahead_s > self._end:
             raise TooMuchWorkError(
-                "the file takes a decoder too much work for its size: save it again as a baseline JPEG or as a PNG "
-                "without metadata"
+                "decoding the file takes too long for its size: save it again as a baseline JPEG or as a PNG without "
+                "metadata"
             )
 
 

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from tiles import png, tiff
 from tiles.budget import Budget, BudgetedFile
 from tiles.errors import DecodeError, ImageTooLargeError, TruncatedImageError, UnsupportedModeError, damaged
-from tiles.forms import may_become_known, require_form
+from tiles.formats import may_become_known, require_format
 from tiles.remarks import Remark, coloured, dark, first_of_several, turned
 from tiles.structure import Essence, Size
 
@@ -49,11 +49,11 @@ def read_image(data: bytes, *, max_pixels: int, budget_s: float = math.inf) -> P
     Raises: DecodeError, as drawn in tiles/errors.py.
     """
     budget = Budget(budget_s)
-    form = require_form(data)
-    essence = form.essence(data, budget)
+    reader = require_format(data)
+    essence = reader.essence(data, budget)
     _refuse_too_large(essence.size, max_pixels)
     budget.check(essence.work_s)
-    if form is tiff:
+    if reader is tiff:
         picture = _grey_of_pixels(tiff.decode(essence.data, budget))
     else:
         picture = _decode_with_pillow(essence, budget, max_pixels)
@@ -68,7 +68,7 @@ def declared_size(start: bytes) -> Size | None:
 
     Raises: NotAnImageError, UnsupportedModeError, TruncatedImageError, TooMuchWorkError.
     """
-    return None if may_become_known(start) else require_form(start).size_of(start)
+    return None if may_become_known(start) else require_format(start).size_of(start)
 
 
 def _decode_with_pillow(essence: Essence, budget: Budget, max_pixels: int) -> Picture:
@@ -130,10 +130,10 @@ def _to_grey(image: Image.Image) -> Picture:
 
 
 def _ends_black(image: np.ndarray) -> bool:
-    """Return whether one of the last two rows is black, as all rows are that a PNG file lacks.
+    """Return whether one of the last two rows is black, as rows that are missing from a PNG file are.
 
-    An interlaced file ends with one of these two, but for one of a single row. Only in a palette the missing pixels may
-    have another colour.
+    The last pixels of an interlaced file are in one of these two, unless it has a single row. Only with a palette can
+    missing pixels have another colour.
     """
     return len(image) == 1 or bool(not image[-2:].any(axis=1).all())
 

@@ -8,7 +8,7 @@ import numpy as np
 
 SIDE = 128  # pixels
 CELL = 32  # pixels of a side of the squares that hold one mark each: spot, scratch, patch, each deeper than the last
-GROUND, GRAIN, SHALLOWEST, DEEPEST = 110, 29, 10, 90  # grey levels; of those tried they give the most unsure pixels
+BACKGROUND, GRAIN, SHALLOWEST, DEEPEST = 110, 29, 10, 90  # grey levels; of those tried they give the most unsure pixels
 RADIUS = 5  # pixels of a mark
 BLOCK = 16  # pixels of a side of the squares whose mean probabilities are compared
 # Grey levels of a block's mean. int8 and float32 differ by up to 6 on this image, fp16 and float32 by less than 1; each
@@ -19,7 +19,7 @@ TOLERANCE = 8
 def golden_canvas() -> np.ndarray:
     """Return the image. Shapes: (1, SIDE, SIDE) uint8."""
     y, x = np.mgrid[:SIDE, :SIDE]
-    grey = GROUND + (7 * x * x + 13 * x * y + 5 * y * y) % GRAIN
+    grey = BACKGROUND + (7 * x * x + 13 * x * y + 5 * y * y) % GRAIN
     cells = SIDE // CELL
     for number in range(cells**2):
         down, right = y - CELL * (number // cells) - CELL // 2, x - CELL * (number % cells) - CELL // 2

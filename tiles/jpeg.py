@@ -156,7 +156,7 @@ class _Pixels:
     def keep_scan(self, segment: _Segment) -> int:
         """Keep a scan with its pixels; return where they end."""
         if self._frame is None:
-            raise damaged("its pixels come before their number")
+            raise damaged("its pixels come before its frame header")
         end = len(self._data)
         visits = self._frame.visits(self._data[segment.start + 4 : segment.end])
         if (

@@ -15,23 +15,10 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, OFFSETS, ORIENTATION,
 )  # fmt: skip
 PREDICTOR, SAMPLE_FORMAT = 317, 339
 # How many values of a tag are read; of any other tag none are
-MOST = {OFFSETS: 2**16, COUNTS: 2**16} | dict.fromkeys(
-    (
-        WIDTH,
-        HEIGHT,
-        BITS,
-        COMPRESSION,
-        PHOTOMETRIC,
-        FILL_ORDER,
-        ORIENTATION,
-        SAMPLES,
-        ROWS,
-        PLANES,
-        PREDICTOR,
-        SAMPLE_FORMAT,
-    ),
-    8,
-)
+MOST = {OFFSETS: 2**16, COUNTS: 2**16} | dict.fromkeys((
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, ROWS, PLANES, PREDICTOR,
+    SAMPLE_FORMAT,
+), 8)  # fmt: skip
 KINDS = {1: "B", 3: "H", 4: "I"}  # of a tag's values: bytes, 16 bits, 32 bits
 CONVERT = "save it as an 8-bit or 16-bit grey or RGB TIFF in strips, or convert it: magick photo.tif -depth 8 photo.png"
 

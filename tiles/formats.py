@@ -1,4 +1,4 @@
-"""Which kind of file some bytes are: one that is read, a damaged one of those, or one that must be converted."""
+"""Which format a file has: one that is read, a damaged one of those, or one that must be converted."""
 
 from typing import Protocol
 
@@ -22,7 +22,7 @@ OTHERS = (  # files that people have and that are not read: name, usual ending, 
 )
 
 
-class Form(Protocol):
+class Format(Protocol):
     """A module that reads one kind of file."""
 
     def size_of(self, start: bytes) -> Size | None:
@@ -37,7 +37,7 @@ def may_become_known(start: bytes) -> bool:
     return any(signature.startswith(start) and signature != start for signature in SIGNATURES)
 
 
-def require_form(data: bytes) -> Form:
+def require_format(data: bytes) -> Format:
     """Return the module that reads such a file.
 
     Raises: TruncatedImageError, NotAnImageError.
@@ -58,4 +58,4 @@ def require_form(data: bytes) -> Form:
             raise NotAnImageError(
                 f"the file is {name}, but {READ} are read: convert it, for example: magick photo.{ending} photo.png"
             )
-    raise NotAnImageError(f"the bytes are no image that is read: send {READ.replace('and', 'or')}")
+    raise NotAnImageError(f"the file is not an image of a known format: send {READ.replace('and', 'or')}")
