@@ -25,12 +25,16 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to fill; it takes the place of `path` at the end.
 
-    What an interrupted run left beside it is removed first.
+    It is removed where the block fails. What a killed run left beside `path` is removed first.
     """
     aside = path.with_name(f"{path.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    yield aside
+    try:
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     shutil.rmtree(path, ignore_errors=True)
     aside.replace(path)
 

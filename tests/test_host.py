@@ -104,18 +104,22 @@ def test_a_folder_appears_where_there_was_none(tmp_path: Path) -> None:
 
 
 @FAILURES
-def test_a_block_that_fails_leaves_the_old_folder_and_the_next_one_begins_with_an_empty_one(
-    tmp_path: Path, failure: BaseException
-) -> None:
+def test_a_block_that_fails_leaves_the_old_folder_and_nothing_beside_it(tmp_path: Path, failure: BaseException) -> None:
     path = tmp_path / "folder"
     path.mkdir()
     (path / "file").write_text("old")
     with pytest.raises(type(failure)):
         fill_half(path, failure)
     assert {"file": "old"} == contents(path)
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_left_beside_a_folder_is_removed_first(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    (tmp_path / "folder.new").mkdir()
+    (tmp_path / "folder.new" / "half").write_text("half")
     with replacing_folder(path) as folder:
         assert [] == list(folder.iterdir())
-    assert {} == contents(tmp_path)
     assert [path] == list(tmp_path.iterdir())
 
 

@@ -213,7 +213,7 @@ def check_kills(pipeline: Pipeline, stage: str, tmp_path: Path, shares: list[flo
 WRONG = {
     "an unknown key": ("train", "epoch", 3, "train.epoch: Extra inputs are not permitted"),
     "a wrong kind": ("train", "epochs", "3", "train.epochs: "),
-    "an encoder that nobody knows": (
+    "an encoder that does not exist": (
         "train",
         "encoder",
         "tu-tf_efficientnet_lite00",
@@ -254,6 +254,22 @@ def test_a_wrong_parameter_is_told_and_no_file_of_the_project_is_lost(tmp_path: 
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert " M params.yaml\n" == run(project, "git", "status", "--porcelain")
+
+
+def test_folds_that_no_type_has_enough_tiles_for_are_refused_and_the_old_split_is_kept(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Only the images tell: check_params cannot know it."""
+    pipeline.reach("train")
+    project = pipeline.before("train", tmp_path / "project")
+    before = (project / "data/split.csv").read_bytes()
+    change_params(project, data_split__folds=99)
+
+    done = attempt(project, "data_split")
+
+    assert done.returncode != 0
+    assert "too few for 99 folds" in done.stdout + done.stderr
+    assert before == (project / "data/split.csv").read_bytes()
 
 
 def test_what_check_params_writes_never_changes(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -334,7 +350,7 @@ def test_a_full_disk_is_told_and_the_run_after_it_makes_the_same_bytes(
     small_disk(4096)
 
     assert done.returncode != 0, "the disk was large enough"
-    assert "No space left on device" in done.stdout + done.stderr
+    assert re.search(r"No space left on device.*: make room on", done.stdout + done.stderr)
     refuse_difference(pipeline, project, stage)
 
 

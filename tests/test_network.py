@@ -42,7 +42,7 @@ def test_it_has_less_than_4_million_parameters_and_25_billion_multiply_adds_a_me
 def test_an_encoder_that_nobody_knows_is_named_before_a_training_begins():
     params = params_with(train__encoder="tu-tf_efficientnet_lite00").train
     with pytest.raises(
-        ParamsError, match=r"nobody knows 'tu-tf_efficientnet_lite00'; did you mean tu-tf_efficientnet_"
+        ParamsError, match=r"there is no encoder 'tu-tf_efficientnet_lite00'; did you mean tu-tf_efficientnet_"
     ):
         Trainer(params, seed=0)
 

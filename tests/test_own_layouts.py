@@ -372,7 +372,10 @@ SKIPPED = {
         r"1: its mask cannot be read: its only number is 255, which is a border's: number the classes .*\(1\.JPG\)",
     ),
     "boxes in CVAT": (cvat_boxes, r"1: it has a shape of the kind box: use polygons, ellipses or masks \(1\.JPG\)"),
-    "a colour": (colour_without_name, r"1: its mask cannot be read: labelmap\.txt has no colour 1,2,3 \(1\.JPG\)"),
+    "a colour": (
+        colour_without_name,
+        r"1: its mask cannot be read: labelmap\.txt has no colour 1,2,3: add a line for it \(1\.JPG\)",
+    ),
 }
 
 

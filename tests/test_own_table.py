@@ -45,7 +45,10 @@ FAULTS = {
     "a type in other letters": (row(2, type="dent"), r"line 2: the type is 'dent', expected .*Dent, Rust spot, Free"),
     "no mask": (row(3, mask=""), r"line 3: Dent/0-1\.png has a Dent and no mask"),
     "the image as its mask": (row(3, mask="Dent/0-1.png"), r"line 3: Dent/0-1\.png is named as its own mask: name a"),
-    "no file": (row(4, image="Dent/9.jpg"), r"line 4: there is no file Dent/9\.jpg in .*castings$"),
+    "no file": (
+        row(4, image="Dent/9.jpg"),
+        r"line 4: there is no file Dent/9\.jpg in .*castings: correct the path, or delete the row$",
+    ),
     "other letters": (
         row(4, image="Dent/1-0.JPG"),
         r"line 4: there is no file Dent/1-0\.JPG in .*: it is called 1-0\.jpg",
@@ -68,7 +71,10 @@ FAULTS = {
         edited("Dent/0-0.jpg", '"Dent/0-0.jpg'),
         r"cannot be read from line 2 on \(unexpected end of data\)",
     ),
-    "an image twice": (row(2, image="Dent/0-1.png"), r"Dent/0-1\.png: another image is also called Dent-0-1"),
+    "an image twice": (
+        row(2, image="Dent/0-1.png"),
+        r"Dent/0-1\.png: another row's image is also called Dent-0-1: delete the row",
+    ),
     "a name like a comment": (like_a_comment, r"line 2: #1\.jpg begins like a comment: write \./#1\.jpg"),
     "UTF-16": (lambda table: table.write_bytes(b"\xff\xfe\x00"), r"castings\.csv cannot be read .* CSV file in UTF-8"),
     "a spreadsheet": (

@@ -1,7 +1,9 @@
 """The published model repository: what the configurations say to Triton, and that all of it is replaced or nothing."""
 
+import errno
 import hashlib
 import re
+from pathlib import Path
 
 import onnx
 import pytest
@@ -133,6 +135,24 @@ def test_publishing_writes_graphs_and_configurations(folder):
     assert render_config(PARAMETERS, 8) == CPU_CONFIG_FILE.read_text()
     assert configs == {name: path.read_text() for name, path in GPU_CONFIG_FILES.items()}
     assert not [*folder.rglob("*.new")]
+
+
+def test_nothing_is_replaced_where_the_disk_is_full_before_all_are_written(folder, monkeypatch):
+    cpu, gpu = graph(folder / "export/int8.onnx"), graph(folder / "export/fp16.onnx", layers=2)
+    configs = render_gpu_configs(LABELLED, 8, entries())
+    publish(cpu, render_config(PARAMETERS, 8), gpu, configs)
+    before = {path: path.read_bytes() for path in MODEL_FOLDER.rglob("*") if path.is_file()}
+    write_bytes = Path.write_bytes
+
+    def write_while_there_is_room(path, content):
+        if path.name == f"{GPU_CONFIG_FILES['tensorrt'].name}.new":  # the last that is written
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_while_there_is_room)
+    with pytest.raises(OSError, match="No space left"):
+        publish(gpu, render_config(PARAMETERS, 4), cpu, configs)
+    assert before == {path: path.read_bytes() for path in MODEL_FOLDER.rglob("*") if path.is_file()}
 
 
 def test_nothing_is_replaced_where_one_of_them_has_another_signature(folder):

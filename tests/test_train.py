@@ -407,9 +407,17 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
 
 
 def test_processes_that_would_continue_from_different_epochs_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting_run, "gather_object", lambda epochs: [*epochs, 3])  # of this process and another
+    monkeypatch.setattr(fitting_run, "gather_object", lambda found: [*found, (found[0][0], 3)])  # of another process
     with pytest.raises(
         TrainingError, match=rf"found different saved epochs \(0, 3\), because {tmp_path} is only on one machine: share"
+    ):
+        train_in(tmp_path, Ledger())
+
+
+def test_processes_of_different_runs_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting_run, "gather_object", lambda found: [*found, ("another", 0)])
+    with pytest.raises(
+        TrainingError, match=rf"different runs \({tmp_path.name}, another\): give every machine the same"
     ):
         train_in(tmp_path, Ledger())
 

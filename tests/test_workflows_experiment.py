@@ -534,12 +534,14 @@ def test_the_stand_in_for_cml_refuses_an_option_that_cml_does_not_document(step:
 def test_a_comment_on_a_random_split_names_its_figures_leaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(tmp_path, "clone", "--quiet", str(ROOT), "repository")
     monkeypatch.chdir(tmp_path / "repository")
-    monkeypatch.setattr(comment, "stale_stage", lambda _paths: None)  # as if the pipeline had written them
+    monkeypatch.setattr(comment, "stale_stage", lambda *_: None)  # as if the pipeline had written them
     for path in (comment.METRICS_FILE, comment.PRECISIONS_FILE):
         path.write_text(path.read_text().replace('"test":', '"test_leaky":'))
 
     text = comment.render("unknown")
 
     assert "| on `test_leaky` " in text
+    honest = comment.render("HEAD")
+    assert re.search(r"\| Dice[^|]*\| 0\.\d{3} *\| – *\| *\|", honest), "it is compared with another measurement"
     assert re.search(r"\| int8: size, Dice on the test fold \| [\d.]+ MB, 0\.\d{3} \|", text)
     assert 'x-axis "epoch" [5, 10, 15, ' in text  # as people count

@@ -12,12 +12,15 @@ PipelineError
 └── ExportError       the exported graph is not the evaluated network
 """
 
+import errno
 import io
 import signal
 import sys
 from collections.abc import Callable
 
 from host.allocator import keep_all_freed_memory
+
+FULL_DISK = ": make room on the disk of this folder and on that of TMPDIR, and run again; the old files are kept"
 
 
 class PipelineError(Exception):
@@ -63,8 +66,8 @@ class ExportError(PipelineError):
 def exit_status(main: Callable[[], None]) -> int:
     """Run a main() and return the process's exit status.
 
-    A PipelineError is printed as one message. So is an OSError, such as a full or read-only disk: its message names the
-    file. SIGTERM ends the process as SIGINT does, so that half-written files are removed.
+    A PipelineError is printed as one message. So is an OSError, such as a full or read-only disk. SIGTERM ends the
+    process as SIGINT does, so that half-written files are removed.
     """
     keep_all_freed_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks ends nothing
@@ -73,7 +76,8 @@ def exit_status(main: Callable[[], None]) -> int:
     try:
         main()
     except (PipelineError, OSError) as error:
-        print(f"{_command(main)}: {error}", file=sys.stderr)  # noqa: T201 - the message is the interface
+        full = FULL_DISK if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        print(f"{_command(main)}: {error}{full}", file=sys.stderr)  # noqa: T201 - the message is the interface
         return 1
     return 0
 

@@ -23,7 +23,7 @@ def run(*words: str, stdin: str | None = None, **env: str) -> str:
             words, input=stdin, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=False, encoding="utf-8"
         )
     except FileNotFoundError:
-        raise CommandError(f"{words[0]} is not installed") from None
+        raise CommandError(f"{words[0]} is not installed: install it and run again") from None
     if done.returncode:
         raise CommandError(f"`{shlex.join(words)}` ended with {done.returncode}:\n{done.stdout[-2000:]}".rstrip(":\n"))
     return done.stdout

@@ -85,7 +85,7 @@ def render(against: str) -> str:
         against=against,
         parameters=dvc("params", "diff", "--md", against).strip() if known else "",
         measurement=measurement(metrics),
-        figures=compared(figures(metrics), figures(theirs)),
+        figures=compared(*(figures(each.get(measurement(metrics), {})) for each in (metrics, theirs))),
         curves={title: found for title, path in CURVES.items() if (found := curve(path))},
         parity=json_here(PARITY_FILE),
         precisions=json_here(PRECISIONS_FILE),
@@ -116,9 +116,8 @@ def measurement(metrics: dict[str, Any]) -> str:
     return "test" if "test" in metrics else "test_leaky"
 
 
-def figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """Return {what it is called: figure} of the test measurement."""
-    measured = metrics.get(measurement(metrics), {})
+def figures(measured: dict[str, Any]) -> dict[str, float]:
+    """Return {what it is called: figure} of a measurement; empty if there is none."""
     words, found = COUNTS | headline(list(measured.get("dice_by_type", {}))), flat(measured)
     chosen = [name for key in FIGURES for name in found if name == key or name.startswith(f"{key}.")]
     return {words[name]: found[name] for name in chosen}

@@ -30,7 +30,11 @@ def write_images(images: Sequence[OwnImage], params: DataLoadParams, folder: Pat
     """
     make_folders(folder)
     count = Counter(own.name for own in images)
-    problems = [f"{own.image.name}: another image is also called {own.name}" for own in images if count[own.name] > 1]
+    problems = [
+        f"{own.image.name}: another row's image is also called {own.name}: delete the row, or rename a file"
+        for own in images
+        if count[own.name] > 1
+    ]
     problems += _types_without_images(images, params)
     entries, warnings, seen = [], [], []
     for own in bar(iterable=images, desc="data_load", unit="image"):

@@ -12,6 +12,8 @@ from training.files import TILE_IDS_FILE
 from training.params import DataLoadParams
 from training.progress import bar
 
+PROBLEMS = "the archive has problems; correct these files and zip them again, or let MTD_ARCHIVE name another archive:"
+
 
 def read_tile_ids(path: Path = TILE_IDS_FILE) -> dict[str, str]:
     """Return {image: tile}; studies/label_audit.md explains how the tiles were recovered."""
@@ -37,7 +39,7 @@ def write_dataset(
         except DatasetError as error:
             problems.append(str(error))
     if problems:
-        raise DatasetError("\n  ".join(["the archive has problems:", *problems]))
+        raise DatasetError("\n  ".join([PROBLEMS, *problems]))
     write_index(entries, folder)
     write_digest(members, folder)
 

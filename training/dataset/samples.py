@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiles import DEFECT_TYPES, decode_image, decode_mask
+from tiles import DEFECT_TYPES, DecodeError, decode_image, decode_mask
 from training.dataset.image_files import image_file, mask_file
 from training.dataset.index import FREE, Entry, read_index
 from training.dataset.split import read_split
@@ -60,8 +60,13 @@ def load_sample(
 ) -> Sample:
     """Load one image and its mask.
 
-    Raises: tiles.DecodeError, when a file was damaged since data_load wrote it.
+    Raises: DatasetError, when a file was damaged since data_load wrote it.
     """
-    image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=max_pixels)
-    mask = decode_mask(mask_file(folder, entry.name).read_bytes(), above=MASK_ABOVE, max_pixels=max_pixels)
+    try:
+        image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=max_pixels)
+        mask = decode_mask(mask_file(folder, entry.name).read_bytes(), above=MASK_ABOVE, max_pixels=max_pixels)
+    except DecodeError as error:
+        raise DatasetError(
+            f"{folder}: image or mask of {entry.name} is damaged ({error}): run `dvc repro --force data_load`"
+        ) from None
     return Sample(entry, image, mask, types)

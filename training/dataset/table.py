@@ -155,7 +155,7 @@ def _read_file(folder: Path, name: str) -> File:
 
 
 def _nearly(folder: Path, name: str) -> str:
-    """Return a hint at the file that is probably meant; empty if there is none."""
+    """Return what to do, with the file that is probably meant."""
     if "\\" in name:
         return ": write / in place of \\"
     beside = (folder / name).parent
@@ -165,11 +165,11 @@ def _nearly(folder: Path, name: str) -> str:
         return f": it is called {alike[0]}"
     if TEMPORARY_FOLDER in Path.cwd().as_posix():
         return ": git tracks the table and not this file; `git add` it, or `git rm --cached` the table"
-    return ""
+    return ": correct the path, or delete the row"
 
 
 def refuse(table: Path, problems: Sequence[str]) -> None:
-    """Raise one error that lists all problems.
+    """Raise one error that lists the problems, at most the first 20.
 
     Raises: DatasetError.
     """

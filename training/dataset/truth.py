@@ -33,7 +33,7 @@ class Truth(NamedTuple):
 def read_truth(own: OwnImage, params: DataLoadParams) -> Truth:
     """Decode a row's photograph and mask.
 
-    Raises: DatasetError, naming the file and the mend.
+    Raises: DatasetError, naming the file and what to do.
     """
     photograph = read_image(own.image, params)
     if dark := _remark(photograph, "dark-16-bit"):

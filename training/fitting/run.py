@@ -54,7 +54,7 @@ def run(
     saved = state.load(trainer.modules, trainer.optimizer)
     record = RunRecord(saved, trainer.device)
     meta: dict[str, Any] = saved or {"history": [], **record.so_far()}
-    _refuse_different(gather_object([len(meta["history"])]), state)
+    _refuse_different(gather_object([(state.folder.name, len(meta["history"]))]), state)
     for figures in meta["history"]:
         _log(live, figures)
     sampler = CropSampler(samples["train"], params.train, params.base.seed)
@@ -91,11 +91,18 @@ def _train_and_validate(
     return figures
 
 
-def _refuse_different(epochs: Sequence[int], state: RunState) -> None:
-    """Check that all processes continue from the same epoch: only one machine may have the state's file.
+def _refuse_different(found: Sequence[tuple[str, int]], state: RunState) -> None:
+    """Check that all processes train the same run and continue from the same epoch.
 
+    found: each process's key of the run and number of saved epochs; only one machine may have the state's file.
     Raises: TrainingError.
     """
+    keys, epochs = zip(*found, strict=True)
+    if len(set(keys)) > 1:
+        raise TrainingError(
+            f"the processes would train different runs ({', '.join(keys)}): give every machine the same commit, "
+            "params.yaml, packages and data"
+        )
     if len(set(epochs)) > 1:
         raise TrainingError(
             f"the processes found different saved epochs ({', '.join(map(str, epochs))}), because {state.folder} is "

@@ -142,8 +142,8 @@ class Trainer:
             loss = self._step(epoch * self.steps_per_epoch + index, crops)
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate; "
-                    "the state after the last complete epoch is kept"
+                    f"the loss is {loss} at epoch {epoch + 1}, batch {index + 1}: lower train.learning_rate, and the "
+                    "training begins anew; with the same parameters it continues from the last complete epoch"
                 )
             total += loss
         return total / self.steps_per_epoch

@@ -31,7 +31,8 @@ def export_graph(path: Path, *, timeout_s: int, project: Path = Path()) -> onnx.
         ) from None
     except subprocess.CalledProcessError as error:
         raise ExportError(
-            f"torch could not export the network (status {error.returncode}): its message is above"
+            f"torch could not export the network (status {error.returncode}): read its message above, then change "
+            "train.encoder or train.decoder_channels"
         ) from None
     return tidied(onnx.load(path))
 

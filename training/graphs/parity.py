@@ -93,6 +93,6 @@ def refuse_too_far(parity: Parity, params: ExportParams) -> None:
     ]
     if over:
         raise ExportError(
-            f"the exported graph is not the evaluated network: {'; '.join(over)}; the graph stays as it was, and "
-            f"{PARITY_FILE} has the figures"
+            f"the exported graph is not the evaluated network: {'; '.join(over)}. The old graph is kept, {PARITY_FILE} "
+            "has the figures: raise the limit if the difference is acceptable"
         )

@@ -108,7 +108,7 @@ def _problems(
 
 
 def _reaches(measured: Mapping[str, Any], name: str, least: float) -> bool:
-    """Where all images are alike there is no area under the curve, and no minimum of it. NaN reaches nothing."""
+    """If all images are defective, or none is, there is no AUROC and no minimum for it. NaN reaches no minimum."""
     return name not in measured or bool(measured[name] >= least)
 
 

@@ -7,13 +7,14 @@ good it is.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import onnx
 
-from host.files import replacing, write_whole
+from host.files import replacing
 from tiles.canvas import canvas_size
 from tiles.fingerprint import SUMS
 from tiles.golden import SIDE, golden_answer, golden_canvas
@@ -122,15 +123,17 @@ def label(graph: Path, parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def publish(cpu: Path, config: str, gpu: Path, gpu_configs: Mapping[str, str]) -> None:
-    """If every graph matches its configuration, replace graphs and configurations, each with one rename.
+    """If every graph matches its configuration, replace graphs and configurations.
+
+    All are written aside before the first is renamed, so that a full disk replaces none.
 
     Raises: ExportError, when a graph does not match; then nothing is replaced.
     """
     for graph, texts in ((cpu, [config]), (gpu, list(gpu_configs.values()))):
         for text in texts:
             refuse_other_signature(onnx.load(graph), text)
-    for source, target in ((cpu, CPU_GRAPH_FILE), (gpu, GPU_GRAPH_FILE)):
-        write_whole(target, source.read_bytes())
-    for name, text in gpu_configs.items():
-        write_whole(GPU_CONFIG_FILES[name], text)
-    write_whole(CPU_CONFIG_FILE, config)
+    files = {CPU_CONFIG_FILE: config.encode(), CPU_GRAPH_FILE: cpu.read_bytes(), GPU_GRAPH_FILE: gpu.read_bytes()}
+    files |= {GPU_CONFIG_FILES[name]: text.encode() for name, text in gpu_configs.items()}
+    with ExitStack() as written:
+        for path, content in files.items():
+            written.enter_context(replacing(path)).write_bytes(content)

@@ -19,8 +19,8 @@ def refuse_unfit_encoder(params: NetworkParams) -> None:
 
     A few encoders compute their depths with tensors, which `meta` cannot; those are built on the CPU.
 
-    Raises: ParamsError, when nobody knows the encoder, its weights do not exist, the decoder cannot stand on it, or it
-    has no stochastic depth.
+    Raises: ParamsError, when the encoder or its weights do not exist, the decoder cannot stand on it, or it has no
+    stochastic depth.
     """
     refuse_unknown_encoder(params)
     if params.drop_path and not params.encoder.startswith(TIMM):
@@ -66,8 +66,8 @@ def refuse_unknown_encoder(params: NetworkParams) -> None:
     known = timm.is_model(name) if name != params.encoder else name in encoders
     if not known:
         raise ParamsError(
-            f"train.encoder: nobody knows {params.encoder!r}{_suggestion(params.encoder)}. Known are "
-            f"segmentation-models-pytorch's own names, and {TIMM} followed by a name of timm.list_models()"
+            f"train.encoder: there is no encoder {params.encoder!r}{_suggestion(params.encoder)}. Use a name of "
+            f"segmentation-models-pytorch, or {TIMM} followed by a name of timm.list_models()"
         )
     if params.encoder_weights and not _has_weights(params, name):
         raise ParamsError(

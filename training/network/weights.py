@@ -56,7 +56,7 @@ def load_model() -> tuple[Segmenter, dict[str, Any]]:
         network.load_state_dict(weights)
     except (RuntimeError, SafetensorError, ValueError, KeyError) as error:
         raise TrainingError(
-            f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE}: run `dvc repro train` ({error})"
+            f"{WEIGHTS_FILE} does not fit {CONFIGURATION_FILE} ({error}): run `dvc repro train`, or `git checkout` both"
         ) from None
     return network.eval(), configuration
 

@@ -36,7 +36,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--tile-from",
         type=_expression,
         metavar="REGEX",
-        help="photographs in whose path it finds the same show one object",
+        help="photographs whose paths give the same match show one object",
     )
     parser.add_argument("--group", metavar="COLUMN", help="the table's column that says which images show one object")
     return parser.parse_args(words)

@@ -53,7 +53,7 @@ class Notes:
         self.skipped[why].append(str(name))
 
     def decide(self, what: str, name: object) -> None:
-        """Note a file of which something was assumed."""
+        """Note a file about which something was assumed."""
         self.decided[what].append(str(name))
 
 

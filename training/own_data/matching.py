@@ -35,7 +35,7 @@ class Name:
 
 
 class Matching:
-    """The photographs of a folder, of which each name takes one.
+    """Assigns one photograph of a folder to each name.
 
     Attributes:
         found: {place of the name: its photograph}.

@@ -72,7 +72,7 @@ def _by_colour(mask: Image.Image, colours: dict[tuple[int, ...], str]) -> dict[s
     unknown = ~np.any(list(labels.values()), axis=0)
     if unknown.any():
         colour = ",".join(map(str, pixels[unknown][0]))
-        raise ValueError(f"labelmap.txt has no colour {colour}")
+        raise ValueError(f"labelmap.txt has no colour {colour}: add a line for it")
     return {name: found for name, found in labels.items() if found.any() and name not in BACKGROUND}
 
 

@@ -48,38 +48,34 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
     Raises: EvaluationError, when a stage has not written its output.
     """
     _refuse_missing()
-    outcomes = outcomes_at(read_results(TEST_RESULTS_FILE), read_operating_point())
+    metrics, point = read_metrics(), read_operating_point()
+    outcomes = outcomes_at(read_results(TEST_RESULTS_FILE), point)
     by_type = {name: measure(outcomes.take(outcomes.defect_type == name)) for name in types_of(outcomes)}
     doubtful = [] if params.data_load.table else doubtful_images()
     precisions = json.loads(PRECISIONS_FILE.read_text(encoding="utf-8"))
     novelty = json.loads(NOVELTY_FIGURES_FILE.read_text(encoding="utf-8"))
     return render(
         TEMPLATE,
-        title=params.quantize.title,
-        types=params.data_load.types,
+        params=params,
         train=configuration["train"],
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=multiply_adds(network),
         stride=STRIDE,
-        table=params.data_load.table,
-        group=params.data_load.group,
         doubtful=len(doubtful),
         parts=PARTS,
         images=_data_rows(read_index(), read_split()),
         split=configuration["split"],
         score_pixels=SCORE_PIXELS,
-        point=read_operating_point(),
+        point=point,
         usual_threshold=USUAL_THRESHOLD,
-        false_alarm_rate=params.evaluate.false_alarm_rate,
         beyond_the_rate=_beyond_the_rate(params.evaluate.false_alarm_rate),
-        review_score=read_metrics()["review_score"],
-        review_rate=params.evaluate.review_rate,
+        review_score=metrics["review_score"],
         **_figures(outcomes, doubtful, params),
         by_type=by_type,
         weakest=min(by_type, key=lambda name: by_type[name]["dice_by_type"][name]),
         misses=misses(outcomes),
-        tiles=read_metrics()["tiles"],
-        tile_rows=tile_rows(read_metrics()["tiles"][name_of_test_part(params)]),
+        tiles=metrics["tiles"],
+        tile_rows=tile_rows(metrics["tiles"][name_of_test_part(params)]),
         novelty=novelty,
         novelty_rows=novelty_rows(novelty),
         robustness=robustness_rows(read_curves()),
