@@ -105,7 +105,7 @@ def _refuse_other_masks(samples: Sequence[Sample], outcomes: Outcomes) -> None:
 
 
 def smallest_sure_area(defects: Sequence[Defect]) -> int | None:
-    """Return the smallest area of a found defect from which on a share of SURE is found, of ENOUGH defects or more."""
+    """Return the smallest area such that, of at least ENOUGH defects as large or larger, the share SURE is found."""
     for smallest in sorted(defect.area for defect in defects if defect.found):
         found = [defect.found for defect in defects if defect.area >= smallest]
         if len(found) >= ENOUGH and np.mean(found) >= SURE:
