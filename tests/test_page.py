@@ -197,7 +197,7 @@ async def test_an_image_that_is_tried_again_is_queued_once(browser, tmp_path):
         await page.locator("#again").wait_for()
         front.away = True
         await page.click("#again")
-        await page.locator("#again").wait_for(state="hidden")
+        await page.locator("#detail").wait_for(state="hidden")
         assert "Failed" not in await page.inner_text("#verdict")
         front.away = False
         await page.locator("#again").wait_for()

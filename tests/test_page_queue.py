@@ -75,6 +75,15 @@ async def test_an_image_that_ends_the_service_each_time_fails_in_the_end(browser
         await choose(page, *photographs(tmp_path, 1))
         await page.locator("#status", has_text="1 failed").wait_for()
         assert TRIES == sent
+        await page.locator("#away").wait_for(state="hidden")  # the service is back, though nothing is sent any more
+
+
+async def test_a_browser_that_cannot_join_signals_analyses_images_as_well(browser, tmp_path):
+    async with page_over_fake(browser) as (page, _, _):
+        assert await page.evaluate("delete AbortSignal.any && !AbortSignal.any")
+        await choose(page, *photographs(tmp_path, 1))
+        await analysed(page, 1)
+        assert "1 analysed: 1 OK" == await page.inner_text("#status")
 
 
 async def test_after_a_lost_connection_the_next_images_are_sent_several_at_once_again(browser, tmp_path):

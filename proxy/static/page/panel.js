@@ -1,6 +1,5 @@
 // What is written beside the large view: verdict, warnings, score, defects, facts.
 
-import { isOpen } from "./item.js";
 import { badge, badgesOf } from "./rows.js";
 import { writeScale } from "./scale.js";
 import { modelWords, pixels, score, share } from "./words.js";
@@ -15,7 +14,6 @@ export function writePanel(item, answer) {
     ...(answer?.type ? [" ", badge("type", answer.type)] : []),
   );
   $("answer").hidden = !answer;
-  $("again").hidden = isOpen(item);
   $("detail").hidden = !problem;
   $("detail").textContent = problem
     ? [`${problem.title}. ${problem.detail}`, problem.requestId && `Request ${problem.requestId}`]

@@ -69,6 +69,7 @@ export class Queue {
   async #again(item, problem) {
     if (!problem.passes || item.signal.aborted || !(await isReadable(item.file))) return false;
     const away = !(await this.watch.check());
+    if (away) this.watch.untilBack(); // tells when it is back, whatever becomes of this image
     if (item.signal.aborted) return false;
     item.tries += 1; // also while the service is away: this image may be what ends it
     if (!away && ONE_BY_ONE.includes(problem.status)) this.#atOnce = 1;

@@ -1,4 +1,4 @@
-// The documented API, and nothing else: every request of the page to the service.
+// The documented API, and nothing else: every request of the page to it.
 
 const READY_MS = 5000; // for the answer whether the service is ready
 const ANSWER_MS = 120_000; // for an image's answer: four times the service's own limit, DEADLINE_S, which may be raised
@@ -33,12 +33,15 @@ async function ask(file, accept, query, signal = null) {
   const body = new FormData();
   body.append("image", file, file.name);
   const address = `analyze?${new URLSearchParams(query)}`;
-  const ends = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)].filter(Boolean));
+  const signals = [signal, AbortSignal.timeout(ANSWER_MS)].filter(Boolean);
+  const ends = AbortSignal.any?.(signals) ?? signals.at(-1); // browsers of 2023 lack `any`: then only the time ends it
   const request = { method: "POST", body, headers: { Accept: accept }, signal: ends };
   const response = await fetch(address, request).catch(() => {
     throw new Problem(0, {
       title: "No answer",
-      detail: "The service could not be reached, or the file could not be read. Try again, or choose the file again.",
+      detail:
+        "The service could not be reached or did not answer within two minutes, or the file could not be read. Try again, " +
+        "or choose the file again.",
     });
   });
   if (response.ok) return response;
