@@ -1,7 +1,7 @@
 """Programs that measure or explain `training`; the pipeline does not need them.
 
     crossval, report    the runs of every protocol (tables/), and the report on them with intervals; own_recipe, runs,
-                        differences, int8, judged, report_calibration, report_rows, report_tiles and report_verdicts are
+                        differences, int8, judged, report_reliability, report_rows, report_tiles and report_verdicts are
                         their parts
     misses              which defects the networks of all folds miss
     literature          the published ways to score

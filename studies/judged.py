@@ -87,7 +87,9 @@ def sources(parts: Parts) -> dict[str, Sequence[Judged]]:
 
 
 def share(chosen: np.ndarray, among: np.ndarray, tile: np.ndarray) -> dict[str, Any]:
-    """Return how many of some are chosen, and the share's 95 % interval by bootstrap over tiles; no share of none.
+    """Return how many of some are chosen, and the share's 95 % interval by bootstrap over tiles.
+
+    Nothing of some, or all of them, has no interval: every draw has the same share.
 
     Shapes: (N,) bool, (N,) bool and (N,) str.
     """
@@ -97,13 +99,17 @@ def share(chosen: np.ndarray, among: np.ndarray, tile: np.ndarray) -> dict[str, 
     draws = np.random.default_rng(SEED).integers(len(names), size=(SAMPLES, len(names)))
     of = total[draws].sum(axis=1)
     shares = found[draws].sum(axis=1)[of > 0] / of[of > 0]
-    within = interval(shares.tolist()) if len(shares) else None
-    return {"number": int(found.sum()), "of": int(total.sum()), "interval": within}
+    varies = 0 < found.sum() < total.sum()
+    return {
+        "number": int(found.sum()),
+        "of": int(total.sum()),
+        "interval": interval(shares.tolist()) if varies else None,
+    }
 
 
 def share_text(found: Mapping[str, Any]) -> str:
-    """Return a share with its numbers and interval."""
+    """Return a share with its numbers and, if it has one, its interval."""
     if not found["of"]:
         return "none"
-    low, high = found["interval"]
-    return f"{found['number']} of {found['of']}, **{found['number'] / found['of']:.1%}** ({low:.1%}–{high:.1%})"
+    within = " ({:.1%}–{:.1%})".format(*found["interval"]) if found["interval"] else ""
+    return f"{found['number']} of {found['of']}, **{found['number'] / found['of']:.1%}**{within}"

@@ -19,7 +19,7 @@ from studies.differences import paired
 from studies.int8 import int8_outcomes, refused_int8
 from studies.judged import read_judged
 from studies.literature import CLASSES, mean_iou
-from studies.report_calibration import calibration
+from studies.report_reliability import reliability
 from studies.report_rows import report_values
 from studies.report_tiles import by_tile, novelty_of
 from studies.report_verdicts import verdict_figures
@@ -83,7 +83,7 @@ def honest() -> dict[str, Any]:
         "int8": paired({"fp32": outcomes, "int8": quantized}) if quantized else None,
         "int8_refused": refused_int8(folders, params) if quantized else {},
         "verdicts": verdict_figures(judged, params.evaluate),
-        "calibration": calibration(judged),
+        "reliability": reliability(judged),
         "novelty": novelty_of(folders),
         "runs": {f.name: read_run(f) | {"operating_point": asdict(points[f.name])} for f in folders},
     }

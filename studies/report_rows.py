@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studies.differences import difference_rows
-from studies.report_calibration import DOUBT, band_rows, limit_rows
+from studies.report_reliability import DOUBT, band_rows, limit_rows
 from studies.report_tiles import tile_rows, with_interval
 from studies.report_verdicts import if_defects_were_rare, rate_rows, verdict_rows
 from tiles import DEFECT_TYPES
 from training.evaluation.flat import flat
+from training.evaluation.other_images import EACH
 from training.evaluation.perturbations import PERTURBATIONS
 from training.reports.figure_words import figure_text, headline
 from training.reports.novelty import novelty_rows
@@ -53,9 +54,10 @@ def report_values(metrics: Mapping[str, Any], names: Sequence[str], curves: Curv
         "verdicts": verdict_rows(found["verdicts"]),
         "rare": if_defects_were_rare(found["tiles"]["all"]),
         "rates": rate_rows(found["verdicts"]),
-        "bands": band_rows(found["calibration"]),
+        "bands": band_rows(found["reliability"]),
         "doubt": DOUBT,
-        "limits": limit_rows(found["calibration"]),
+        "each_kind": EACH,
+        "limits": limit_rows(found["reliability"]),
         "novelty": found["novelty"]["all"],
         "novelty_rows": novelty_rows(found["novelty"]["all"]),
         "novelty_folds": list(found["novelty"]["folds"]),

@@ -96,12 +96,13 @@ def test_a_share_is_told_with_its_numbers_and_its_interval():
 
 
 def test_there_is_no_share_of_nothing_and_no_draw_of_nothing_counts(folders):
-    """One photograph is called defect; three draws of ten lack its tile. None is called review without a limit."""
+    """One photograph is called defect, and has one: every draw says so. None is called review without a limit."""
     verdicts = verdict_figures(
         read_judged(folders[:1]), params_with(**RATES | {"evaluate__review_rate": None}).evaluate
     )
     found = verdicts["photographs"]["verdicts"]
-    assert {"number": 1, "of": 1, "interval": (1.0, 1.0)} == found["defect"]["defective"]
+    assert {"number": 1, "of": 1, "interval": None} == found["defect"]["defective"]
+    assert "1 of 1, **100.0%**" == share_text(found["defect"]["defective"])
     assert {"number": 0, "of": 0, "interval": None} == found["review"]["defective"]
     assert "none" == share_text(found["review"]["defective"])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from studies.judged import Judged
-from studies.report_calibration import band_rows, calibration, limit_rows
+from studies.report_reliability import band_rows, limit_rows, reliability
 
 
 def scored(*rows):
@@ -22,7 +22,7 @@ KNOWN = scored((0.0, False), (0.5, False), (0.9, True))
 @pytest.fixture
 def found():
     one_kind = {"validation": [KNOWN, KNOWN], "test": [FIRST, SECOND]}
-    return calibration({"photographs": one_kind, "tiles": one_kind})
+    return reliability({"photographs": one_kind, "tiles": one_kind})
 
 
 def test_each_band_of_scores_tells_how_many_have_a_defect(found):
@@ -33,11 +33,15 @@ def test_each_band_of_scores_tells_how_many_have_a_defect(found):
 
 
 def test_the_expected_share_is_learned_from_validation_or_from_the_other_fold_alone(found):
-    """Validation: 0 up to 0.5, 1 from 0.9 on. The second fold says 0.5 for 0.01; the first one 0 for it, 0 for 0.6."""
+    """Validation: 0 up to 0.5, 1 from 0.9 on. The first fold says 0 for 0.01 and for 0.6.
+
+    The second one has a defect and none at 0.01, and three of four have one. Weighted to five defects of nine, the one
+    without weighs 12 and each with a defect 5.
+    """
     low, middle, high = found["photographs"]["bands"]
     assert (0.0, 1.0) == (low["validation"], high["validation"])
     assert pytest.approx((0.25 + 0.5 + 0.25) / 3) == middle["validation"]
-    assert pytest.approx((0.5 + 0.5 + 0 + 0) / 4) == low["nested"]
+    assert pytest.approx((5 / 17 + 5 / 17 + 0 + 0) / 4) == low["nested"]
     assert pytest.approx((1 + 1 + 0) / 3) == middle["nested"]
 
 
@@ -51,6 +55,6 @@ def test_ok_is_what_is_below_the_limit(found):
 
 
 def test_one_fold_learns_from_its_validation_part_alone():
-    found = calibration({kind: {"validation": [KNOWN], "test": [FIRST]} for kind in ("photographs", "tiles")})
+    found = reliability({kind: {"validation": [KNOWN], "test": [FIRST]} for kind in ("photographs", "tiles")})
     assert [["photographs", "validation"], ["tiles", "validation"]] == [row[:2] for row in limit_rows(found)]
     assert ["photographs", "0.5–0.75", "1 of 2, **50.0%** (0.0%–100.0%)", "37.5%"] == band_rows(found)[1]

@@ -1,4 +1,4 @@
-"""What the report says of the scores: how often one means a defect, and what limits at a calibrated chance would do."""
+"""What the report says of the scores: how often one means a defect, and what limits at a chance of one would do."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -13,18 +13,18 @@ BANDS = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0)  # edges of scores; mo
 DOUBT = 0.02  # the chance of a defect above which a person should look
 
 
-def calibration(judged: Mapping[str, Parts]) -> dict[str, Any]:
-    """Return, for photographs and tiles, the rows of the reliability diagram and what a limit at DOUBT would do.
+def reliability(judged: Mapping[str, Parts]) -> dict[str, Any]:
+    """Return, for photographs and tiles, how often scores mean a defect, and what a limit at DOUBT would do.
 
-    bands: score from and to, how many have a defect, and each calibration's mean chance of one. limits: of each
-    calibration, the share below the limit, and how many of these have a defect.
+    bands: score from and to, how many have a defect, and the mean chance of one that each source gives. limits: by
+    source, the share below the limit, and how many of these have a defect.
     """
     return {kind: _of(parts) for kind, parts in judged.items()}
 
 
 def _of(parts: Parts) -> dict[str, Any]:
     every = join(parts["test"])
-    chances = {name: _chances(parts["test"], source) for name, source in sources(parts).items()}
+    chances = {name: _chances(parts["test"], source, every.defective.mean()) for name, source in sources(parts).items()}
     band = np.clip(np.searchsorted(BANDS, every.score, side="right") - 1, 0, len(BANDS) - 2)
     everything = np.ones(len(band), bool)
     return {
@@ -48,13 +48,20 @@ def _of(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _chances(test: Sequence[Judged], source: Sequence[Judged]) -> np.ndarray:
-    """Return each test image's or tile's chance of a defect, (N,): isotonic regression on its fold's source."""
-    fitted = [
-        IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(known.score, known.defective).predict(fold.score)
-        for fold, known in zip(test, source, strict=True)
-    ]
-    return np.concatenate(fitted)
+def _chances(test: Sequence[Judged], source: Sequence[Judged], share_of_defects: float) -> np.ndarray:
+    """Return each test image's or tile's chance of a defect, (N,): isotonic regression on its fold's source.
+
+    The source is weighted to the same share of defects as the test parts have: validation parts have fewer.
+    """
+    folds = zip(test, source, strict=True)
+    return np.concatenate([_fit(known, share_of_defects).predict(fold.score) for fold, known in folds])
+
+
+def _fit(known: Judged, share_of_defects: float) -> IsotonicRegression:
+    defective = max(1, known.defective.sum())
+    others = max(1, (~known.defective).sum())
+    weights = np.where(known.defective, share_of_defects * others, (1 - share_of_defects) * defective)
+    return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(known.score, known.defective, weights)
 
 
 def band_rows(found: Mapping[str, Any]) -> list[list[str]]:
@@ -72,7 +79,7 @@ def band_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def limit_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row for each calibration of photographs and of tiles: what is below its limit, and has a defect."""
+    """Return a row for each source of photographs and of tiles: what is below its limit, and has a defect."""
     return [
         [kind, name, share_text(row["below"]), share_text(row["defective"])]
         for kind in KINDS
