@@ -78,7 +78,8 @@ def analyze(options: argparse.Namespace) -> int:
             return _analyze(options, photographs, journal)
     except OSError as error:
         raise InputError(
-            f"{error.filename or options.out} cannot be used: {error.strerror}; name another, or change its permissions"
+            f"{error.filename or options.out} cannot be used: {error.strerror}; make room, change its permissions, or "
+            "name another"
         ) from None
 
 

@@ -50,7 +50,7 @@ class Patch(NamedTuple):
 def draw_pictures(image: bytes, analysis: Analysis) -> Pictures:
     """Draw both.
 
-    Raises: OSError or ValueError, if Pillow cannot read the image or reads another size.
+    Raises: one of `errors.DAMAGED`, if Pillow cannot read the image or reads another size.
     """
     text, patch, size = png_text(text_chunks(analysis)), _patch(analysis.mask), (analysis.width, analysis.height)
     overlay = _overlay_rows(image, analysis, patch)

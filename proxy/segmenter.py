@@ -122,8 +122,7 @@ class Segmenter:
                 _require_golden(contract, answer, tolerance)
             except WrongModelError as error:
                 raise WrongModelError(
-                    f"Triton at {self._url} serves a {self._model_name!r} that does not fit this proxy: {error}. "
-                    "`dvc repro` publishes one that does"
+                    f"Triton at {self._url} serves a {self._model_name!r} that does not fit this proxy: {error}"
                 ) from None
         return contract
 

@@ -276,11 +276,12 @@ def test_a_file_without_a_result_fails_alone_and_keeps_no_pictures_of_its_earlie
     assert [] == list((tmp_path / "out").rglob("tile1_exp0*"))
 
 
-def test_hidden_folders_are_left_out(analyze, photos):
+def test_hidden_folders_are_left_out_unless_they_are_named(analyze, photos):
     (photos / "line 1/.Trash-1000").mkdir()
     (photos / "line 1/.Trash-1000/tile1_exp2.png").write_bytes(png(sound(9)))
 
     assert 6 == len(analyze()[1])
+    assert 1 == len(analyze(sources=[photos / "line 1/.Trash-1000"], out="named")[1])
 
 
 def test_a_name_that_no_file_can_have_fails_alone(analyze, photos, tmp_path):

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from host.allocator import keep_all_freed_memory
 
-FULL_DISK = ": make room on the disk of this folder and on that of TMPDIR, and run again; the old files are kept"
+FULL_DISK = ": make room there, or where TMPDIR is, and run again"
 
 
 class PipelineError(Exception):

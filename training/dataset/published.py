@@ -12,7 +12,7 @@ from training.files import TILE_IDS_FILE
 from training.params import DataLoadParams
 from training.progress import bar
 
-PROBLEMS = "the archive has problems; correct these files and zip them again, or let MTD_ARCHIVE name another archive:"
+PROBLEMS = "the archive does not fit data_load in params.yaml: correct the parameters, or the files and their digest:"
 
 
 def read_tile_ids(path: Path = TILE_IDS_FILE) -> dict[str, str]:

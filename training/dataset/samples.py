@@ -43,9 +43,13 @@ def load_part(part: str, params: Params, split: Mapping[str, str] | None = None)
     """Load the samples of `train`, `validation` or `test`, ordered by image.
 
     split: {image: part}; by default that of data/split.csv.
-    Raises: DatasetError, when the part is empty.
+    Raises: DatasetError, when the part is empty, or the split is of other images.
     """
     parts = read_split() if split is None else split
+    if lacking := [entry.name for entry in read_index() if entry.name not in parts]:
+        raise DatasetError(
+            f"{SPLIT_FILE} lacks {len(lacking)} images ({lacking[0]}, for one): run `dvc repro data_split`"
+        )
     types, limit = tuple(params.data_load.types), params.data_load.max_pixels
     samples = [load_sample(entry, types, max_pixels=limit) for entry in read_index() if parts[entry.name] == part]
     if not samples:
@@ -67,6 +71,6 @@ def load_sample(
         mask = decode_mask(mask_file(folder, entry.name).read_bytes(), above=MASK_ABOVE, max_pixels=max_pixels)
     except DecodeError as error:
         raise DatasetError(
-            f"{folder}: image or mask of {entry.name} is damaged ({error}): run `dvc repro --force data_load`"
+            f"{folder}: image or mask of {entry.name} cannot be read ({error}): run `dvc repro --force data_load`"
         ) from None
     return Sample(entry, image, mask, types)

@@ -49,7 +49,8 @@ def run(
 
     samples: of the parts `train` and `validation`; live: None in every process but the main one.
     Returns: {"history": figures of each epoch, …: what `RunRecord.so_far` returns}
-    Raises: TrainingError, when a loss is not finite, or the processes found different saved epochs.
+    Raises: TrainingError, when a loss is not finite, or the processes train different runs or found
+    different saved epochs.
     """
     saved = state.load(trainer.modules, trainer.optimizer)
     record = RunRecord(saved, trainer.device)

@@ -31,8 +31,7 @@ def export_graph(path: Path, *, timeout_s: int, project: Path = Path()) -> onnx.
         ) from None
     except subprocess.CalledProcessError as error:
         raise ExportError(
-            f"torch could not export the network (status {error.returncode}): read its message above, then change "
-            "train.encoder or train.decoder_channels"
+            f"torch could not export the network (status {error.returncode}): its message is above"
         ) from None
     return tidied(onnx.load(path))
 
