@@ -45,13 +45,13 @@ def load_part(part: str, params: Params, split: Mapping[str, str] | None = None)
     split: {image: part}; by default that of data/split.csv.
     Raises: DatasetError, when the part is empty, or the split is of other images.
     """
-    parts = read_split() if split is None else split
-    if lacking := [entry.name for entry in read_index() if entry.name not in parts]:
+    entries, parts = read_index(), read_split() if split is None else split
+    if lacking := [entry.name for entry in entries if split is None and entry.name not in parts]:
         raise DatasetError(
             f"{SPLIT_FILE} lacks {len(lacking)} images ({lacking[0]}, for one): run `dvc repro data_split`"
         )
     types, limit = tuple(params.data_load.types), params.data_load.max_pixels
-    samples = [load_sample(entry, types, max_pixels=limit) for entry in read_index() if parts[entry.name] == part]
+    samples = [load_sample(entry, types, max_pixels=limit) for entry in entries if parts.get(entry.name) == part]
     if not samples:
         raise DatasetError(
             f"no image is in the part {part}: look into {SPLIT_FILE}, or change data_split in params.yaml"
