@@ -4,12 +4,14 @@ import argparse
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tiles.pictures import overview, side_by_side
 PICTURES = Path("demo")
 AT_ONCE = 4
 TIMEOUT_S = 60
+PAUSE_S = 1  # after a refusal that names no other
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without http_proxy: this is our own machine
 
 
@@ -141,14 +144,21 @@ def analyse(path: Path, url: str) -> AnalysedSample:
 
 
 def _post(url: str, data: bytes, path: Path) -> Any:
+    """Ask until the service has time: a slow or busy machine may refuse some of the samples that are sent at once."""
     headers = {"Content-Type": "image/jpeg", "Accept": "application/json"}
     request = urllib.request.Request(url, data, headers)  # noqa: S310  our own proxy's address
+    ends = time.monotonic() + TIMEOUT_S
     try:
-        with DIRECTLY.open(request, timeout=TIMEOUT_S) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise SampleError(f"{path}: POST {url} answered {error.code}: {error.read().decode()}") from None
+        while True:
+            try:
+                with DIRECTLY.open(request, timeout=TIMEOUT_S) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                with error:
+                    problem = error.read().decode()
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > ends:
+                    raise SampleError(f"{path}: POST {url} answered {error.code}: {problem}") from None
+                time.sleep(int(error.headers.get("Retry-After", PAUSE_S)))
     except OSError as error:
         raise SampleError(f"{path}: POST {url} failed: {error}") from None
 

@@ -420,6 +420,43 @@ def test_a_sample_that_is_no_image_is_named(tmp_path: Path) -> None:
         analyse(sample, "http://127.0.0.1:9")
 
 
+class Busy(BaseHTTPRequestHandler):
+    """Refuses the first request, as the proxy does when the images before it would take too long."""
+
+    refusals = 1
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status = 503 if self.refusals else 200
+        type(self).refusals = max(0, self.refusals - 1)
+        body = json.dumps({"type": None, "score": 0.1, "verdict": "ok", "pred": [[0]]}).encode()
+        self.send_response(status)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize("refusals", [1, 1000])
+def test_a_sample_that_a_busy_service_refuses_is_sent_again_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    sample = write_samples(tmp_path) / "MT_Free/Imgs/one.jpg"
+    monkeypatch.setattr(Busy, "refusals", refusals)
+    monkeypatch.setattr(demo, "TIMEOUT_S", 5 if refusals == 1 else 0.5)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            if refusals == 1:
+                assert 0.1 == analyse(sample, url).score
+            else:
+                with pytest.raises(SampleError, match=r"one\.jpg: POST .* answered 503: "):
+                    analyse(sample, url)
+        finally:
+            server.shutdown()
+
+
 def test_samples_that_this_user_cannot_open_are_named() -> None:
     with open_folder() as folder:
         images = write_samples(folder / "samples") / "MT_Free/Imgs"
