@@ -89,7 +89,7 @@ def sources(parts: Parts) -> dict[str, Sequence[Judged]]:
 def share(chosen: np.ndarray, among: np.ndarray, tile: np.ndarray) -> dict[str, Any]:
     """Return how many of some are chosen, and the share's 95 % interval by bootstrap over tiles.
 
-    Nothing of some, or all of them, has no interval: every draw has the same share.
+    If none or all of them are chosen, there is no interval: every draw has the same share.
 
     Shapes: (N,) bool, (N,) bool and (N,) str.
     """
