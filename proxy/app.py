@@ -158,9 +158,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """
     # aiohttp waits for this time twice: for the handlers, and once more after it has cut off what they still read
     half = (settings.shutdown_grace_s - drain_s(settings.shutdown_grace_s)) / 2
+    limits = connection_limits(settings)
+    if limits.connections < settings.max_connections:
+        log.warning("too_few_open_files", connections=limits.connections, remedy="raise the limit (`ulimit -n`)")
     app = make_app(settings)
     asyncio.get_running_loop().set_exception_handler(ExhaustionLog())
-    runner = LimitedRunner(app, limits=connection_limits(settings), shutdown_timeout=half, **SERVER_OPTIONS)
+    runner = LimitedRunner(app, limits=limits, shutdown_timeout=half, **SERVER_OPTIONS)
     await runner.setup()
     try:
         await _listen(runner, settings)

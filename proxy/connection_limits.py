@@ -107,9 +107,10 @@ class Connections(Generic[C]):
                 del self._by_address[connection.address]
 
     def slow_heads(self, now: float) -> list[C]:
-        """Return the connections whose request's head takes too long."""
+        """Return the connections whose request's head takes too long, unless the request before it is worked on."""
         last = now - self.limits.head_s
-        return [each for each in self._open if each.head_since is not None and each.head_since < last]
+        slow = [each for each in self._open if each.head_since is not None and each.head_since < last]
+        return [each for each in slow if each.waiting_since is not None]
 
     def slow_readers(self, now: float) -> list[C]:
         """Return the connections whose clients do not take their answers; call it about once a second."""

@@ -11,9 +11,10 @@ import uuid
 from typing import Any
 
 import structlog
-from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import web, web_protocol
+from aiohttp.http_exceptions import InvalidURLError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from proxy.connection_limits import Connections
 from proxy.problems import MAX_HEAD_BYTES, problem_of_bad_http, problem_of_bug, raw_problem
@@ -21,6 +22,9 @@ from proxy.security_headers import SECURITY_HEADERS
 
 TOO_MANY_HEADERS = "Too many headers"  # how aiohttp says it
 OTHER_DESCRIPTORS = 200  # Triton's connections, files, the event loop's own
+# Of one connection; aiohttp lets 32 requests wait behind the one that is worked on, and no limit counts their heads.
+WAITING_REQUESTS = 2
+web_protocol.MAX_MSG_QUEUE_SIZE = WAITING_REQUESTS
 log = structlog.get_logger(__name__)
 
 
@@ -76,7 +80,7 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head until it is complete."""
+        """Count the bytes of a head until it is complete, and refuse one that came in few pieces and is too long."""
         requests, in_body = self._request_count, self._body is not None and not self._body.is_eof()
         super().data_received(data)
         if self._request_count != requests:
@@ -84,13 +88,20 @@ class Connection(RequestHandler):
             self._since = self._loop.time()
             if self._messages:
                 self._body = self._messages[-1][1]
-        elif not in_body and data:
+                self._refuse_long_heads()
+        elif not in_body and data.strip(b"\r\n"):  # empty lines before a request mean nothing: RFC 9112, 2.2
             self._head_bytes += len(data)
             if self.head_since is None:
                 self.head_since = self._loop.time()
             if self._head_bytes > MAX_HEAD_BYTES:
                 detail = f"the headers have more than {MAX_HEAD_BYTES} bytes: send fewer or shorter ones"
                 self.refuse(431, "Headers too large", detail)
+
+    def _refuse_long_heads(self) -> None:
+        """Let go of the heads that are too long; each is refused when its turn comes."""
+        for at, (message, body) in enumerate(self._messages):
+            if isinstance(message, RawRequestMessage) and _head_bytes(message) > MAX_HEAD_BYTES:
+                self._messages[at] = (_ErrInfo(400, LineTooLong(b"", MAX_HEAD_BYTES), "a long head"), body)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -111,7 +122,7 @@ class Connection(RequestHandler):
         request_id = uuid.uuid4().hex
         if status < web.HTTPInternalServerError.status_code:
             too_long = isinstance(exc, LineTooLong) or TOO_MANY_HEADERS in str(exc)
-            log.info("bad_http", id=request_id, address=self.address, error=f"{message or exc!s:.100}"[:100])
+            log.info("bad_http", id=request_id, address=self.address, error=_what_is_wrong(exc, message))
             response = problem_of_bad_http(request_id, too_long=too_long)
         else:
             log.error("bug", id=request_id, exc_info=exc)
@@ -135,6 +146,15 @@ class Connection(RequestHandler):
         self._connections.remove(self)
         if self._wire is not None:
             self._wire.abort()
+
+
+def _head_bytes(message: RawRequestMessage) -> int:
+    return len(message.path) + sum(len(name) + len(value) + len(": \r\n") for name, value in message.raw_headers)
+
+
+def _what_is_wrong(error: BaseException | None, message: str | None) -> str:
+    """Return what the parser says without what it quotes behind a colon: the client's line may have its API key."""
+    return "an invalid URL" if isinstance(error, InvalidURLError) else (message or str(error)).partition(":")[0]
 
 
 def sealed(response: web.Response, request_id: str) -> web.Response:

@@ -115,6 +115,12 @@ class RequestTooLargeError(UploadTooLargeError):
     """The images of one request have more bytes together than can be held."""
 
 
+class TileTooLargeError(RequestTooLargeError):
+    """The images of one tile have more pixels together than one answer may have."""
+
+    title = "Too many pixels"
+
+
 class ImageTooLargeError(ProxyError):
     """The image has more pixels than allowed, as uploaded or as padded for the network."""
 

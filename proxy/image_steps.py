@@ -54,24 +54,31 @@ S = TypeVar("S")
 class HeaderCheck:
     """Checks a file's first bytes, and refuses the file as early as they allow.
 
+    of_tile: is given the pixels, and raises where a tile's images have too many together; such an image is admitted
+    in any case.
+
     Attributes:
         pixels: of the file's canvas; 0 as long as it does not tell.
     """
 
-    def __init__(self, request: web.Request, *, in_any_case: bool = False) -> None:
+    def __init__(self, request: web.Request, of_tile: Callable[[int], None] | None = None) -> None:
         self._max_pixels = request.app[SETTINGS].max_pixels
-        self._admission = None if in_any_case else request.app[ADMISSION]
+        self._admission = request.app[ADMISSION]
+        self._of_tile = of_tile
         self.pixels = 0
 
     def __call__(self, start: bytes) -> bool:
         """Return whether the size is known.
 
-        Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, TooMuchWorkError, QueueFullError.
+        Raises: UnsupportedUploadError, ImageTooLargeError, DamagedImageError, TooMuchWorkError, QueueFullError,
+        TileTooLargeError.
         """
         found = canvas_pixels(start, max_pixels=self._max_pixels)
-        if self._admission is not None:
-            self._admission.refuse_if_busy()
         self.pixels = found or 0
+        if self._of_tile is None:
+            self._admission.refuse_if_busy()
+        else:
+            self._of_tile(self.pixels)
         return found is not None
 
 

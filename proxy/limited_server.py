@@ -1,6 +1,6 @@
 """aiohttp's server, which makes limited `connections` and ends those that are too slow, and its runner.
 
-It also answers what the application does not see: HTTP/0.9, a long head and an unknown expectation.
+It also answers what the application does not see: HTTP/0.9 and an unknown expectation.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from proxy.connection_limits import Connections, Limits
 from proxy.connections import Connection, sealed
 from proxy.errors import UnknownExpectationError
 from proxy.middleware import request_id_of
-from proxy.problems import MAX_HEAD_BYTES, problem_of, problem_of_bad_http, problem_of_old_http
+from proxy.problems import problem_of, problem_of_old_http
 
 SWEEP_S = 1.0
 log = structlog.get_logger(__name__)
@@ -43,10 +43,6 @@ class LimitedServer(web.Server):
         """Answer as the application does; aiohttp judges the header Expect before the application's middleware."""
         if request.version < HttpVersion10:
             return _refused(request, "HTTP/0.9", problem_of_old_http)
-        if _head_bytes(request) > MAX_HEAD_BYTES:  # one that comes in pieces is refused before
-            response = _refused(request, "a long head", partial(problem_of_bad_http, too_long=True))
-            response.force_close()
-            return response
         try:
             return await self._plain_handler(request)
         except web.HTTPExpectationFailed:
@@ -96,10 +92,6 @@ async def invite_later(request: web.Request) -> None:
     """Check the header Expect, and leave the invitation to `upload`: aiohttp's own comes before anything is checked."""
     if request.headers["Expect"].lower() != "100-continue":
         raise web.HTTPExpectationFailed
-
-
-def _head_bytes(request: web.BaseRequest) -> int:
-    return len(request.raw_path) + sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
 
 
 def _refused(request: web.BaseRequest, reason: str, answer: Callable[[str], web.Response]) -> web.Response:

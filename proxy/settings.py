@@ -126,7 +126,7 @@ class Settings:
         "CORS_ORIGINS",
         "",
         ORIGINS,
-        "web pages that may POST /analyze, separated by commas; * allows all",
+        "web pages that may use the service, separated by commas; * allows all",
     )
     deadline_s: float = variable(
         "DEADLINE_S", 30.0, seconds(0.01, 3600), "seconds from a request's arrival to its answer"

@@ -7,7 +7,7 @@ from functools import partial
 from aiohttp import web
 
 from proxy.answers import JSON
-from proxy.errors import ProxyError
+from proxy.errors import ProxyError, RequestTooLargeError, TileTooLargeError
 from proxy.handlers import QUICK, accepted, name_part
 from proxy.image_steps import (
     ADMISSION,
@@ -28,6 +28,7 @@ from proxy.tile_answers import ImageAnswer, of_problem, of_report, represent_til
 from proxy.tile_upload import SERVER_ERROR, TileFile, TileReader
 
 AT_ONCE = 4  # images of one tile that are worked on at the same time: the others' images take turns with them
+MAX_TILE = 8  # in images of MAX_PIXELS: all answers are held until the last is there, at two bytes a pixel
 
 
 async def analyze_tile(request: web.Request) -> web.Response:
@@ -47,7 +48,7 @@ async def analyze_tile(request: web.Request) -> web.Response:
 
 async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[list[ImageAnswer], str | None]:
     """Read the images, and work on the first ones while the others still come."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns, room = asyncio.Semaphore(AT_ONCE), _Room(MAX_TILE * request.app[SETTINGS].max_pixels)
     tasks: list[asyncio.Task[ImageAnswer]] = []
     reader = TileReader(
         request,
@@ -62,9 +63,28 @@ async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[lis
                 tasks.append(group.create_task(_answer_one(request, turns, file, check, parameters)))
 
             with request[TIMES].stage("read"):
-                in_form = await reader.read(holding, partial(HeaderCheck, request, in_any_case=True), take)
+                in_form = await reader.read(holding, partial(HeaderCheck, request, room.take), take)
             part = name_part(request, parameters.part, in_form)
     return [task.result() for task in tasks], part
+
+
+class _Room:
+    """How many pixels the images of a tile may yet have."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = self._left = max_pixels
+
+    def take(self, pixels: int) -> None:
+        """Count one more image.
+
+        Raises: TileTooLargeError.
+        """
+        self._left -= pixels
+        if self._left < 0:
+            raise TileTooLargeError(
+                f"padded to multiples of 32 the images of the tile have more than {self._max_pixels} pixels together: "
+                "send fewer, or crop them to the tile"
+            )
 
 
 async def _answer_one(
@@ -88,7 +108,7 @@ async def _answer_one(
                 _, written = await encode(request, answer, image, parameters.override, write, quick=quick)
                 return written
     except ProxyError as error:
-        if error.status >= SERVER_ERROR:
+        if error.status >= SERVER_ERROR or isinstance(error, RequestTooLargeError):
             raise
         return of_problem(file.name, error)
 

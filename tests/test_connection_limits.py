@@ -45,8 +45,9 @@ def test_an_address_has_a_limit_of_its_own_if_one_is_set():
 
 
 def test_a_head_may_take_so_long_and_no_longer():
-    slow, quick = Connection(head_since=1), Connection(head_since=2)
-    assert [slow] == opened(slow, quick, Connection()).slow_heads(now=11.5)
+    slow, quick = Connection(head_since=1, waiting_since=1), Connection(head_since=2, waiting_since=2)
+    behind_one_that_is_worked_on = Connection(head_since=1)
+    assert [slow] == opened(slow, quick, behind_one_that_is_worked_on, Connection()).slow_heads(now=11.5)
 
 
 def test_a_reader_that_takes_less_than_the_rate_is_slow_and_one_that_takes_more_is_not():

@@ -153,6 +153,14 @@ async def test_a_form_without_an_image_with_too_many_or_none_at_all_is_refused(p
         assert "multipart/form-data" == response.headers["Accept-Post"]
 
 
+async def test_images_of_too_many_pixels_together_refuse_the_whole_tile(fake):
+    async with running_proxy(fake.url, max_pixels=64 * 64) as proxy:  # one of these images, padded
+        assert 8 == len((await answer_of(post(proxy, 8 * [SOUND])))["images"])
+        async with post(proxy, 9 * [SOUND]) as response:
+            document = await problem(response, 413, "Too many pixels")
+    assert "the images of the tile have more than 32768 pixels together: send fewer" in document["detail"]
+
+
 async def test_images_that_can_never_be_held_together_refuse_the_whole_tile(fake):
     large = png(np.random.default_rng(20).integers(0, 256, (400, 400), np.uint8))  # 160 kB, as noise
     limit = 2 * len(large)  # so one image may be held, and never two
