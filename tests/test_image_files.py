@@ -102,6 +102,12 @@ def test_a_tiff_file_with_the_bits_of_each_byte_reversed_is_refused():
         read(tiff(60, 50, [GREY.tobytes()], more=[(266, 3, 2)]))
 
 
+def test_a_tiff_file_with_a_strip_larger_than_pillow_opens_is_refused_with_the_mend():
+    data = tiff(8192, 8192, [b"\x80\0"], samples=3, compression=5)
+    with pytest.raises(UnsupportedModeError, match="a strip of 201326592 bytes of pixels: "):
+        tiles.read_image(data, max_pixels=2**26)
+
+
 def test_a_tiff_file_with_a_predictor_and_without_compression_is_refused():
     with pytest.raises(UnsupportedModeError, match=r"compression 1 with predictor 2: .*magick photo\.tif"):
         read(tiff(60, 50, [GREY.tobytes()], predictor=2))

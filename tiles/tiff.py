@@ -155,6 +155,8 @@ def _inflate_lzw(strip: bytes, wanted: int, budget: Budget) -> bytes:
     try:
         with Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
             return image.tobytes()
+    except Image.DecompressionBombError:
+        raise UnsupportedModeError(f"the TIFF file has a strip of {wanted} bytes of pixels: {CONVERT}") from None
     except (OSError, ValueError) as error:
         raise damaged(str(error)) from None
 
