@@ -20,6 +20,7 @@ from client.run import Run
 from client.service import WAIT_S, Client
 from client.tables import RESULTS, TILES, write_tables
 
+MOST_AT_ONCE = 256  # each has a thread
 AT_ONCE = 8  # on two cores, fewer or more answer fewer images a second
 NAMED_FAILURES = 20
 KEY_VARIABLE = "CLIENT_API_KEY"
@@ -77,9 +78,11 @@ def analyze(options: argparse.Namespace) -> int:
         with Journal(options.out) as journal:
             return _analyze(options, photographs, journal)
     except OSError as error:
+        path = (
+            error.filename2 or error.filename or options.out
+        )  # the second is that of a file that was to get this name
         raise InputError(
-            f"{error.filename or options.out} cannot be used: {error.strerror}; make room, change its permissions, or "
-            "name another"
+            f"{path} cannot be used: {error.strerror}; make room, change its permissions, or name another"
         ) from None
 
 
@@ -185,6 +188,6 @@ def _expression(text: str) -> re.Pattern[str]:
 
 def _positive(text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1: give 1 or more")
+    if not 1 <= number <= MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"{number} is not from 1 to {MOST_AT_ONCE}")
     return number

@@ -27,6 +27,16 @@ def check_share(name: str, share: float) -> float:
     return share
 
 
+def check_seconds(name: str, seconds: float) -> float:
+    """Return a time.
+
+    Raises: InputError, if it is negative or no number.
+    """
+    if not seconds >= 0:
+        raise InputError(f"{name} is {seconds}: give 0 or more seconds")
+    return seconds
+
+
 def check_part(part: str) -> str:
     """Return a part's name.
 

@@ -15,7 +15,7 @@ from client.analysis import Analysis, read_analysis
 from client.connections import Answer, Connections
 from client.errors import InputError, RefusedError, ServiceAwayError, WrongAnswerError
 from client.patience import TEMPORARY, Patience, TryAgainError, read_retry_after
-from client.request import URL, check_part, check_share, media_type, service_url
+from client.request import URL, check_part, check_seconds, check_share, media_type, service_url
 
 TIMEOUT_S = 60.0  # the service answers within 30 s unless DEADLINE_S says otherwise
 WAIT_S = 120.0
@@ -39,7 +39,7 @@ class Client:
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise InputError("the API key has characters that a header cannot have: give it as printable ASCII")
         self._url = service_url(url)
-        self._wait_s = wait_s
+        self._wait_s = check_seconds("wait_s", wait_s)
         self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
         self._connections = Connections(self._url, timeout_s=timeout_s)
         self._closed = threading.Event()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -363,14 +364,15 @@ def test_a_tile_whose_photographs_two_models_analysed_has_no_verdict_until_the_n
     assert "ok" == table(tmp_path / "out/tiles.csv", "tile")["l"]["verdict"]
 
 
-def test_several_images_are_under_way_at_once_and_no_more_than_asked_for(analyze, service, photos):
+@pytest.mark.parametrize(("words", "most"), [(("--at-once", "3"), 3), ((), 8)])
+def test_several_images_are_under_way_at_once_and_no_more_than_asked_for(analyze, service, photos, words, most):
     for seed in range(30):
         (photos / f"{seed}.png").write_bytes(png(sound(seed)))
-    service.wait_for = 3
+    service.wait_for = most
 
-    analyze("--at-once", "3")
+    analyze(*words)
 
-    assert 3 == service.most_at_once
+    assert most == service.most_at_once
 
 
 def test_a_busy_service_is_waited_for(analyze, service):
@@ -501,10 +503,12 @@ def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, phot
         (photos / f"{seed}.png").write_bytes(png(sound(seed)))
     words = ["analyze", photos, "--out", tmp_path / "out", "--url", service.url]
     command = [sys.executable, "-m", "client", *map(str, words)]
+    service.on_post = lambda: 20 < len(service.posts) and time.sleep(0.1)  # the signal comes before the end
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: 20 < len(service.posts))
         process.send_signal(signal.SIGINT)
         said = process.communicate()[1]
+    service.on_post = lambda: None
     rows = table(tmp_path / "out/results.csv", "file")
     answered = sum(row["status"] == "answered" for row in rows.values())
     unanswered = {(row["status"], row["error"]) for row in rows.values() if row["status"] != "answered"}
@@ -516,7 +520,7 @@ def test_an_interrupted_run_keeps_its_answers_and_the_next_goes_on(service, phot
     assert 0 < answered < 206
     service.posts.clear()
     assert 0 == subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=False).returncode
-    assert len(service.posts) <= 206 - answered
+    assert len({digest for digest, _ in service.posts}) <= 206 - answered
 
 
 def test_a_killed_run_leaves_no_half_file_and_the_next_goes_on(service, photos, tmp_path):
@@ -524,19 +528,22 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_goes_on(service, photos, 
         (photos / f"{seed}.png").write_bytes(png(sound(seed)))
     words = ["analyze", photos, "--out", tmp_path / "out", "--url", service.url]
     command = [sys.executable, "-m", "client", *map(str, words)]
+    service.on_post = lambda: 20 < len(service.posts) and time.sleep(0.1)  # it is killed before the end
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: 20 < len(service.posts))
         process.kill()
+    service.on_post = lambda: None
     with (tmp_path / "out/journal.jsonl").open("a") as journal:
         journal.write('{"key": "broken')
     for picture in (tmp_path / "out").rglob("*.png"):
         Image.open(picture).load()
     answered = (tmp_path / "out/journal.jsonl").read_text().count("\n")
+    assert answered < 206
     service.posts.clear()
 
     done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=True, text=True)
 
-    assert 206 - answered == len(service.posts)
+    assert 206 - answered == len({digest for digest, _ in service.posts})
     assert "206 images" in done.stderr
     assert [] == list((tmp_path / "out").rglob("*.new"))
 
@@ -568,6 +575,14 @@ def test_an_error_that_ends_the_run_is_why_the_rest_was_not_sent(analyze, monkey
 
     assert 2 == status
     assert {("not sent", "no certificate")} == {(row["status"], row["error"]) for row in rows.values()}
+
+
+def test_results_that_cannot_be_written_end_the_run_with_the_file_and_the_mend(service, photos, tmp_path, capsys):
+    (tmp_path / "out/results.csv").mkdir(parents=True)
+
+    assert 2 == main(["analyze", str(photos), "--out", str(tmp_path / "out"), "--url", service.url])
+
+    assert f"{tmp_path / 'out/results.csv'} cannot be used: Is a directory; make room" in capsys.readouterr().err
 
 
 def test_results_that_a_link_leads_to_are_no_photographs(analyze, service, photos, tmp_path):
@@ -639,7 +654,8 @@ def test_a_pattern_chooses_files(analyze):
         (["--tile-from", "("], "is no regular expression"),
         (["--tile-from", "a{99999999999999999999}"], "is no regular expression"),
         (["--tile-from", "(" * 5000], "is no regular expression"),
-        (["--at-once", "0"], "less than 1"),
+        (["--at-once", "0"], "0 is not from 1 to 256"),
+        (["--at-once", "100000"], "100000 is not from 1 to 256"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error(analyze, capsys, options, said):
@@ -656,6 +672,8 @@ def test_a_wrong_option_is_a_usage_error(analyze, capsys, options, said):
         (["--tile-from", r"tile[01]"], "finds nothing in 2 of 6 names, such as 'line 2/tile2_exp0.png'"),
         (["--threshold", "64"], "--threshold is 64.0: give a number from 0 to 1"),
         (["--tile-alarm-score", "-1"], "--tile-alarm-score"),
+        (["--wait", "nan"], "wait_s is nan: give 0 or more seconds"),
+        (["--wait", "-1"], "wait_s is -1.0: give 0 or more seconds"),
         (["--pattern", "*.gif"], "no image is there"),
         (["--api-key-file", "/no/such/file"], "cannot be read"),
         (["--url", "nowhere"], "give the service's address"),
