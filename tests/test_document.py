@@ -180,6 +180,7 @@ async def test_a_file_is_sent_compressed_to_clients_that_take_it_and_then_has_an
                 bodies.append(await response.read())
                 tags.append(response.headers["ETag"])
     assert 1 == len(set(bodies))
+    assert len(bodies[0]) <= 1_600_000, "docs/serving.md states it"
     assert 2 == len(set(tags))
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,8 @@ def left_in(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    """A TMPDIR of the test's own; what it names in shared memory must be gone with it."""
+def temporary(tmp_path: Path) -> Path:
+    """A TMPDIR of the test's own."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     return folder
@@ -123,11 +123,14 @@ def test_a_stop_signal_while_it_starts_leaves_nothing_behind(
     service = start_only(start_service, models, temporary)
     wait_until(lambda: bool(descendants(service.pid)), service)
     time.sleep(after_s)
-    processes, shared = descendants(service.pid), names_in_shared_memory(temporary)
 
-    assert 0 == service.stop(), service.said
-    assert [] == [pid for pid in processes if runs(pid)]
-    assert [] == [path for path in (*shared, *left_in(temporary)) if path.exists()]
+    names = names_in(temporary)
+    service.process.terminate()
+    wait_until(lambda: bool(names.update(names_in(temporary))) or service.process.poll() is not None)
+
+    assert 0 == service.process.returncode, service.said
+    assert [] == processes_of(temporary)
+    assert [] == [*left_in(temporary), *in_shared_memory(names)]
 
 
 # ── died, and started again ──

@@ -32,6 +32,10 @@ async def opened(browser, tmp_path, *spots, name="tile.png", **options):
         yield page, front, fake
 
 
+async def zoomed_in(page, whole):
+    return whole < await zoom(page)
+
+
 async def zoom(page):
     return int((await page.inner_text("#zoom")).split()[0])
 
@@ -58,8 +62,7 @@ async def test_the_whole_image_is_seen_first_and_zoomed_by_buttons_keys_and_whee
         assert whole == await zoom(page)
         await page.hover("#stage")
         await page.mouse.wheel(0, -300)
-        await page.wait_for_timeout(100)
-        assert whole < await zoom(page)
+        await until(lambda: zoomed_in(page, whole))
         await page.click("#zoom-fit")
         assert whole == await zoom(page)
 

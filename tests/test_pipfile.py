@@ -20,6 +20,7 @@ def test_pipenv_installs_what_serving_asks_for():
     asked = {normal(re.match(r"[\w.-]+", line)[0]) for group in included for line in group}
     pipfile = tomllib.loads((ROOT / "Pipfile").read_text())
     assert asked == {normal(name) for name in pipfile["packages"]}
+    assert {"demo": "python -m launch.demo", "serve": "python -m launch"} == pipfile["scripts"]
 
 
 def test_pipenv_s_lock_has_the_versions_of_the_other_lock():

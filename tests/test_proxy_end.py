@@ -88,19 +88,19 @@ def test_a_thread_that_never_ends_cannot_hold_the_process_beyond_its_grace(servi
 def test_used_up_descriptors_cost_one_log_line_a_second_and_nothing_else(start_proxy):
     """Pass figure: 190 connections to a process that may have 100 open; at most 1 line a second; then it serves."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    began_s = time.monotonic()
     service, port = start_proxy()
     resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (100, hard))
     assert soft > 300, "this test itself opens 190"
 
     with contextlib.ExitStack() as held:
+        began_s = time.monotonic()
         for _ in range(190):  # the rest waits in the backlog of 128
             held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
         wait_until(lambda: "event=no_more_connections" in service.said, service, timeout_s=10)
         time.sleep(3)
         lines = [line for line in service.said.splitlines() if "no_more_connections" in line]
         others = [line for line in service.said.splitlines() if "event=" not in line]
-    elapsed_s = time.monotonic() - began_s
+        elapsed_s = time.monotonic() - began_s
 
     assert 1 <= len(lines) <= elapsed_s + 1
     assert [] == others, "no traceback"

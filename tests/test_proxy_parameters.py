@@ -10,6 +10,7 @@ from PIL import Image
 from proxy_servers import png, problem, running_proxy, texture
 from structlog.testing import capture_logs
 
+from proxy.image_steps import THREADS
 from proxy.parameters import number
 
 IMAGE = texture(40, 50)
@@ -208,7 +209,7 @@ async def test_every_route_is_there_below_its_version_too(proxy):
 async def test_speckles_are_measured_in_a_thread_beside_the_loop(fake, monkeypatch):
     asked = []
     async with running_proxy(fake.url) as proxy:
-        threads = type(next(value for key, value in proxy.app.items() if "threads" in str(key)))
+        threads = type(proxy.app[THREADS])
         run = threads.run
 
         async def spied(self, work, **options):

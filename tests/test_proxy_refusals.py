@@ -265,16 +265,6 @@ async def test_a_bug_in_a_check_is_logged_and_the_next_check_comes(fake, monkeyp
             await until(is_ready)
 
 
-async def test_every_refusal_of_an_upload_leaves_the_way_to_the_real_triton_open(triton):
-    async with running_proxy(triton.url, **SETTINGS) as proxy:
-        for body, options, status, title in BODY_REFUSALS.values():
-            async with refused(proxy, proxy.post(body, **options), status, title):
-                pass
-        for body, status, title in FORM_REFUSALS.values():
-            async with refused(proxy, proxy.post(body, content_type=MULTIPART), status, title):
-                pass
-
-
 async def test_an_upload_that_is_too_slow_is_refused_at_its_deadline(fake):
     async with running_proxy(fake.url, deadline_s=0.1) as proxy:
         reader, writer = await proxy.connect()
@@ -344,7 +334,7 @@ async def running_posts(proxy, fake, waiting=1):
 
 async def test_an_image_that_waits_past_its_deadline_gets_504_and_so_does_one_at_triton(fake):
     async with (
-        running_proxy(fake.url, connections=0, deadline_s=0.3, in_flight_batches=1) as proxy,
+        running_proxy(fake.url, connections=0, deadline_s=2, in_flight_batches=1) as proxy,
         running_posts(proxy, fake) as posts,
     ):
         assert [504, 504] == await asyncio.gather(*posts)

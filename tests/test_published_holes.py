@@ -117,8 +117,9 @@ def listening(pid):
         pids |= found
     links = (link for each in pids for link in Path(f"/proc/{each}/fd").iterdir())
     inodes = {target[8:-1] for link in links if (target := str(link.readlink())).startswith("socket:[")}
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    local = [row[1].split(":") for row in rows if row[3] == "0A" and row[9] in inodes]
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    local = [row[1].split(":") for row in map(str.split, lines) if row[3] == "0A" and row[9] in inodes]
     return {
         (".".join(str(byte) for byte in reversed(bytes.fromhex(address))), int(port, 16)) for address, port in local
     }

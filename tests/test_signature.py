@@ -1,5 +1,7 @@
 """The published graph against config.pbtxt: each difference is named before Triton would find it."""
 
+import re
+
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -78,7 +80,7 @@ def test_each_difference_is_named(changes, told):
     said = str(refusal.value).removeprefix("the graph does not match config.pbtxt: ").split("; ")
     assert len(told) == len(said), said
     for pattern, words in zip(told, said, strict=True):
-        pytest.raises(ExportError, match=pattern).matches(ExportError(words))
+        assert re.search(pattern, words)
 
 
 def test_a_further_output_is_named():

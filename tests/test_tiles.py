@@ -80,12 +80,6 @@ def test_a_palette_with_transparency_reads_as_without(transparency):
     np.testing.assert_array_equal(plain, transparent)
 
 
-def test_an_exif_orientation_is_not_applied():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    assert (40, 60) == decode_image(encoded(GREY, "JPEG", exif=exif), max_pixels=MAX_PIXELS).shape
-
-
 @pytest.mark.parametrize("data", [b"", b"tile", b"GIF89a", encoded(GREY, "GIF"), encoded(GREY, "WEBP")])
 def test_what_is_no_image_that_is_read_is_refused_as_such(data):
     with pytest.raises(NotAnImageError, match="JPEG"):
