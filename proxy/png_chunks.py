@@ -6,16 +6,14 @@ Source: the PNG specification (W3C), sections 5 and 11.
 """
 
 import io
-import struct
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 
 from PIL.PngImagePlugin import PngInfo, putchunk
 
-from tiles.png import END_CHUNK, HEADER_END, SIGNATURE
+from tiles.png import END_CHUNK, HEADER, HEADER_END, SIGNATURE
 
-HEADER = struct.Struct(">IIBBBBB")
 ONE_BIT = (1, 0, 0, 0, 0)  # a pixel, grey; the only ways to compress and to filter; not interlaced
 
 

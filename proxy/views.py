@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from proxy.analysis import Analysis
 from proxy.report import Report
+from tiles.pictures import FOUND
 
-LINE = (255, 120, 0)  # as the demo's pictures have it: no grey, and most colour-blind people see it
 SHADOW = (20, 20, 20)
 FONT_SIZE = 13  # pixels
 LABELS = 50  # at most; the regions with the highest scores
@@ -32,7 +32,7 @@ def overlay_view(report: Report) -> Image.Image:
     """Return the image with a line around each defect, which leaves the defect itself visible, and its label."""
     analysis = report.analysis
     pixels = np.repeat(report.image[:, :, np.newaxis], 3, axis=2)
-    pixels[_around(analysis.mask)] = LINE
+    pixels[_around(analysis.mask)] = FOUND
     picture = Image.fromarray(pixels)
     _label(picture, analysis)
     return picture
@@ -65,7 +65,7 @@ def _label(picture: Image.Image, analysis: Analysis) -> None:
         above = region.box.y - FONT_SIZE - 4
         top = above if above >= 0 else min(region.box.y + region.box.height + 2, picture.height - FONT_SIZE - 2)
         left = max(0, min(region.box.x, picture.width - int(font.getlength(text)) - 2))
-        draw.text((left + 1, top), text, fill=LINE, font=font, stroke_width=1, stroke_fill=SHADOW)
+        draw.text((left + 1, top), text, fill=FOUND, font=font, stroke_width=1, stroke_fill=SHADOW)
 
 
 @cache

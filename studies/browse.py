@@ -6,7 +6,6 @@ images again, for the picture. Only the sheet is written.
 
 import argparse
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -127,7 +126,7 @@ def _predict_again(chosen: Outcomes) -> list[Prediction]:
 
     Raises: EvaluationError, when the data lacks one of them or the weights have changed.
     """
-    parts = defaultdict(str, dict.fromkeys(chosen.name, "chosen"))
+    parts = dict.fromkeys(chosen.name, "chosen")
     samples = {sample.entry.name: sample for sample in load_part("chosen", load_params(), parts)}
     if unknown := sorted({*chosen.name} - samples.keys()):
         raise EvaluationError(

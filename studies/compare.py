@@ -22,13 +22,13 @@ from training.evaluation.image_results import read_results
 from training.evaluation.operating_point import choose_operating_point
 from training.files import CONFIGURATION_FILE, PIPELINE_LOCK, VALIDATION_RESULTS_FILE, WEIGHTS_FILE
 from training.params import PARAMS_FILE, load_params
-from training.reports.figure_words import SHORT, figure_text
+from training.reports.figure_words import figure_text
 from training.runs import stale_stage
 
 TABLE, EVALUATE = VALIDATION_RESULTS_FILE, "evaluate"  # and the stage that writes it
 FILES = (TABLE, CONFIGURATION_FILE, WEIGHTS_FILE)  # of one run, or there is nothing to compare
 WORKSPACE = "workspace"
-FIGURES = {name: SHORT[name] for name in ("dice_pooled", "dice_type_mean", "auroc")}
+FIGURES = {"dice_pooled": "Dice, pooled", "dice_type_mean": "mean of types", "auroc": "AUROC"}  # and columns' heads
 SAMPLES, SEED = 500, 20
 
 

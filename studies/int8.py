@@ -5,8 +5,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import onnx
-
 from training.dataset.samples import Sample
 from training.evaluation.figures import Outcomes, join, outcomes_at
 from training.evaluation.image_results import read_results, result_of, write_results
@@ -43,7 +41,7 @@ def quantized_graph(
         save_model(network, {"train": params.train.model_dump()})
         save_novelty(novelty)
     full, quantized = scratch / "fp32.onnx", scratch / "int8.onnx"
-    onnx.save(export_graph(full, timeout_s=params.export.shape_solver_timeout_s, project=scratch), full)
+    export_graph(full, timeout_s=params.export.shape_solver_timeout_s, project=scratch)
     images = choose_images(train, params.quantize.calibration_images, seed=params.base.seed)
     to_int8(full, quantized, images, params.quantize)
     return quantized

@@ -113,7 +113,7 @@ def _class_confusion(prediction: Prediction, point: OperatingPoint) -> np.ndarra
 def mean_iou(confusion: np.ndarray, *, with_background: bool) -> float:
     """Return the mean over classes of TP / (TP + FP + FN), pixels pooled over all images.
 
-    Shape: confusion (6, 6), the sum of what `class_confusion` returns.
+    Shape: confusion (6, 6), the sum of what `_class_confusion` returns.
     """
     right = np.diag(confusion)
     each = right / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1) - right, 1)

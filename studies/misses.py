@@ -76,8 +76,7 @@ def read_defects() -> list[Defect]:
     """
     outcomes = join([outcomes_of(folder) for folder in honest_folders()])
     found = dict(zip(outcomes.name, zip(outcomes.true_positive > 0, outcomes.score, strict=True), strict=True))
-    limit = load_params().data_load.max_pixels
-    samples = [load_sample(entry, max_pixels=limit) for entry in read_index() if entry.name in found]
+    samples = [load_sample(entry) for entry in read_index() if entry.name in found]
     _refuse_other_masks(samples, outcomes)
     return [
         Defect(
@@ -170,13 +169,13 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 def draw_sheet(rows: Sequence[Sequence[Defect]]) -> Image.Image:
     """Draw each row: each photograph with its published mask outlined in blue."""
-    limit, entries = load_params().data_load.max_pixels, {entry.name: entry for entry in read_index()}
+    entries = {entry.name: entry for entry in read_index()}
     font = ImageFont.load_default(14)
     height = PANEL + 2 * 14 + 3 * GAP
     sheet = Image.new("RGB", (SHOWN * (PANEL + GAP) + GAP, height * len(rows)), PAPER)
     for line, row in enumerate(rows):
         for column, defect in enumerate(row):
-            sample = load_sample(entries[defect.name], max_pixels=limit)
+            sample = load_sample(entries[defect.name])
             picture = overlay(sample.image, outline(sample.mask), TRUTH)
             picture.thumbnail((PANEL, PANEL))
             left, top = GAP + column * (PANEL + GAP), line * height + GAP

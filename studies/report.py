@@ -6,7 +6,6 @@ Every figure is computed here or by `training.evaluation`; the template report.m
 import csv
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -209,11 +208,6 @@ def _scorings(folder: Path) -> dict[str, Any]:
     return {"centre_crop": _overlap(cropped), "native": measure(native)}
 
 
-def _render_report(metrics: Mapping[str, Any], names: list[str]) -> str:
-    """Return the report. names: of all runs that belong in it, honest ones first, then random and baseline."""
-    return render(TEMPLATE, **report_values(metrics, names, read_curves()))
-
-
 def main() -> None:
     """Measure all tables and write both files."""
     params = load_params()
@@ -222,7 +216,7 @@ def main() -> None:
     refuse_other_runs()
     metrics = {"honest": honest(), "confirmation": confirmation(), "leaky": leaky(), "baseline": baselines()}
     write_whole(METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    write_whole(REPORT_FILE, _render_report(metrics, run_names(params)))
+    write_whole(REPORT_FILE, render(TEMPLATE, **report_values(metrics, run_names(params), read_curves())))
 
 
 if __name__ == "__main__":

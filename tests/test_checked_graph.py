@@ -28,6 +28,7 @@ def give(monkeypatch: pytest.MonkeyPatch, graph: onnx.ModelProto) -> list[Path]:
     def export_graph(path: Path, *, timeout_s: int) -> onnx.ModelProto:
         assert timeout_s == 9
         exported.append(path)
+        onnx.save(graph, path)
         return graph
 
     monkeypatch.setattr(checked, "export_graph", export_graph)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from host.commit import extract
-from training.evaluation.flat import flat
+from training.evaluation.flat import flat, tested_part
 from training.reports import templates
 from training.reports.figure_words import COUNTS, figure_text, headline
 from training.runs import stale_stage
@@ -84,8 +84,8 @@ def render(against: str) -> str:
         head=head_commit(),
         against=against,
         parameters=dvc("params", "diff", "--md", against).strip() if known else "",
-        measurement=measurement(metrics),
-        figures=compared(*(figures(each.get(measurement(metrics), {})) for each in (metrics, theirs))),
+        measurement=tested_part(metrics),
+        figures=compared(*(figures(each.get(tested_part(metrics), {})) for each in (metrics, theirs))),
         curves={title: found for title, path in CURVES.items() if (found := curve(path))},
         parity=json_here(PARITY_FILE),
         precisions=json_here(PRECISIONS_FILE),
@@ -109,11 +109,6 @@ def metrics_at(commit: str) -> dict[str, Any]:
             say(f"there is nothing to compare with: at {commit} {stale.reason}")
             return {}
         return json_here(Path(folder) / METRICS_FILE)
-
-
-def measurement(metrics: dict[str, Any]) -> str:
-    """Return the key under which metrics.json has the test figures; those of a random split are called leaky."""
-    return "test" if "test" in metrics else "test_leaky"
 
 
 def figures(measured: dict[str, Any]) -> dict[str, float]:

@@ -17,7 +17,6 @@ from training.dataset.samples import Sample, load_sample
 from training.errors import exit_status
 from training.files import DOUBTFUL_FILE, TILE_IDS_FILE
 from training.packages import check_packages
-from training.params import load_params
 
 REPORT_FILE = Path("studies/label_audit.md")
 
@@ -31,8 +30,7 @@ def tile_ids(tiles: Sequence[Sequence[Sample]]) -> list[tuple[str, int]]:
 def main() -> None:
     """Audit data/tiles and write all three files."""
     check_packages()
-    limit = load_params().data_load.max_pixels
-    audit = examine({entry.name: load_sample(entry, max_pixels=limit) for entry in read_index()})
+    audit = examine({entry.name: load_sample(entry) for entry in read_index()})
     write_whole(REPORT_FILE, render(audit))
     write_table(DOUBTFUL_FILE, [{"image": name, "reason": reason} for name, reason in audit.doubtful.items()])
     write_table(TILE_IDS_FILE, [{"image": name, "tile": tile} for name, tile in tile_ids(audit.tiles)])

@@ -50,8 +50,8 @@ def load_part(part: str, params: Params, split: Mapping[str, str] | None = None)
         raise DatasetError(
             f"{SPLIT_FILE} lacks {len(lacking)} images ({lacking[0]}, for one): run `dvc repro data_split`"
         )
-    types, limit = tuple(params.data_load.types), params.data_load.max_pixels
-    samples = [load_sample(entry, types, max_pixels=limit) for entry in entries if parts.get(entry.name) == part]
+    types = tuple(params.data_load.types)
+    samples = [load_sample(entry, types) for entry in entries if parts.get(entry.name) == part]
     if not samples:
         raise DatasetError(
             f"no image is in the part {part}: look into {SPLIT_FILE}, or change data_split in params.yaml"
@@ -59,16 +59,15 @@ def load_part(part: str, params: Params, split: Mapping[str, str] | None = None)
     return samples
 
 
-def load_sample(
-    entry: Entry, types: tuple[str, ...] = DEFECT_TYPES, *, max_pixels: int, folder: Path = TILES_FOLDER
-) -> Sample:
+def load_sample(entry: Entry, types: tuple[str, ...] = DEFECT_TYPES, *, folder: Path = TILES_FOLDER) -> Sample:
     """Load one image and its mask.
 
     Raises: DatasetError, when a file was damaged since data_load wrote it.
     """
+    pixels = entry.width * entry.height
     try:
-        image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=max_pixels)
-        mask = decode_mask(mask_file(folder, entry.name).read_bytes(), above=MASK_ABOVE, max_pixels=max_pixels)
+        image = decode_image(image_file(folder, entry.name).read_bytes(), max_pixels=pixels)
+        mask = decode_mask(mask_file(folder, entry.name).read_bytes(), above=MASK_ABOVE, max_pixels=pixels)
     except DecodeError as error:
         raise DatasetError(
             f"{folder}: image or mask of {entry.name} cannot be read ({error}): run `dvc repro --force data_load`"

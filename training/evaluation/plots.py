@@ -11,14 +11,15 @@ import numpy as np
 
 from host.files import write_table
 from training.dataset.index import FREE
-from training.evaluation.bootstrap import bootstrap, interval
+from training.evaluation.bootstrap import bootstrap, interval, of_one_tile
 from training.evaluation.counts import LEVELS, Counts, pool, precision_recall
 from training.evaluation.figures import Outcomes, dice_by_type, dice_pooled, mean_of_types
+from training.evaluation.flat import flat
 from training.evaluation.tile_figures import TileOutcomes
 
 RELIABILITY_BINS = 16  # of equal width
 BOOTSTRAP_SAMPLES, SEED = 500, 20
-ALL, MEAN = "all, pooled", "mean of types"  # the rows beside those of the types
+OF_ALL = {"dice_pooled": "all, pooled", "dice_type_mean": "mean of types"}  # the rows beside those of the types
 Row = dict[str, Any]
 
 
@@ -94,34 +95,26 @@ def write_dice_by_type(parts: Mapping[str, Outcomes], path: Path) -> None:
     """
     rows: list[Row] = []
     for part, outcomes in parts.items():
-        drawn, measured = bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED, figures=_dice), _dice(outcomes)
-        tiles_of = {name: _defective_tiles(outcomes, name) for name in measured}
-        for name, dice in measured.items():
-            chosen = outcomes.take(outcomes.defect_type == name) if name not in (ALL, MEAN) else outcomes
-            tiles = tiles_of[name]
-            of = drawn if name != MEAN else [each for each in drawn if each.keys() == measured.keys()]
-            fewest = tiles if name != MEAN else min(tiles_of.values())
-            values = [each[name] for each in of if name in each]
-            bounds = interval(values) if fewest > 1 and values else ()
-            low, high = (round(bound, 5) for bound in bounds) if bounds else ("", "")
+        drawn = [flat(each) for each in bootstrap(outcomes, samples=BOOTSTRAP_SAMPLES, seed=SEED, figures=_dice)]
+        alone = of_one_tile(outcomes)
+        for name, dice in flat(_dice(outcomes)).items():
+            values = [each[name] for each in drawn if name in each and name not in alone]
+            low, high = (round(bound, 5) for bound in interval(values)) if values else ("", "")
+            kind = name.removeprefix("dice_by_type.")
+            of = outcomes.take(outcomes.defective & ((outcomes.defect_type == kind) | (name in OF_ALL)))
             rows.append(
-                {"part": part, "type": name, "dice": round(dice, 5), "low": low, "high": high}
-                | {"images": int(chosen.defective.sum()), "tiles": tiles}
+                {"part": part, "type": OF_ALL.get(name, kind), "dice": round(dice, 5), "low": low, "high": high}
+                | {"images": len(of), "tiles": len(np.unique(of.tile))}
             )
     write_table(path, rows)
 
 
-def _defective_tiles(outcomes: Outcomes, name: str) -> int:
-    """Count the tiles with a defect, of one type or of all."""
-    chosen = outcomes.defective & ((outcomes.defect_type == name) | (name in (ALL, MEAN)))
-    return len(np.unique(outcomes.tile[chosen]))
-
-
-def _dice(outcomes: Outcomes) -> dict[str, float]:
+def _dice(outcomes: Outcomes) -> dict[str, Any]:
     if not outcomes.defective.any():
         return {}
     types = dice_by_type(outcomes)
-    return {ALL: dice_pooled(outcomes.take(outcomes.defective)), MEAN: mean_of_types(types), **types}
+    pooled = dice_pooled(outcomes.take(outcomes.defective))
+    return {"dice_pooled": pooled, "dice_type_mean": mean_of_types(types), "dice_by_type": types}
 
 
 def write_confusion(parts: Mapping[str, Outcomes], types: Sequence[str], path: Path) -> None:

@@ -5,21 +5,19 @@ not matter which process makes it: the batches are those of the CropSampler, bit
 for this: there the training process itself makes them.
 """
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from host.cores import usable_cores
+from host.memory import SHARED_MEMORY, shared_memory_bytes
 from training.errors import TrainingError
 from training.fitting.crops import Crops, CropSampler
 
 MOST_WORKERS = 8  # a core makes a batch in 34 ms, so these make 235 a second
 BATCHES_AHEAD = 2  # of each worker, beside the one in its hands
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where workers leave their batches; nothing of ours is named there
 
 Place = tuple[int, int, int, int]  # epoch, number of the batch, process, processes
 
@@ -81,7 +79,8 @@ def made_ahead(sampler: CropSampler, device: torch.device) -> Batches:
     if device.type != "cuda":
         return sampler
     batch_bytes = sum(tensor.nbytes for tensor in sampler.batch(0, 0, process=0, processes=1))
-    workers = worker_count(batch_bytes, cores=usable_cores(), gpus=torch.cuda.device_count(), room=_shared_memory())
+    gpus, room = torch.cuda.device_count(), shared_memory_bytes()
+    workers = worker_count(batch_bytes, cores=usable_cores(), gpus=gpus, room=room)
     return CropWorkers(sampler, workers) if workers else sampler
 
 
@@ -92,7 +91,3 @@ def worker_count(batch_bytes: int, *, cores: int, gpus: int, room: int) -> int:
     """
     fitting = room // (max(1, gpus) * batch_bytes * (1 + BATCHES_AHEAD))
     return max(0, min(MOST_WORKERS, cores // max(1, gpus) - 1, fitting))
-
-
-def _shared_memory() -> int:
-    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0

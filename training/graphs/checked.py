@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-import onnx
-
 from host.files import replacing, write_whole
 from training.errors import ExportError
 from training.files import GRAPH_DIGEST_FILE, GRAPH_FILE
@@ -25,7 +23,7 @@ def checked_graph(timeout_s: int) -> Path:
     wanted = GRAPH_DIGEST_FILE.read_text(encoding="utf-8").split()[0]
     if not GRAPH_FILE.is_file() or _digest(GRAPH_FILE) != wanted:
         with replacing(GRAPH_FILE) as aside:
-            onnx.save(export_graph(aside, timeout_s=timeout_s), aside)
+            export_graph(aside, timeout_s=timeout_s)
     if _digest(GRAPH_FILE) != wanted:
         raise ExportError(
             f"the weights give another graph here than {GRAPH_DIGEST_FILE} says: check this one, run "

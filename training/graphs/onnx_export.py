@@ -17,7 +17,7 @@ TRACE = "training.graphs.trace"
 
 
 def export_graph(path: Path, *, timeout_s: int, project: Path = Path()) -> onnx.ModelProto:
-    """Export the network of the project's models/ to `path` and return the graph, tidied.
+    """Export the network of the project's models/ to `path`, and return the graph.
 
     Raises: ExportError, when the exporter fails or takes longer than `timeout_s`.
     """
@@ -33,7 +33,9 @@ def export_graph(path: Path, *, timeout_s: int, project: Path = Path()) -> onnx.
         raise ExportError(
             f"torch could not export the network (status {error.returncode}): its message is above"
         ) from None
-    return tidied(onnx.load(path))
+    graph = tidied(onnx.load(path))
+    onnx.save(graph, path)
+    return graph
 
 
 def tidied(graph: onnx.ModelProto) -> onnx.ModelProto:

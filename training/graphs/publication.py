@@ -18,6 +18,7 @@ from training.dataset.samples import Sample
 from training.errors import ExportError
 from training.evaluation.differences import differences
 from training.evaluation.figures import Outcomes, outcomes_at
+from training.evaluation.flat import tested_part
 from training.evaluation.image_results import result_of
 from training.files import CPU_GRAPH_FILE, GPU_GRAPH_FILE
 from training.graphs.session import open_session, predict_onnx
@@ -79,7 +80,7 @@ def _problems(
     data_digest: str,
 ) -> list[str]:
     """Return what a graph misses; nothing where it reaches the minima or is not worse than the published one."""
-    measured = figures.get("test") or figures["test_leaky"]
+    measured = figures[tested_part(figures)]
     minima = {"dice_pooled": params.min_dice_pooled, "auroc": params.min_auroc}
     missed = {
         name: f"{graph.stem}: {name} of the test images is {measured[name]:.4f}, at least {least}"

@@ -20,6 +20,7 @@ from tiles.fingerprint import SUMS
 from tiles.golden import SIDE, golden_answer, golden_canvas
 from tiles.label import LABEL_BYTES
 from training.dataset.index import Entry
+from training.evaluation.flat import tested_part
 from training.files import (
     CONFIGURATION_FILE,
     CPU_CONFIG_FILE,
@@ -45,7 +46,7 @@ def model_parameters(
     configuration: that of the weights. types: in the order of their classes. quality: what
     acceptance.Quality.figures returns for this precision.
     """
-    part = "test" if "test" in quality else "test_leaky"
+    part = tested_part(quality)
     figures = quality[part]
     return {
         "model.threshold": str(quality["operating_point"]["threshold"]),

@@ -108,7 +108,7 @@ def look_at(table: Path, group: str | None, params: Params) -> None:
         warnings = write_images(read_table(table, load), load, Path(folder))
         entries = read_index(Path(folder) / "index.csv")
         sheet = table.parent / SHEET
-        draw_sheet(entries, Path(folder), types, load.max_pixels).save(sheet)
+        draw_sheet(entries, Path(folder), types).save(sheet)
     for warning in [*first(warnings), *_large(entries)]:
         _say(f"warning: {warning}")
     _say(tabulate(_rows(entries), HEADINGS, colalign=("left", *["right"] * 5)))

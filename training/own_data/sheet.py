@@ -15,13 +15,13 @@ COLUMNS, CELL = 4, (300, 280)  # 1,200 pixels wide
 ROWS_OF_A_TYPE = 2
 
 
-def draw_sheet(entries: Sequence[Entry], folder: Path, types: Sequence[str], max_pixels: int) -> Image.Image:
+def draw_sheet(entries: Sequence[Entry], folder: Path, types: Sequence[str]) -> Image.Image:
     """Draw images of each type, from the smallest to the largest defect. folder: one like data/tiles."""
     by_type = defaultdict(list)
     for entry in sorted(entries, key=share):
         by_type[entry.defect_type].append(entry)
     chosen = [entry for name in sorted(by_type) for entry in _spread(by_type[name], COLUMNS * ROWS_OF_A_TYPE)]
-    samples = (load_sample(entry, tuple(types), max_pixels=max_pixels, folder=folder) for entry in chosen)
+    samples = (load_sample(entry, tuple(types), folder=folder) for entry in chosen)
     return overview([_picture(sample) for sample in samples], COLUMNS, CELL)
 
 

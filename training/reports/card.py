@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tiles.canvas import STRIDE
-from tiles.operating_point import SCORE_PIXELS
+from tiles.operating_point import SCORE_PIXELS, OperatingPoint
 from training.dataset.doubtful import doubtful_images
 from training.dataset.index import FREE, Entry, read_index
 from training.dataset.split import PARTS, read_split
@@ -68,9 +68,9 @@ def render_card(network: nn.Module, configuration: Mapping[str, Any], params: Pa
         score_pixels=SCORE_PIXELS,
         point=point,
         usual_threshold=USUAL_THRESHOLD,
-        beyond_the_rate=_beyond_the_rate(params.evaluate.false_alarm_rate),
+        beyond_the_rate=_beyond_the_rate(metrics, point, params.evaluate.false_alarm_rate),
         review_score=metrics["review_score"],
-        **_figures(outcomes, doubtful, params),
+        **_figures(metrics, outcomes, doubtful, params),
         by_type=by_type,
         weakest=min(by_type, key=lambda name: by_type[name]["dice_by_type"][name]),
         misses=misses(outcomes),
@@ -96,10 +96,10 @@ def _refuse_missing() -> None:
             raise EvaluationError(f"{path} is missing: run `dvc repro {stage}`, or `git checkout` it")
 
 
-def _beyond_the_rate(rate: float) -> float | None:
+def _beyond_the_rate(metrics: Mapping[str, Any], point: OperatingPoint, rate: float) -> float | None:
     """Return the share of the validation part's Free images that have the highest score; None if the rate allows it."""
-    share: float = read_metrics()["validation"]["free"]["any_pixel_share"]
-    return share if read_operating_point().alarm_score == 1 and share > rate else None
+    share: float = metrics["validation"]["free"]["any_pixel_share"]
+    return share if point.alarm_score == 1 and share > rate else None
 
 
 def multiply_adds(network: nn.Module) -> float:
@@ -121,9 +121,9 @@ def _data_rows(entries: Sequence[Entry], parts: Mapping[str, str]) -> list[list[
     return [[name, count(of, PARTS), *(count(of, [part]) for part in PARTS)] for name, of in rows]
 
 
-def _figures(outcomes: Outcomes, doubtful: Sequence[str], params: Params) -> dict[str, Any]:
+def _figures(metrics: Mapping[str, Any], outcomes: Outcomes, doubtful: Sequence[str], params: Params) -> dict[str, Any]:
     """Return columns and rows of the table of figures: of the test part, with and without doubtful images."""
-    columns = {"test part": read_metrics()[name_of_test_part(params)]}
+    columns = {"test part": metrics[name_of_test_part(params)]}
     if not params.data_load.table:
         certain = outcomes.take(~np.isin(outcomes.name, doubtful))
         columns[f"without its {len(outcomes) - len(certain)} doubtful images"] = measure(certain)

@@ -39,11 +39,6 @@ OTHER_IMAGES = {  # what the novelty must catch
     "overexposed": "overexposed tiles: half of the pixels white",
     "underexposed": "underexposed tiles: a mean grey value of 20",
 }
-SHORT = {  # for the heads of columns
-    "dice_pooled": "Dice, pooled",
-    "dice_type_mean": "mean of types",
-    "auroc": "AUROC",
-}
 
 
 def headline(types: Sequence[str]) -> dict[str, str]:

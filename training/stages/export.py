@@ -32,7 +32,6 @@ def main() -> None:
         path = folder / GRAPH_FILE.name
         graph = export_graph(path, timeout_s=params.export.shape_solver_timeout_s)
         onnx.checker.check_model(graph, full_check=True)
-        onnx.save(graph, path)
         parity = measure_parity(ServedModel(network, load_novelty()), path, load_part("test", params), point)
         figures = asdict(parity) | {"dice_difference": parity.dice_difference}
         write_whole(PARITY_FILE, json.dumps(figures, indent=2) + "\n")

@@ -42,13 +42,13 @@ def main() -> None:
         admission = admit(graphs, served, found, test, params.quantize, data_digest=configuration["data_digest"])
         parameters = {
             name: label(
-                graph,
+                graphs[name],
                 model_parameters(configuration, params.data_load.types, name, found[name])
                 | {"model.title": params.quantize.title}
                 | admission
                 | told_of_skipping(params.quantize),
             )
-            for name, graph in graphs.items()
+            for name in {*served.values()}
         }
         cpu, config = served["cpu"], render_config(parameters[served["cpu"]], params.export.max_batch_size)
         found[cpu]["triton"] = check_served_parity(graphs[cpu], config, test, params.quantize)
