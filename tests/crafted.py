@@ -108,6 +108,16 @@ def tiff(height, width, strips, *, bits=8, samples=1, compression=1, rows=None, 
     return struct.pack("<4sIH", b"II*\0", 8, len(tags) + 2) + written + bytes(4) + lists + data
 
 
+def tiff_of_shared_lists(height, strips):
+    """A TIFF one pixel wide whose strips' offsets and sizes are the same bytes."""
+    at = 8 + 2 + 12 * 9 + 4
+    lists = [(273, 3, strips, at), (279, 3, strips, at)]
+    numbers = [(256, 4, 1, 1), (257, 4, 1, height), (258, 4, 1, 8), (259, 4, 1, 1), (262, 4, 1, 1), (277, 4, 1, 1),
+               (278, 4, 1, 1)]  # fmt: skip
+    written = b"".join(struct.pack("<HHII", *each) for each in sorted(numbers + lists))
+    return struct.pack("<4sIH", b"II*\0", 8, 9) + written + bytes(4) + struct.pack("<H", 1) * strips
+
+
 def lzw_clears(size):
     """So many bytes of LZW codes that clear the table before each pixel: the slowest to expand."""
     pair = "100000000" + "000000001"  # the code that clears, a pixel; nine bits each

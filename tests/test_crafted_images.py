@@ -29,6 +29,7 @@ from crafted import (
     scan,
     segment,
     tiff,
+    tiff_of_shared_lists,
 )
 from hypothesis import HealthCheck, given, settings, target
 from hypothesis import strategies as st
@@ -89,6 +90,7 @@ SMALL = {
     "exif chunks": lambda: png(64, 64, before=8000 * chunk(b"eXIf", b"II*\0\x08\0\0\0\0\0")),
     "tiff of many tags": lambda: tiff(40, 40, [bytes(1600)], more=[(273, 4, 1)] * 200),
     "tiff of many strips": lambda: tiff(16_000, 1, [b"x"], rows=1, repeated=16_000),
+    "tiff of many strips in shared lists": lambda: tiff_of_shared_lists(65_000, 65_000),
     "lzw that clears its table": lambda: tiff(200, 260, [lzw_clears(120_000)], compression=5),
     "lzw in many strips": lambda: tiff(700, 70, [lzw_clears(170)] * 700, compression=5, rows=1),
     "one lzw strip many times": lambda: tiff(700, 700, [lzw_clears(60_000)], compression=5, rows=1, repeated=700),

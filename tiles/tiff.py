@@ -54,7 +54,7 @@ LZW_BYTE_S = 40e-9  # of compressed pixels: each second code may clear the table
 
 @dataclass(frozen=True)
 class _Page:
-    """What the tags say. `strips` are (offset, size) in the file."""
+    """What the tags say. `offsets` and `sizes` are those of the strips in the file."""
 
     size: Size
     order: str
@@ -64,16 +64,21 @@ class _Page:
     compression: int
     predictor: int
     rows: int
-    strips: tuple[tuple[int, int], ...]
+    offsets: tuple[int, ...]
+    sizes: tuple[int, ...]
     orientation: int
 
     @property
     def row_bytes(self) -> int:
         return self.size.width * self.samples * self.bits // 8
 
+    @property
+    def strips(self) -> int:
+        return min(len(self.offsets), len(self.sizes))
+
     def parts(self) -> Iterator[tuple[int, int, int]]:
         """Give each strip's offset, size, and how many rows it has."""
-        for number, (offset, size) in enumerate(self.strips):
+        for number, (offset, size) in enumerate(zip(self.offsets, self.sizes, strict=False)):
             yield offset, size, min(self.rows, self.size.height - number * self.rows)
 
 
@@ -91,7 +96,7 @@ def essence(data: bytes, budget: Budget) -> Essence:
     page = _page(data)
     budget.check()
     strip_s = LZW_STRIP_S if page.compression == LZW else STRIP_S
-    work_s = page.size.height * page.row_bytes * BYTE_S + len(page.strips) * strip_s
+    work_s = page.size.height * page.row_bytes * BYTE_S + page.strips * strip_s
     return Essence(data, page.size, work_s, page.orientation, more_pages(data))
 
 
@@ -177,11 +182,12 @@ def _page(data: bytes) -> _Page:
         compression=one(tags, COMPRESSION, PLAIN),
         predictor=one(tags, PREDICTOR, 1),
         rows=min(one(tags, ROWS, size.height), size.height),
-        strips=tuple(zip(tags.get(OFFSETS, ()), tags.get(COUNTS, ()), strict=False)),
+        offsets=tags.get(OFFSETS, ()),
+        sizes=tags.get(COUNTS, ()),
         orientation=one(tags, ORIENTATION, 1),
     )
     _require_readable(page, tags)
-    if not (page.rows > 0 and size.width and len(page.strips) == math.ceil(size.height / page.rows)):
+    if not (page.rows > 0 and size.width and page.strips == math.ceil(size.height / page.rows)):
         raise damaged("its strips do not make the image")
     return page
 
