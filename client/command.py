@@ -15,7 +15,7 @@ from client.errors import ClientError, InputError
 from client.journal import Journal
 from client.outcomes import Outcome
 from client.photographs import MASKS, OVERLAYS, Photograph, find_photographs
-from client.request import URL, check_share
+from client.request import URL, check_seconds, check_share
 from client.run import Run
 from client.service import WAIT_S, Client
 from client.tables import RESULTS, TILES, write_tables
@@ -66,6 +66,7 @@ def analyze(options: argparse.Namespace) -> int:
     for name in ("threshold", "alarm_score", "tile_alarm_score"):
         if (share := getattr(options, name)) is not None:
             check_share(f"--{name.replace('_', '-')}", share)
+    check_seconds("--wait", options.wait)
     keep_freed_memory()
     try:
         photographs = find_photographs(
@@ -78,9 +79,8 @@ def analyze(options: argparse.Namespace) -> int:
         with Journal(options.out) as journal:
             return _analyze(options, photographs, journal)
     except OSError as error:
-        path = (
-            error.filename2 or error.filename or options.out
-        )  # the second is that of a file that was to get this name
+        # a rename has two names: the second is that of the file that was meant
+        path = error.filename2 or error.filename or options.out
         raise InputError(
             f"{path} cannot be used: {error.strerror}; make room, change its permissions, or name another"
         ) from None

@@ -13,6 +13,7 @@ ProxyError
 ├── UploadTooSlowError              408     the upload did not finish before the deadline, or comes too slowly
 ├── UploadTooLargeError             413     too many bytes in one file
 │   └── RequestTooLargeError        413     too many bytes in one request
+│       └── TileTooLargeError       413     too many pixels in one tile
 ├── ImageTooLargeError              413     too many pixels
 ├── UnsupportedUploadError          415     not an image that is read, by its header or by its bytes
 ├── WrongFieldError                 422     the form is not made of files in the field `image`

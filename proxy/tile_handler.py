@@ -28,7 +28,7 @@ from proxy.tile_answers import ImageAnswer, of_problem, of_report, represent_til
 from proxy.tile_upload import SERVER_ERROR, TileFile, TileReader
 
 AT_ONCE = 4  # images of one tile that are worked on at the same time: the others' images take turns with them
-MAX_TILE = 8  # in images of MAX_PIXELS: all answers are held until the last is there, at two bytes a pixel
+MAX_TILE = 8  # in images of MAX_PIXELS: with their masks in rows, the answers have two bytes a pixel
 
 
 async def analyze_tile(request: web.Request) -> web.Response:
@@ -48,7 +48,6 @@ async def analyze_tile(request: web.Request) -> web.Response:
 
 async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[list[ImageAnswer], str | None]:
     """Read the images, and work on the first ones while the others still come."""
-    turns, room = asyncio.Semaphore(AT_ONCE), _Room(MAX_TILE * request.app[SETTINGS].max_pixels)
     tasks: list[asyncio.Task[ImageAnswer]] = []
     reader = TileReader(
         request,
@@ -57,24 +56,29 @@ async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[lis
         pace=pace_of(request),
     )
     with ExitStack() as holding:
+        tile = _Tile(request, parameters, holding)
         async with asyncio.TaskGroup() as group:
 
             def take(file: TileFile, check: HeaderCheck) -> None:
-                tasks.append(group.create_task(_answer_one(request, turns, file, check, parameters)))
+                tasks.append(group.create_task(tile.answer(file, check)))
 
             with request[TIMES].stage("read"):
-                in_form = await reader.read(holding, partial(HeaderCheck, request, room.take), take)
+                in_form = await reader.read(holding, partial(HeaderCheck, request, tile.count), take)
             part = name_part(request, parameters.part, in_form)
     return [task.result() for task in tasks], part
 
 
-class _Room:
-    """How many pixels the images of a tile may yet have."""
+class _Tile:
+    """The images of one tile: how many pixels they may have, and whose turn it is. holding: keeps answers counted."""
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = self._left = max_pixels
+    def __init__(self, request: web.Request, parameters: Parameters, holding: ExitStack) -> None:
+        self._request = request
+        self._parameters = parameters
+        self._holding = holding
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._max_pixels = self._left = MAX_TILE * request.app[SETTINGS].max_pixels
 
-    def take(self, pixels: int) -> None:
+    def count(self, pixels: int) -> None:
         """Count one more image.
 
         Raises: TileTooLargeError.
@@ -86,31 +90,41 @@ class _Room:
                 "send fewer, or crop them to the tile"
             )
 
-
-async def _answer_one(
-    request: web.Request, turns: asyncio.Semaphore, file: TileFile, check: HeaderCheck, parameters: Parameters
-) -> ImageAnswer:
-    """Answer one image. An error that the client can correct is this image's problem; any other fails the request."""
-    if isinstance(file.data, ImageAnswer):
-        return file.data
-    try:
-        async with turns:
-            if not check.pixels:
-                check(file.data)
-            with request.app[ADMISSION].admit(check.pixels, in_any_case=True):
-                image = await decode_upload(request, file.data, check.pixels)
-                answer = await segment(request, image)
-
-                def write(report: Report) -> ImageAnswer:
-                    return of_report(file.name, report, parameters.mask)
-
-                quick = parameters.mask in QUICK
-                _, written = await encode(request, answer, image, parameters.override, write, quick=quick)
+    async def answer(self, file: TileFile, check: HeaderCheck) -> ImageAnswer:
+        """Answer one image. An error that the client can correct is this image's problem; others fail the request."""
+        if isinstance(file.data, ImageAnswer):
+            return file.data
+        try:
+            async with self._turns:
+                if not check.pixels:
+                    check(file.data)
+                written = await self._segment(file.name, file.data, check.pixels)
+                self._hold(written)
                 return written
-    except ProxyError as error:
-        if error.status >= SERVER_ERROR or isinstance(error, RequestTooLargeError):
-            raise
-        return of_problem(file.name, error)
+        except ProxyError as error:
+            if error.status >= SERVER_ERROR or isinstance(error, RequestTooLargeError):
+                raise
+            return of_problem(file.name, error)
+
+    async def _segment(self, name: str | None, data: bytes, pixels: int) -> ImageAnswer:
+        request, mask = self._request, self._parameters.mask
+        with request.app[ADMISSION].admit(pixels, in_any_case=True):
+            image = await decode_upload(request, data, pixels)
+            answer = await segment(request, image)
+
+            def write(report: Report) -> ImageAnswer:
+                return of_report(name, report, mask)
+
+            _, written = await encode(request, answer, image, self._parameters.override, write, quick=mask in QUICK)
+            return written
+
+    def _hold(self, answer: ImageAnswer) -> None:
+        """Count an answer as an upload until the tile's is complete.
+
+        Raises: QueueFullError, RequestTooLargeError.
+        """
+        held = self._holding.enter_context(self._request.app[UPLOAD_MEMORY].hold(self._request.remote or ""))
+        held.grow(len(answer.body))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

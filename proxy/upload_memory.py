@@ -1,4 +1,4 @@
-"""How many bytes of uploads may be held at once, by all clients and by one address.
+"""How many bytes of uploads, and of a tile's finished answers, may be held at once, by all clients and by one address.
 
 An upload counts by the bytes that have come, not as a place: a client that sends a byte a second takes next to nothing
 from the others. Small uploads have a share that large ones cannot take.
@@ -91,5 +91,5 @@ class Held:
 
 def _full() -> QueueFullError:
     return QueueFullError(
-        "large uploads take all memory for them already: try again in a moment, or send a smaller image"
+        "large uploads and answers take all memory for them already: try again in a moment, or send a smaller image"
     )

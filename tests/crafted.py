@@ -115,7 +115,7 @@ def tiff_of_shared_lists(height, strips):
     numbers = [(256, 4, 1, 1), (257, 4, 1, height), (258, 4, 1, 8), (259, 4, 1, 1), (262, 4, 1, 1), (277, 4, 1, 1),
                (278, 4, 1, 1)]  # fmt: skip
     written = b"".join(struct.pack("<HHII", *each) for each in sorted(numbers + lists))
-    return struct.pack("<4sIH", b"II*\0", 8, 9) + written + bytes(4) + struct.pack("<H", 1) * strips
+    return struct.pack("<4sIH", b"II*\0", 8, 9) + written + bytes(4) + struct.pack("<H", 257) * strips
 
 
 def lzw_clears(size):

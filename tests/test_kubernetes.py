@@ -246,6 +246,14 @@ def test_the_namespace_refuses_pods_that_ask_for_more():
     }
 
 
+def test_kserves_init_container_is_let_in_and_triton_gets_no_name_outside():
+    documents = overlay("kserve")
+    namespace = of_kind(documents, "Namespace")["magnetic-tiles"]
+    assert "baseline" == namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    service = of_kind(documents, "InferenceService")["magnetic-tiles"]
+    assert "cluster-local" == service["metadata"]["labels"]["networking.kserve.io/visibility"]
+
+
 def admitted(documents, target, port, source, namespace="magnetic-tiles"):
     """Whether the network policies let a pod reach another one, by labels, port and the source's namespace."""
     policies = [

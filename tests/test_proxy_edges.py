@@ -87,11 +87,34 @@ async def test_pipelined_requests_are_answered_in_turn_and_few_of_them_are_held(
         heads = [LIVE.replace(b"Connection: close\r\n", b"X: " + 8000 * b"x" + b"\r\n")] * 40
         writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + b"".join(heads) + LIVE)
         await fake.asked.acquire()
-        (connection,) = (each for each in gc.get_objects() if isinstance(each, Connection) and each.address)
+        (connection,) = (each for each in gc.get_objects() if isinstance(each, Connection) and each.connected)
         assert len(connection._messages) <= 3  # noqa: SLF001
         fake.open.set()
         assert 42 == (await reader.read()).count(b"HTTP/1.1 200 OK\r\n")
         writer.close()
+
+
+async def test_requests_that_come_behind_a_late_body_are_all_answered(fake):
+    async with running_proxy(fake.url) as proxy:
+        fake.open.clear()
+        reader, writer = await proxy.connect()
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY))
+        await asyncio.sleep(0.1)
+        writer.write(BODY)
+        await fake.asked.acquire()
+        writer.write(3 * LIVE.replace(b"Connection: close\r\n", b"") + LIVE)
+        fake.open.set()
+        assert 5 == (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+
+
+async def test_a_long_head_behind_an_upgrade_that_is_declined_is_refused(proxy):
+    reader, writer = await proxy.connect()
+    upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+    writer.write(LIVE.replace(b"Connection: close\r\n", upgrade) + BAD["a long head"][0])
+    answers = await reader.read()
+    assert answers.index(b" 200 OK\r\n") < answers.index(b" 431 Request Header Fields Too Large\r\n")
+    writer.close()
 
 
 async def test_a_long_head_behind_a_request_is_refused_after_its_answer(proxy):
@@ -104,12 +127,12 @@ async def test_a_long_head_behind_a_request_is_refused_after_its_answer(proxy):
 
 async def test_empty_lines_behind_a_request_begin_no_head(fake, monkeypatch):
     monkeypatch.setattr(limited_server, "SWEEP_S", 0.05)
-    async with running_proxy(fake.url, head_s=0.2) as proxy:
+    async with running_proxy(fake.url, head_s=1) as proxy:
         reader, writer = await proxy.connect()
         writer.write(LIVE.replace(b"Connection: close\r\n", b""))
         await reader.readuntil(b"}")
         writer.write(b"\r\n")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         writer.write(LIVE)
         assert b"HTTP/1.1 200 OK\r\n" in await reader.read()
         writer.close()

@@ -1,6 +1,7 @@
 """The end of the proxy, and what it does when it may open no more connections."""
 
 import contextlib
+import os
 import resource
 import socket
 import subprocess
@@ -105,6 +106,14 @@ def test_used_up_descriptors_cost_one_log_line_a_second_and_nothing_else(start_p
     assert 1 <= len(lines) <= elapsed_s + 1
     assert [] == others, "no traceback"
     wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/live"), service, timeout_s=10)
+
+
+def test_too_few_descriptors_for_the_connections_are_told(serving_python):
+    words = ["sh", "-c", 'ulimit -n 250 && exec "$0" -m proxy', serving_python]
+    with subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PORT": "0"}, stdout=subprocess.PIPE, text=True) as proxy:
+        told = next(line for line in proxy.stdout if "too_few_open_files" in line or "event=listening" in line)
+        proxy.terminate()
+    assert "event=too_few_open_files connections=50 " in told
 
 
 def test_a_misspelled_variable_is_told_with_the_name_that_is_nearest(start_proxy):

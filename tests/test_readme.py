@@ -100,7 +100,7 @@ def test_every_command_is_run_by_a_test() -> None:
 
 @pytest.mark.slow
 def test_make_demo_draws_the_samples_serves_and_leaves_no_process(ports: dict[str, str]) -> None:
-    began_s, lines, processes = time.time(), [], set()
+    began_s, lines, processes, serves = time.time(), [], set(), False
     with make("demo", **ports) as demo:
         for line in demo.stdout:
             lines.append(line)
@@ -110,6 +110,7 @@ def test_make_demo_draws_the_samples_serves_and_leaves_no_process(ports: dict[st
                 os.killpg(demo.pid, signal.SIGINT)
 
     assert serves, "".join(lines)
+    assert "Traceback" not in "".join(lines)
     drawn = [path for path in (ROOT / "demo").glob("*.png") if path.stat().st_mtime >= began_s]
     assert len(list((ROOT / "samples/tiles").rglob("*.jpg"))) + 1 == len(drawn)
     assert len(processes) > 3  # make, the demonstration, Triton, its stubs, the proxy

@@ -26,13 +26,15 @@ CONVERT = "save it as an 8-bit or 16-bit grey or RGB TIFF in strips, or convert 
 def orientation_of(exif: bytes) -> int:
     """Return the orientation in EXIF data, which have the form of a TIFF file; 1 if they say none."""
     try:
-        return one(read_tags(exif) or {}, ORIENTATION, 1)
+        return one(read_tags(exif, {ORIENTATION: 1}) or {}, ORIENTATION, 1)
     except (UnsupportedModeError, TruncatedImageError):
         return 1
 
 
-def read_tags(data: bytes) -> dict[int, tuple[int, ...]] | None:
+def read_tags(data: bytes, most: Mapping[int, int] = MOST) -> dict[int, tuple[int, ...]] | None:
     """Return the whole numbers of the first page's tags; None if the file ends before them.
+
+    most: how many values of each tag are read.
 
     Raises: UnsupportedModeError.
     """
@@ -48,7 +50,7 @@ def read_tags(data: bytes) -> dict[int, tuple[int, ...]] | None:
     tags: dict[int, tuple[int, ...]] = {}
     for place in range(at + 2, at + 2 + 12 * count, 12):
         tag, kind, values = struct.unpack_from(order + "HHI", data, place)
-        if kind not in KINDS or tag in tags or values > MOST.get(tag, 0):
+        if kind not in KINDS or tag in tags or values > most.get(tag, 0):
             continue
         wanted = struct.Struct(f"{order}{values}{KINDS[kind]}")
         start = place + 8 if wanted.size <= 4 else struct.unpack_from(order + "I", data, place + 8)[0]  # noqa: PLR2004  the field itself
