@@ -41,7 +41,7 @@ class Client:
         self._url = service_url(url)
         self._wait_s = check_seconds("wait_s", wait_s)
         self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
-        self._connections = Connections(self._url, timeout_s=check_seconds("timeout_s", timeout_s))
+        self._connections = Connections(self._url, timeout_s=timeout_s)
         self._closed = threading.Event()
         self._end = weakref.finalize(self, self._connections.close)
 

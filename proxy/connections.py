@@ -108,14 +108,14 @@ class Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Write an answer; the client's turn begins with it, and again when it is written."""
         self._since = self._loop.time()
+        if not self._messages:
+            # aiohttp's parser still counts a request whose body came after its head, and keeps back what it need not
+            self.data_received(b"")
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
             self._since = self._loop.time()
             self._refuse_long_heads()  # aiohttp itself queues what came behind an upgrade that was declined
-            if not self._messages:
-                # Its parser still counts a request whose body came after its head, and keeps back what it need not.
-                self.data_received(b"")
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

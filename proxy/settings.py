@@ -89,7 +89,7 @@ class Settings:
         "UPLOAD_MEMORY",
         2**28,
         whole_number(2**20, 2**40),
-        "bytes of uploads, and of answers not yet taken, held at once",
+        "bytes of uploads and of tiles' finished answers held at once; as many of answers not yet taken",
     )
     upload_grace_s: float = variable(
         "UPLOAD_GRACE_S",

@@ -55,8 +55,8 @@ async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[lis
         memory=request.app[UPLOAD_MEMORY],
         pace=pace_of(request),
     )
+    tile = _Tile(request, parameters)
     with ExitStack() as holding:
-        tile = _Tile(request, parameters, holding)
         async with asyncio.TaskGroup() as group:
 
             def take(file: TileFile, check: HeaderCheck) -> None:
@@ -69,12 +69,11 @@ async def _answer_all(request: web.Request, parameters: Parameters) -> tuple[lis
 
 
 class _Tile:
-    """The images of one tile: how many pixels they may have, and whose turn it is. holding: keeps answers counted."""
+    """The images of one tile: how many pixels they may have, and whose turn it is."""
 
-    def __init__(self, request: web.Request, parameters: Parameters, holding: ExitStack) -> None:
+    def __init__(self, request: web.Request, parameters: Parameters) -> None:
         self._request = request
         self._parameters = parameters
-        self._holding = holding
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._max_pixels = self._left = MAX_TILE * request.app[SETTINGS].max_pixels
 
@@ -99,7 +98,7 @@ class _Tile:
                 if not check.pixels:
                     check(file.data)
                 written = await self._segment(file.name, file.data, check.pixels)
-                self._hold(written)
+                file.held.become_answer(len(written.body))
                 return written
         except ProxyError as error:
             if error.status >= SERVER_ERROR or isinstance(error, RequestTooLargeError):
@@ -117,14 +116,6 @@ class _Tile:
 
             _, written = await encode(request, answer, image, self._parameters.override, write, quick=mask in QUICK)
             return written
-
-    def _hold(self, answer: ImageAnswer) -> None:
-        """Count an answer as an upload until the tile's is complete.
-
-        Raises: QueueFullError, RequestTooLargeError.
-        """
-        held = self._holding.enter_context(self._request.app[UPLOAD_MEMORY].hold(self._request.remote or ""))
-        held.grow(len(answer.body))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -25,6 +25,7 @@ class TileFile(NamedTuple):
 
     name: str | None
     data: bytes | ImageAnswer
+    held: Held
 
 
 class TileReader:
@@ -74,7 +75,7 @@ class TileReader:
         self._held.append(held)
         name = None if field.filename is None else _as_text(field.filename)
         try:
-            return TileFile(name, await File(self._max_bytes, held, check, progress).join(field.chunks))
+            return TileFile(name, await File(self._max_bytes, held, check, progress).join(field.chunks), held)
         except (MalformedUploadError, RequestTooLargeError):
             raise
         except ProxyError as error:
@@ -83,7 +84,7 @@ class TileReader:
             refused = of_problem(name, error)  # the error itself would hold the bytes, by its traceback
         held.release()
         await self._drop(field, progress)
-        return TileFile(name, refused)
+        return TileFile(name, refused, held)
 
     async def _drop(self, field: Field, progress: Progress) -> None:
         """Read the rest of a file that is refused: the next one comes after it."""

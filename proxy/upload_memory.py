@@ -25,9 +25,9 @@ class UploadMemory:
         self._large_of: Counter[str] = Counter()
 
     @contextmanager
-    def hold(self, address: str, before: Sequence["Held"] = ()) -> Iterator["Held"]:
-        """Count one upload until the end of the `with` block. before: those of the same request."""
-        held = Held(self, address, before)
+    def hold(self, address: str, of_request: Sequence["Held"] = ()) -> Iterator["Held"]:
+        """Count one upload until the end of the `with` block. of_request: all of its request, more of them later."""
+        held = Held(self, address, of_request)
         try:
             yield held
         finally:
@@ -42,7 +42,8 @@ class UploadMemory:
         if large > most or size > self._limit:
             raise RequestTooLargeError(
                 f"the request has too many bytes for this service: images of more than {SMALL_BYTES} bytes may have "
-                f"{most} together, and all of them {self._limit} (UPLOAD_MEMORY); send fewer or smaller ones"
+                f"{most} together, and all of them with the answers to them {self._limit} (UPLOAD_MEMORY); send fewer "
+                "or smaller ones, or ask for mask=rle"
             )
 
     def change(self, address: str, size: int, large: int) -> None:
@@ -63,13 +64,14 @@ class UploadMemory:
 
 
 class Held:
-    """The bytes of one upload."""
+    """The bytes of one upload, and later those of the answer to it, which never count as large."""
 
-    def __init__(self, memory: UploadMemory, address: str, before: Sequence["Held"] = ()) -> None:
+    def __init__(self, memory: UploadMemory, address: str, of_request: Sequence["Held"] = ()) -> None:
         self._memory = memory
         self._address = address
-        self._before = tuple(before)
+        self._of_request = of_request
         self.size = 0
+        self.large = 0  # what of it counts as a large upload: all or nothing
 
     def grow(self, count: int) -> None:
         """Count more bytes.
@@ -77,16 +79,30 @@ class Held:
         Raises: QueueFullError, RequestTooLargeError.
         """
         size = self.size + count
-        sizes = [size, *(held.size for held in self._before)]
-        self._memory.require_possible(sum(sizes), sum(each for each in sizes if each > SMALL_BYTES))
-        large = 0 if size <= SMALL_BYTES else count if self.size > SMALL_BYTES else size
-        self._memory.change(self._address, count, large)
-        self.size = size
+        self._require_possible(size, size if size > SMALL_BYTES else 0)
+        self._count(size, size if size > SMALL_BYTES else 0)
+
+    def become_answer(self, size: int) -> None:
+        """Count the bytes of the answer in place of the upload's.
+
+        Raises: QueueFullError, RequestTooLargeError.
+        """
+        self._require_possible(size, 0)
+        self._count(size, 0)
 
     def release(self) -> None:
         """Count no byte of it any more."""
-        self._memory.change(self._address, -self.size, 0 if self.size <= SMALL_BYTES else -self.size)
-        self.size = 0
+        self._count(0, 0)
+
+    def _require_possible(self, size: int, large: int) -> None:
+        others = [held for held in self._of_request if held is not self]
+        self._memory.require_possible(
+            size + sum(held.size for held in others), large + sum(held.large for held in others)
+        )
+
+    def _count(self, size: int, large: int) -> None:
+        self._memory.change(self._address, size - self.size, large - self.large)
+        self.size, self.large = size, large
 
 
 def _full() -> QueueFullError:

@@ -129,7 +129,7 @@ def test_what_could_never_be_held_is_refused_for_good_and_not_for_now():
         for _ in range(LIMIT // SMALL_BYTES):
             small.append(stack.enter_context(memory.hold("a", small)))
             small[-1].grow(SMALL_BYTES)
-        with pytest.raises(UploadTooLargeError, match=rf"all of them {LIMIT} "):
+        with pytest.raises(UploadTooLargeError, match=rf"answers to them {LIMIT} "):
             stack.enter_context(memory.hold("a", small)).grow(1)
     with memory.hold("a") as all_of_it:
         all_of_it.grow(most)

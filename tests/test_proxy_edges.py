@@ -108,6 +108,16 @@ async def test_requests_that_come_behind_a_late_body_are_all_answered(fake):
         writer.close()
 
 
+async def test_a_request_behind_a_late_body_and_a_declined_upgrade_is_answered(proxy):
+    reader, writer = await proxy.connect()
+    writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY))
+    await asyncio.sleep(0.1)
+    upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+    writer.write(BODY + LIVE.replace(b"Connection: close\r\n", upgrade) + LIVE)
+    assert 3 == (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+
+
 async def test_a_long_head_behind_an_upgrade_that_is_declined_is_refused(proxy):
     reader, writer = await proxy.connect()
     upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\n"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy_servers import png, problem, running_proxy, until
 from structlog.testing import capture_logs
 
-from proxy import tile_upload, upload
+from proxy import tile_upload
 from proxy.served_model import ServedModel
 from proxy.tile_answers import ImageFacts, judge
 from proxy.upload import File
@@ -162,19 +162,19 @@ async def test_images_of_too_many_pixels_together_refuse_the_whole_tile(fake):
 
 
 async def test_images_whose_size_is_known_late_count_as_well(fake, monkeypatch):
-    monkeypatch.setattr(upload, "CHECKED_BYTES", 0)  # the first byte alone is looked at while a file comes
-    async with running_proxy(fake.url, max_pixels=64 * 64) as proxy:
-        data = b"".join(
-            b'--B\r\nContent-Disposition: form-data; name="image"; filename="t.png"\r\n\r\n' + SOUND + b"\r\n"
-            for _ in range(9)
-        )
-        reader, writer = await proxy.connect()
-        head = "POST /analyze/tile HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=B\r\n"
-        writer.write(f"{head}Content-Length: {len(data) + 5}\r\n\r\n".encode())
-        for each in data + b"--B--":
-            writer.write(bytes([each]))
-        assert b"HTTP/1.1 413 Request Entity Too Large\r\n" == await reader.readline()
-        writer.close()
+    class Unseen(File):
+        def __init__(self, max_bytes, held, _check, progress):
+            super().__init__(max_bytes, held, lambda _: True, progress)
+
+    monkeypatch.setattr(tile_upload, "File", Unseen)
+    async with running_proxy(fake.url, max_pixels=64 * 64) as proxy, post(proxy, 9 * [SOUND]) as response:
+        await problem(response, 413, "Too many pixels")
+
+
+async def test_an_upload_and_its_answer_do_not_count_together(fake):
+    large = png(np.random.default_rng(20).integers(100, 256, (400, 400), np.uint8))  # 150 kB; its answer has 320
+    async with running_proxy(fake.url, upload_memory=2**20) as proxy:
+        assert 3 == len((await answer_of(post(proxy, 3 * [large], "?alarm_score=0.9")))["images"])
 
 
 async def test_the_finished_answers_of_tiles_count_as_memory(fake):
@@ -183,9 +183,9 @@ async def test_the_finished_answers_of_tiles_count_as_memory(fake):
         assert 1 == len((await answer_of(post(proxy, [rows])))["images"])
         assert 4 == len((await answer_of(post(proxy, 4 * [rows], "?mask=none")))["images"])
         async with post(proxy, 4 * [rows]) as response:
-            document = await problem(response, 503, "Queue full")
+            document = await problem(response, 413, "Too many bytes")
         assert 1 == len((await answer_of(post(proxy, [rows])))["images"]), "they count no more"
-    assert "large uploads and answers take all memory" in document["detail"]
+    assert "or ask for mask=rle" in document["detail"]
 
 
 async def test_images_that_can_never_be_held_together_refuse_the_whole_tile(fake):
