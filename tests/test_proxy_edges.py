@@ -87,7 +87,7 @@ async def test_pipelined_requests_are_answered_in_turn_and_few_of_them_are_held(
         heads = [LIVE.replace(b"Connection: close\r\n", b"X: " + 8000 * b"x" + b"\r\n")] * 40
         writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + b"".join(heads) + LIVE)
         await fake.asked.acquire()
-        (connection,) = (each for each in gc.get_objects() if isinstance(each, Connection) and each.connected)
+        (connection,) = (each for each in gc.get_objects() if type(each) is Connection and each.connected)
         assert len(connection._messages) <= 3  # noqa: SLF001
         fake.open.set()
         assert 42 == (await reader.read()).count(b"HTTP/1.1 200 OK\r\n")
