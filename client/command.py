@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=float, help="0-1; default: the model's own")
     parser.add_argument("--alarm-score", type=float, help="0-1, of one image; default: the model's own")
     parser.add_argument("--tile-alarm-score", type=float, help="0-1, of a tile's mean score; default: the model's own")
-    parser.add_argument("--at-once", type=_positive, default=AT_ONCE, help="images at once; default: %(default)s")
+    parser.add_argument("--at-once", type=_at_once, default=AT_ONCE, help="images at once; default: %(default)s")
     parser.add_argument(
         "--wait",
         type=float,
@@ -186,7 +186,7 @@ def _expression(text: str) -> re.Pattern[str]:
         raise argparse.ArgumentTypeError(f"{text!r:.150} is no regular expression ({error}): correct it") from None
 
 
-def _positive(text: str) -> int:
+def _at_once(text: str) -> int:
     number = int(text)
     if not 1 <= number <= MOST_AT_ONCE:
         raise argparse.ArgumentTypeError(f"{number} is not from 1 to {MOST_AT_ONCE}")

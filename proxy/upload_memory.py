@@ -79,26 +79,25 @@ class Held:
         Raises: QueueFullError, RequestTooLargeError.
         """
         size = self.size + count
-        self._require_possible(size, size if size > SMALL_BYTES else 0)
-        self._count(size, size if size > SMALL_BYTES else 0)
+        self._become(size, size if size > SMALL_BYTES else 0)
 
     def become_answer(self, size: int) -> None:
         """Count the bytes of the answer in place of the upload's.
 
         Raises: QueueFullError, RequestTooLargeError.
         """
-        self._require_possible(size, 0)
-        self._count(size, 0)
+        self._become(size, 0)
 
     def release(self) -> None:
         """Count no byte of it any more."""
         self._count(0, 0)
 
-    def _require_possible(self, size: int, large: int) -> None:
+    def _become(self, size: int, large: int) -> None:
         others = [held for held in self._of_request if held is not self]
         self._memory.require_possible(
             size + sum(held.size for held in others), large + sum(held.large for held in others)
         )
+        self._count(size, large)
 
     def _count(self, size: int, large: int) -> None:
         self._memory.change(self._address, size - self.size, large - self.large)

@@ -84,7 +84,7 @@ class _Page:
 
 def size_of(start: bytes) -> Size | None:
     """Return the size that the first bytes of a file declare; None if they end before its tags."""
-    tags = read_tags(start, {WIDTH: 1, HEIGHT: 1})
+    tags = read_tags(start, (WIDTH, HEIGHT))
     return None if tags is None else Size(one(tags, HEIGHT), one(tags, WIDTH))
 
 

@@ -4,7 +4,7 @@ Source: TIFF revision 6.0, section 2.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tiles.errors import TruncatedImageError, UnsupportedModeError, damaged
 
@@ -26,15 +26,15 @@ CONVERT = "save it as an 8-bit or 16-bit grey or RGB TIFF in strips, or convert 
 def orientation_of(exif: bytes) -> int:
     """Return the orientation in EXIF data, which have the form of a TIFF file; 1 if they say none."""
     try:
-        return one(read_tags(exif, {ORIENTATION: 1}) or {}, ORIENTATION, 1)
+        return one(read_tags(exif, (ORIENTATION,)) or {}, ORIENTATION, 1)
     except (UnsupportedModeError, TruncatedImageError):
         return 1
 
 
-def read_tags(data: bytes, most: Mapping[int, int] = MOST) -> dict[int, tuple[int, ...]] | None:
+def read_tags(data: bytes, wanted: Collection[int] = MOST) -> dict[int, tuple[int, ...]] | None:
     """Return the whole numbers of the first page's tags; None if the file ends before them.
 
-    most: how many values of each tag are read.
+    wanted: the tags that are read.
 
     Raises: UnsupportedModeError.
     """
@@ -50,13 +50,13 @@ def read_tags(data: bytes, most: Mapping[int, int] = MOST) -> dict[int, tuple[in
     tags: dict[int, tuple[int, ...]] = {}
     for place in range(at + 2, at + 2 + 12 * count, 12):
         tag, kind, values = struct.unpack_from(order + "HHI", data, place)
-        if kind not in KINDS or tag in tags or values > most.get(tag, 0):
+        if kind not in KINDS or tag in tags or tag not in wanted or values > MOST[tag]:
             continue
-        wanted = struct.Struct(f"{order}{values}{KINDS[kind]}")
-        start = place + 8 if wanted.size <= 4 else struct.unpack_from(order + "I", data, place + 8)[0]  # noqa: PLR2004  the field itself
-        if start + wanted.size > len(data):
+        layout = struct.Struct(f"{order}{values}{KINDS[kind]}")
+        start = place + 8 if layout.size <= 4 else struct.unpack_from(order + "I", data, place + 8)[0]  # noqa: PLR2004  the field itself
+        if start + layout.size > len(data):
             return None
-        tags[tag] = wanted.unpack_from(data, start)
+        tags[tag] = layout.unpack_from(data, start)
     return tags
 
 
